@@ -1,0 +1,25 @@
+"""actorq: Celery without the broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actorq.app import ActorQ
+    from actorq.tasks.result import AsyncResult
+    from actorq.tasks.task import Task
+
+__version__ = "0.1.0"
+__all__ = ["ActorQ", "AsyncResult", "Task", "__version__"]
+
+_HOMES = {"ActorQ": "actorq.app", "AsyncResult": "actorq.tasks.result", "Task": "actorq.tasks.task"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are asked for, so that a node loads only what it runs on."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'actorq' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(home), name)

@@ -1,0 +1,357 @@
+"""The application: a registry of tasks, settings, and the session with the mesh. What users hold."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from actorq import native
+from actorq.client.pending import Pending
+from actorq.client.session import Session
+from actorq.config import BLOB_BYTES, DEFAULT_ADDRESS, MAX_BODY_BYTES, URL_VARIABLE, ClientSettings
+from actorq.control.control import Control
+from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
+from actorq.policies.addresses import parse_url
+from actorq.policies.retry import RetryPolicy
+from actorq.tasks.gathering import as_completed, gather
+from actorq.tasks.mapping import Map
+from actorq.tasks.progress import Progress
+from actorq.tasks.result import AsyncResult
+from actorq.tasks.task import (
+    CALL_OPTIONS,
+    SPEC_OPTIONS,
+    Task,
+    check_options,
+    expiry_time_s,
+    make_spec,
+    start_time_s,
+)
+from actorq.wire.frames import body_of, bytes_of
+from actorq.wire.messages import SUCCESS, Call, CallSpec, Outcome, Replies
+from actorq.wire.payload import Serializers, code_blob, decode_failure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+ACCEPT_CONTENT = ("msgpack", "json", "cloudpickle")
+
+
+class Registry(dict[str, Task[Any, Any]]):
+    """Tasks by name. An unknown name raises NotRegistered, with the nearest known one."""
+
+    def __missing__(self, name: str) -> Task[Any, Any]:
+        raise NotRegistered(name, self)
+
+
+class ActorQ:
+    """An application.
+
+        app = ActorQ("tasks")
+
+        @app.task
+        def add(x: int, y: int) -> int:
+            return x + y
+
+        add.delay(2, 3).get(timeout=5)
+
+    `main` stands for `__main__` in the names of tasks. `url` names the coordinators (``tcp://host:5570,tcp://other:5570``)
+    or embeds a mesh in this program (``local://``, ``local://?processes=4&concurrency=100``); by default it is the
+    environment's ACTORQ_URL, else tcp://127.0.0.1:5570. Nothing is connected or started before the first call.
+    `accept_content` lists the serializers whose payloads are opened here.
+    """
+
+    def __init__(
+        self,
+        main: str = "__main__",
+        url: str | None = None,
+        *,
+        settings: ClientSettings | None = None,
+        accept_content: Iterable[str] = ACCEPT_CONTENT,
+    ) -> None:
+        self.main = main
+        self.url = url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS
+        self.settings = settings or ClientSettings()
+        self.serializers = Serializers.default(accept_content)
+        self.tasks = Registry()
+        self.control = Control(self)
+        self._session: Session | None = None
+        self._local: Any = None
+        self.is_worker = False
+        """Set in a worker node: `__main__` is not the user's program there."""
+        self._lock = native.new_lock()
+
+    # -- tasks ---------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+
+    @overload
+    def task(
+        self, *, bind: bool = ..., name: str | None = ..., **options: Any
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+    def task(
+        self, fn: Callable[..., Any] | None = None, /, *, bind: bool = False, name: str | None = None, **options: Any
+    ) -> Any:
+        """Register a function, or a coroutine function, as a task: ``@app.task`` or ``@app.task(queue="fast", …)``.
+
+        name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
+        queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
+        (default 3), acks_late (default True; False: at most once), ignore_result, serializer.
+        """
+        if fn is None:
+            return lambda fn: self._register(fn, bind, name, options)
+        if not callable(fn):
+            raise TypeError(f"@app.task takes a function, or options by keyword, and not {fn!r}")
+        return self._register(fn, bind, name, options)
+
+    def _register(
+        self, fn: Callable[..., Any], bind: bool, name: str | None, options: Mapping[str, Any]
+    ) -> Task[Any, Any]:
+        task: Task[Any, Any] = Task(self, fn, name or self._name_of(fn), bind, options)
+        self.serializers.get(task.options.get("serializer", "msgpack"))
+        return self.tasks.setdefault(task.name, task)
+
+    def _name_of(self, fn: Callable[..., Any]) -> str:
+        module = self.main if fn.__module__ == "__main__" else fn.__module__
+        return f"{module}.{fn.__qualname__}"
+
+    def code_of(self, task: Task[Any, Any]) -> str:
+        """The digest of the task's function if it has to travel by value: one of `__main__`, which no worker can import."""
+        if task.fn.__module__ != "__main__" or self.is_worker:
+            return ""
+        return self._add_code(task if task.bind else task.fn)
+
+    def _add_code(self, fn: Callable[..., Any]) -> str:
+        digest, blob = code_blob(fn)
+        self.session.add_code(digest, blob)
+        return digest
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def send(
+        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
+        """Submit one call (see `actorq.tasks.protocol.Mesh`)."""
+        session = self._session
+        if session is None or not session.is_usable():
+            session = self.session
+        body = self.serializers.get(spec.serializer).encode_call(args, dict(kwargs))
+        if len(body) >= BLOB_BYTES and len(body) > (session.max_body_bytes or MAX_BODY_BYTES):
+            raise MessageTooLarge(f"the arguments of {spec.task}", len(body), session.max_body_bytes or MAX_BODY_BYTES)
+        if options:
+            return self._send_with(session, spec, body, options)
+        task_id = session.new_id()
+        call = Call(task_id, session.number(spec), body_of(body))
+        result: AsyncResult[Any] = AsyncResult(task_id, self, call)
+        session.submit(result, self.settings.publish_timeout_s, wait=not spec.ignore_result)
+        return result
+
+    def _send_with(
+        self, session: Session, spec: CallSpec, body: bytes, options: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
+        now_s = time.time()
+        chosen_id = options.get("task_id")
+        task_id = chosen_id or session.new_id()
+        call = Call(
+            str(task_id),
+            session.number(spec),
+            body_of(body),
+            start_time_s(options.get("countdown"), options.get("eta"), now_s),
+            expiry_time_s(options.get("expires"), now_s),
+        )
+        result: AsyncResult[Any] = AsyncResult(call.id, self, call)
+        session.submit(result, self._patience_s(options), bool(chosen_id), wait=not spec.ignore_result)
+        return result
+
+    def _patience_s(self, options: Mapping[str, Any]) -> float | None:
+        """For how long a call may try to reach the mesh."""
+        if not options.get("retry", True):
+            return 0.0
+        if "retry_policy" in options:
+            return RetryPolicy.of(options["retry_policy"]).budget_s()
+        timeout_s: float | None = options.get("publish_timeout", self.settings.publish_timeout_s)
+        return timeout_s
+
+    def send_task(
+        self, name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult[Any]:
+        """Call a task by name, without its code. If no worker offers the name, the call waits until one does.
+
+        Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
+        """
+        check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
+        task = self.tasks.get(name)
+        spec = CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
+        changes = {key: value for key, value in options.items() if key in SPEC_OPTIONS}
+        if changes:
+            spec = make_spec(spec, changes)
+        return self.send(spec, args, kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
+
+        Arguments that msgpack cannot carry travel by cloudpickle. For options make it a task.
+        """
+        if isinstance(fn, Task):
+            return fn.delay(*args, **kwargs)
+        spec = self._by_value(fn)
+        try:
+            return self.send(spec, args, kwargs, {})
+        except EncodeError as error:
+            if isinstance(error, MessageTooLarge):
+                raise
+            return self.send(make_spec(spec, {"serializer": "cloudpickle"}), args, kwargs, {})
+
+    def _by_value(self, fn: Callable[..., Any]) -> CallSpec:
+        if not callable(fn):
+            raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
+        name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
+        return CallSpec(name, code=self._add_code(fn))
+
+    def map(
+        self,
+        fn: Callable[[T], R] | Task[Any, R],
+        items: Iterable[T],
+        chunksize: int | None = None,
+        ordered: bool = True,
+        progress: bool = False,
+    ) -> Map[R]:
+        """``fn(item)`` for each item, on the mesh, as a stream of results; see `Map`.
+
+        chunksize: items that travel together; None adapts it. ordered: results in the order of the items, or as they
+        come. progress: show a bar with rate and time left.
+        """
+        spec = fn.spec if isinstance(fn, Task) else self._by_value(fn)
+        spec = _chunked(spec)
+        fallback = make_spec(spec, {"serializer": "cloudpickle"})
+
+        def submit(chunk: list[Any]) -> AsyncResult[Any]:
+            try:
+                return self.send(spec, ([(item,) for item in chunk],), {}, {})
+            except EncodeError as error:
+                if isinstance(error, MessageTooLarge):
+                    raise
+                return self.send(fallback, ([(item,) for item in chunk],), {}, {})
+
+        bar = Progress(spec.task) if progress else None
+        return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar)
+
+    def gather(self, *results: AsyncResult[Any], timeout: float | None = None) -> list[Any]:
+        """The values of all results, in order. Raises the first exception, or TimeoutError."""
+        return gather(self, results, timeout)
+
+    def as_completed(
+        self, results: Iterable[AsyncResult[R]], timeout: float | None = None
+    ) -> Iterator[AsyncResult[R]]:
+        """The results in the order in which they settle. Raises TimeoutError when `timeout` is over before the last."""
+        return as_completed(self, results, timeout)
+
+    def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
+        """A handle to a call by its id, whoever submitted it."""
+        if self._session is not None and self._session.is_usable():
+            known = self._session.core.pending.get(task_id)
+            if isinstance(known, AsyncResult):
+                return known
+        return AsyncResult(task_id, self)
+
+    # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
+
+    def wait(self, pending: Pending, timeout_s: float | None) -> bool:
+        return pending.is_settled() or self.wait_all([pending], timeout_s)
+
+    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
+        session = self.session
+        others = [each for each in pendings if each.call is None and not each.is_settled()]
+        if not others:
+            return session.wait_all(pendings, timeout_s)
+        watched = {each.id: session.watch(each) for each in others}
+        if not session.wait_all([watched.get(each.id, each) for each in pendings], timeout_s):
+            return False
+        for each in others:
+            each.outcome, each.error = watched[each.id].outcome, watched[each.id].error
+        return True
+
+    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
+        if pending.call is not None or pending.is_settled():
+            self.session.subscribe(pending, notify)
+            return
+        watched = self.session.watch(pending)
+
+        def share() -> None:
+            pending.outcome, pending.error = watched.outcome, watched.error
+            notify()
+
+        self.session.subscribe(watched, share)
+
+    def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
+        return self.session.callbacks.deliverer(fn)
+
+    def open_outcome(self, outcome: Outcome) -> Any:
+        body = bytes_of(outcome.body)
+        if outcome.state == SUCCESS:
+            return self.serializers.loads(outcome.content, body) if len(body) else None
+        return decode_failure(body)
+
+    def state_of(self, task_id: str) -> str:
+        return self.session.states([task_id], self.settings.publish_timeout_s).get(task_id) or "PENDING"
+
+    def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
+        if not wait:
+            self.session.post("revoke", {"ids": list(task_ids), "terminate": terminate})
+            return {}
+        return self.control.revoke(list(task_ids), terminate, timeout_s)
+
+    def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
+        return self.session.order(command, arguments, destination, timeout_s)
+
+    # -- session -------------------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session with the mesh; made at the first use, and anew in a forked child."""
+        with self._lock:
+            session = self._session
+            if session is None or not session.is_usable():
+                session = self._session = Session(self._addresses(), self.settings)
+                atexit.register(self.close)
+            return session
+
+    def _addresses(self) -> Sequence[str]:
+        url = parse_url(self.url)
+        if not url.is_local:
+            return url.addresses
+        from actorq.client.embedded import EmbeddedMesh
+
+        if self._local is None:
+            self._local = EmbeddedMesh(url.options)
+        return (self._local.address,)
+
+    def close(self) -> None:
+        """Send what waits (for at most 5 s), end the session, and an embedded mesh with it."""
+        atexit.unregister(self.close)
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        local, self._local = self._local, None
+        if local is not None:
+            local.close()
+
+    def __enter__(self) -> ActorQ:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ActorQ {self.main!r} at {self.url}>"
+
+
+def _chunked(spec: CallSpec) -> CallSpec:
+    return msgspec.structs.replace(spec, chunked=True, ignore_result=False)

@@ -1,0 +1,76 @@
+"""How a user's thread or greenlet waits for something that the session's thread brings about."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Protocol
+
+from actorq import native
+
+
+class Bell(Protocol):
+    """Rung by one thread, waited for by another. Made by the one who waits, where it waits."""
+
+    def ring(self) -> None:
+        """Wake the waiter, now or when it begins to wait. From any thread; repeated rings count once."""
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait for a ring and consume it. False if the time was over first."""
+
+
+class NativeBell:
+    """Blocks the native thread."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = native.new_lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # It was rung and not heard yet.
+
+    def wait(self, timeout_s: float | None) -> bool:
+        acquired: bool = self._lock.acquire(True, -1 if timeout_s is None else max(timeout_s, 0.0))
+        return acquired
+
+
+class GreenBell:
+    """Blocks the greenlet; the others of its hub run on."""
+
+    __slots__ = ("_event", "_loop")
+
+    def __init__(self) -> None:
+        from gevent import get_hub
+        from gevent.event import Event
+
+        self._loop: Any = get_hub().loop
+        self._event: Any = Event()
+
+    def ring(self) -> None:
+        self._loop.run_callback_threadsafe(self._event.set)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        heard: bool = self._event.wait(timeout_s)
+        self._event.clear()
+        return heard
+
+
+def is_green() -> bool:
+    """Whether blocking this native thread would keep other greenlets from running."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None:
+        return False
+    if monkey.is_module_patched("threading"):
+        return True
+    from gevent._hub_local import get_hub_if_exists
+
+    return get_hub_if_exists() is not None
+
+
+def new_bell() -> Bell:
+    """The kind of bell that suits the caller."""
+    return GreenBell() if is_green() else NativeBell()

@@ -1,0 +1,61 @@
+"""Where callbacks run: on the event loop, the hub or the thread that belongs to whoever registered them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable
+
+from actorq import native
+from actorq.client.bells import NativeBell, is_green
+
+logger = logging.getLogger("actorq.client")
+
+
+class Callbacks:
+    """The callbacks of a session. Those registered in plain threads run one after another on a thread of their own."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Callable[[], None]] = deque()
+        self._bell = NativeBell()
+        self._lock = native.new_lock()
+        self._started = False
+
+    def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
+        """A function that any thread may call, to have `fn` run where this method was called. What it raises is logged."""
+
+        def run() -> None:
+            try:
+                fn()
+            except Exception:
+                logger.exception("a callback of a result has failed")
+
+        asyncio = sys.modules.get("asyncio")
+        if asyncio is not None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                pass
+            else:
+                return lambda: loop.call_soon_threadsafe(run)
+        if is_green():
+            from gevent import Greenlet, get_hub
+
+            hub_loop = get_hub().loop
+            return lambda: hub_loop.run_callback_threadsafe(Greenlet(run).start)
+        return lambda: self._put(run)
+
+    def _put(self, run: Callable[[], None]) -> None:
+        self._queue.append(run)
+        with self._lock:
+            if not self._started:
+                self._started = True
+                native.start_thread(self._run)
+        self._bell.ring()
+
+    def _run(self) -> None:
+        while True:
+            while self._queue:
+                self._queue.popleft()()
+            self._bell.wait(None)

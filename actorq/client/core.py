@@ -1,0 +1,361 @@
+"""The client's decisions, without I/O: which coordinator to talk to, what to send, what to send again, what to ask.
+
+User threads only append to `outbox` and `requests`, and put into `pending`; everything else belongs to the session's
+own thread. The client owns a call until it has settled, or until a coordinator with a journal has accepted it: when a
+coordinator is lost, what is still ours is sent to the next one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from actorq.client.pending import Pending
+from actorq.config import ClientSettings
+from actorq.errors import CallRefused
+from actorq.wire import messages as m
+from actorq.wire.messages import Call, CallSpec, Message, Outcome
+
+Peer = int
+BYTES_PER_SUBMIT = 512 * 1024
+CODE_MISSING = "its function is not here; it is sent again"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask for the states of calls; the answer comes as `Effects.answers[token]`: `{id: state}`."""
+
+    token: int
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Have the outcome of a call that another session submitted sent here. It stands in `pending` already."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Run a control command; the answer comes as `Effects.answers[token]`: a Replies message."""
+
+    token: int
+    command: str
+    arguments: dict[str, Any]
+    destination: Sequence[str]
+    timeout_s: float
+
+
+Request = Ask | Watch | Order
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the shell is to do after a batch."""
+
+    sends: list[Message] = field(default_factory=list)
+    answers: dict[int, Any] = field(default_factory=dict)
+    """By the token of the request."""
+    dial: str = ""
+    """Open a connection to this address, instead of the one that is open or tried now."""
+    deadline_s: float | None = None
+
+
+class Client:
+    """One session's decisions."""
+
+    def __init__(
+        self,
+        name: str,
+        session: str,
+        addresses: Sequence[str],
+        reply_address: str,
+        settings: ClientSettings,
+        now_s: float = 0.0,
+    ) -> None:
+        self.name, self.session = name, session
+        self.addresses = list(addresses)
+        self.reply_address = reply_address
+        self.settings = settings
+        self.outbox: deque[Call] = deque()
+        self.requests: deque[Request] = deque()
+        self.pending: dict[str, Pending] = {}
+        self.specs: list[tuple[int, CallSpec]] = []
+        """Append-only: a spec's number is its place, from 1."""
+        self.codes: dict[str, bytes] = {}
+        self.chosen_ids: set[str] = set()
+        """Ids in the outbox that the user chose, so that they may be known to the mesh."""
+        self.is_open = False
+        self.rejection = ""
+        """Why the last coordinator refused this client, if it did."""
+        self.pressure = ""
+        """Why the coordinator does not accept more for now, if so."""
+        self.slots = 0
+        """Slots of the mesh."""
+        self.max_body_bytes = 0
+        self.unaccepted_count = 0
+        self.window = 0
+        self._now_s = now_s
+        self._peer: Peer | None = None
+        self._address_index = -1
+        self._dialled_s = now_s
+        self._redial_s: float | None = now_s
+        self._redial_wait_s = settings.redial_min_s
+        self._nonce = self._welcomes = 0
+        self._coordinator = ""
+        self._durable = False
+        self._seq = 0
+        self._sent_specs = 0
+        self._batch = settings.submit_batch
+        self._unaccepted: deque[tuple[int, list[Call]]] = deque()
+        self._again: deque[Call] = deque()
+        """To be sent again, before what is new."""
+        self._awaited: deque[tuple[float, list[str]]] = deque()
+        """Accepted calls by the time when they were accepted or last asked for."""
+        self._asked: dict[int, list[str]] = {}
+        self._unanswered: dict[int, Request] = {}
+        self._token = 0
+        self._pinged_s = now_s
+        self._effects = Effects()
+
+    # -- the interface to the shell ------------------------------------------------------------------------------
+
+    def advance(self, now_s: float) -> None:
+        """Set the (monotonic) time."""
+        self._now_s = now_s
+
+    def dialled(self, peer: Peer) -> None:
+        """The shell has begun to open a connection, as asked by `Effects.dial`."""
+        self._peer = peer
+
+    def opened(self, peer: Peer) -> None:
+        """The connection is up: say Hello."""
+        if peer != self._peer:
+            return
+        self._nonce += 1
+        self._effects.sends.append(
+            m.ClientHello(
+                (m.OLDEST_VERSION, m.PROTOCOL_VERSION), str(self._nonce), self.name, self.session, self.reply_address
+            )
+        )
+
+    def lose(self, peer: Peer) -> None:
+        """The connection is gone."""
+        if peer == self._peer:
+            self._peer = None
+            self._redial()
+
+    def receive(self, peer: Peer, message: Any) -> None:
+        """A message came from the coordinator. What comes before Welcome belongs to an earlier session."""
+        if peer != self._peer:
+            return
+        kind = type(message)
+        if kind is m.Welcome:
+            self._welcome(message)
+        elif kind is m.Rejected:
+            self.rejection = message.reason
+            self._redial()
+        elif kind is m.Reset:
+            self._redial()
+        elif not self.is_open:
+            return
+        elif kind is m.Accepted:
+            self._accepted(message)
+        elif kind is m.Settled:
+            self.settled(message.outcomes)
+        elif kind is m.Report:
+            self._report(message)
+        elif kind is m.Refused:
+            for task_id, reason in message.calls:
+                self._refused(task_id, reason)
+        elif kind is m.Pressure:
+            self.pressure = message.reason
+        elif kind is m.Replies:
+            if self._unanswered.pop(message.token, None) is not None:
+                self._effects.answers[message.token] = message
+
+    def settled(self, outcomes: Sequence[Outcome]) -> None:
+        """Outcomes came, from workers or the coordinator. The first for a call stays."""
+        pop = self.pending.pop
+        for outcome in outcomes:
+            pending = pop(outcome.id, None)
+            if pending is not None:
+                pending.settle(outcome)
+
+    def finish(self) -> Effects:
+        """End the batch: send what waits, ask what is due, and return the effects."""
+        self._run_due()
+        if self.is_open:
+            self._submit()
+            while self.requests:
+                self._request(self.requests.popleft())
+        effects, self._effects = self._effects, Effects()
+        effects.deadline_s = self._deadline_s()
+        return effects
+
+    def backlog(self) -> int:
+        """Calls that wait here to be accepted."""
+        return len(self.outbox) + len(self._again) + self.unaccepted_count
+
+    # -- connection ----------------------------------------------------------------------------------------------
+
+    def _redial(self) -> None:
+        self.is_open = False
+        self._redial_s = self._now_s + self._redial_wait_s
+        self._redial_wait_s = min(self._redial_wait_s * 2, self.settings.redial_max_s)
+
+    def _welcome(self, welcome: m.Welcome) -> None:
+        if welcome.nonce != str(self._nonce) or self.is_open:
+            return
+        self._redial_wait_s = self.settings.redial_min_s
+        self._redial_s = None
+        self.rejection = self.pressure = ""
+        self.window, self.slots = welcome.window, welcome.slots
+        self.max_body_bytes = welcome.max_body_bytes
+        unaccepted = [call for _, calls in self._unaccepted for call in calls]
+        self._unaccepted.clear()
+        self.unaccepted_count = 0
+        again = {call.id: call for call in (*unaccepted, *self._again)}
+        if welcome.epoch != self._coordinator and not self._durable:
+            # The calls that the last coordinator accepted are lost with it.
+            again.update({each.id: each.call for each in list(self.pending.values()) if each.call is not None})
+            waiting = {call.id for call in list(self.outbox)}
+            again = {task_id: call for task_id, call in again.items() if task_id not in waiting}
+            self._awaited.clear()
+        self._again = deque(again.values())
+        self._coordinator, self._durable = welcome.epoch, welcome.durable
+        self._seq = self._sent_specs = 0
+        self._welcomes += 1
+        self.is_open = True
+        self.requests.extendleft(reversed(self._unanswered.values()))
+        self._unanswered.clear()
+        self.requests.extend(Watch(each.id) for each in list(self.pending.values()) if each.call is None)
+
+    def _run_due(self) -> None:
+        if self._redial_s is not None and self._redial_s <= self._now_s:
+            self._address_index = (self._address_index + 1) % len(self.addresses)
+            self._effects.dial = self.addresses[self._address_index]
+            self._effects.sends.clear()
+            self._dialled_s = self._now_s
+            self._redial_s = None
+            self._peer = None
+        elif not self.is_open and self._redial_s is None:
+            if self._now_s - self._dialled_s >= self.settings.hello_timeout_s:
+                self._redial()
+        elif self.is_open and self._now_s - self._pinged_s >= self.settings.heartbeat_s:
+            self._pinged_s = self._now_s
+            if self.pending or self._unaccepted:
+                self._effects.sends.append(m.Ping())
+            self._ask()
+
+    def _deadline_s(self) -> float | None:
+        if self._redial_s is not None:
+            return self._redial_s
+        if not self.is_open:
+            return self._dialled_s + self.settings.hello_timeout_s
+        if self.pending or self._unaccepted:
+            return self._pinged_s + self.settings.heartbeat_s
+        return None
+
+    # -- submission ----------------------------------------------------------------------------------------------
+
+    def _submit(self) -> None:
+        while self._again and self._has_window():
+            self._send_calls([self._again.popleft() for _ in range(min(len(self._again), self._batch))], again=True)
+        outbox = self.outbox
+        while outbox and self._has_window():
+            pop = outbox.popleft
+            self._send_calls([pop() for _ in range(min(len(outbox), self._batch))], again=False)
+
+    def _has_window(self) -> bool:
+        return self.unaccepted_count < self.window
+
+    def _send_calls(self, calls: list[Call], again: bool) -> None:
+        specs = self.specs[self._sent_specs :]
+        self._sent_specs += len(specs)
+        for _, spec in specs:
+            if spec.code:
+                self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
+        fresh = not again and self._welcomes == 1  # Later, a call may have been sent by both ways.
+        if self.chosen_ids:
+            chosen = [call.id for call in calls if call.id in self.chosen_ids]
+            self.chosen_ids.difference_update(chosen)
+            fresh = fresh and not chosen
+        self._seq += 1
+        self._effects.sends.append(m.Submit(self._seq, specs, calls, fresh, again))
+        self._unaccepted.append((self._seq, calls))
+        self.unaccepted_count += len(calls)
+        self._size_batch(calls)
+
+    def _size_batch(self, calls: list[Call]) -> None:
+        """Cut the next message so that it has about BYTES_PER_SUBMIT, judging by a few calls of this one."""
+        sample = calls[:: max(len(calls) // 8, 1)]
+        mean = sum([len(call.body) for call in sample]) // len(sample) + 50
+        self._batch = min(self.settings.submit_batch, max(BYTES_PER_SUBMIT // mean, 1))
+
+    def _accepted(self, message: m.Accepted) -> None:
+        self.slots = message.slots
+        awaited = []
+        while self._unaccepted and self._unaccepted[0][0] <= message.seq:
+            calls = self._unaccepted.popleft()[1]
+            self.unaccepted_count -= len(calls)
+            awaited += [call.id for call in calls]
+        if awaited:
+            self._awaited.append((self._now_s, awaited))
+
+    def _refused(self, task_id: str, reason: str) -> None:
+        calls = {call.id: call for _, batch in self._unaccepted for call in batch}
+        call = calls.get(task_id)
+        if call is not None and reason == CODE_MISSING:
+            spec = self.specs[call.spec - 1][1]
+            self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
+            self._again.append(call)
+            return
+        pending = self.pending.pop(task_id, None)
+        if pending is not None:
+            pending.fail(CallRefused(task_id, reason))
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def _request(self, request: Request) -> None:
+        if isinstance(request, Watch):
+            if request.task_id in self.pending:
+                self._effects.sends.append(m.Query(0, [request.task_id], wait=True))
+            return
+        self._unanswered[request.token] = request
+        if isinstance(request, Ask):
+            self._effects.sends.append(m.Query(request.token, list(request.ids)))
+        else:
+            self._effects.sends.append(
+                m.Control(
+                    request.token, request.command, request.arguments, list(request.destination), request.timeout_s
+                )
+            )
+
+    def _ask(self) -> None:
+        """Ask for accepted calls whose outcomes have not come for long: one may have been lost on its way."""
+        budget = self.settings.ask_batch
+        pending = self.pending
+        while budget > 0 and self._awaited and self._now_s - self._awaited[0][0] >= self.settings.ask_after_s:
+            ids = [task_id for task_id in self._awaited.popleft()[1] if task_id in pending]
+            now, later = ids[:budget], ids[budget:]
+            if later:
+                self._awaited.appendleft((self._now_s - self.settings.ask_after_s, later))
+            if now:
+                budget -= len(now)
+                self._token -= 1  # The shell's tokens are positive.
+                self._asked[self._token] = now
+                self._effects.sends.append(m.Query(self._token, now))
+                self._awaited.append((self._now_s, now))
+
+    def _report(self, report: m.Report) -> None:
+        if self._asked.pop(report.token, None) is not None:
+            for task_id, state in report.states:
+                pending = self.pending.get(task_id)
+                if not state and pending is not None and pending.call is not None:
+                    self._again.append(pending.call)  # The coordinator does not know it (any more).
+        elif self._unanswered.pop(report.token, None) is not None:
+            self._effects.answers[report.token] = dict(report.states)

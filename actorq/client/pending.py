@@ -1,0 +1,50 @@
+"""A call that waits for its outcome, as the session sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actorq.wire.messages import Call, Outcome
+
+
+class Pending:
+    """Shared by the user's threads and the session's: the session sets `outcome` and then notifies, waiters register
+    and then look at `outcome`; so neither misses the other.
+
+    Subclassed by AsyncResult, so that a call costs one object in the user's process.
+    """
+
+    __slots__ = ("__weakref__", "call", "error", "id", "outcome", "waiters")
+
+    def __init__(self, task_id: str, call: Call | None) -> None:
+        self.id = task_id
+        self.call = call
+        """Kept to be sent again while it is ours to lose; None for a call that another process submitted."""
+        self.outcome: Outcome | None = None
+        self.error: Exception | None = None
+        """Set instead of `outcome` when the mesh did not take the call."""
+        self.waiters: list[Any] | None = None
+
+    def is_settled(self) -> bool:
+        """Whether it has ended, or will never run."""
+        return self.outcome is not None or self.error is not None
+
+    def settle(self, outcome: Outcome) -> None:
+        """Called by the session, once."""
+        self.outcome = outcome
+        self.call = None
+        if self.waiters is not None:
+            self.notify()
+
+    def fail(self, error: Exception) -> None:
+        """Called by the session, once: the call will not run."""
+        self.error = error
+        self.call = None
+        if self.waiters is not None:
+            self.notify()
+
+    def notify(self) -> None:
+        """Tell everyone who waits."""
+        waiters, self.waiters = self.waiters or [], None
+        for waiter in waiters:
+            waiter()

@@ -1,0 +1,369 @@
+"""The session of this process with a mesh: a native thread that owns the sockets, whatever kind of program it is in.
+
+User threads, greenlets and coroutines only append to the core's outbox and ring the thread's bell if it sleeps. A
+session belongs to the process that made it; after a fork, the child makes its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from actorq import context, ids, native
+from actorq.client.bells import new_bell
+from actorq.client.callbacks import Callbacks
+from actorq.client.core import Ask, Client, Order, Watch
+from actorq.client.pending import Pending
+from actorq.config import ClientSettings
+from actorq.errors import ImproperlyConfigured, OperationalError, ProtocolError, TimeoutError
+from actorq.policies.addresses import is_loopback
+from actorq.transport import Down, Event, Link, Received, ThreadWaiter, Up
+from actorq.wire import frames
+from actorq.wire.messages import CallSpec, Replies, Results
+
+SPEC_LIMIT = 50_000
+
+
+class Session:
+    """Submits calls and hears of their outcomes. Thread-safe."""
+
+    def __init__(self, addresses: Sequence[str], settings: ClientSettings | None = None) -> None:
+        self.addresses = tuple(addresses)
+        self.settings = settings or ClientSettings()
+        self.new_id = ids.id_source()
+        self.callbacks = Callbacks()
+        self._pid = os.getpid()
+        self._lock = native.new_lock()
+        self._numbers: dict[CallSpec, int] = {}
+        self._tokens = itertools.count(1).__next__
+        self._answers: dict[int, tuple[list[Any], Callable[[], None]]] = {}
+        self._opened: list[Callable[[], None]] = []
+        self._roomy: list[Callable[[], None]] = []
+        self._packer = frames.Packer()
+        self._peer = 0
+        self._ended = native.new_lock()
+        self._ended.acquire()
+        self._failure: BaseException | None = None
+        started = native.new_lock()
+        started.acquire()
+        native.start_thread(lambda: self._run(started))
+        started.acquire()
+        if self._failure is not None:
+            raise self._failure
+
+    # -- for users' threads --------------------------------------------------------------------------------------
+
+    def is_usable(self) -> bool:
+        """Whether this session belongs to this process (and not to the one that forked it)."""
+        return self._pid == os.getpid()
+
+    def number(self, spec: CallSpec) -> int:
+        """The session's number for a spec. The same for equal specs."""
+        number = self._numbers.get(spec)
+        if number is None:
+            with self._lock:
+                number = self._numbers.get(spec)
+                if number is None:
+                    number = len(self._numbers) + 1
+                    if number > SPEC_LIMIT:
+                        raise ImproperlyConfigured(
+                            f"this program uses more than {SPEC_LIMIT:,} different combinations of task and options: "
+                            f"use fewer different time limits, queues and functions by value"
+                        )
+                    self.core.specs.append((number, spec))
+                    self._numbers[spec] = number
+        return number
+
+    def add_code(self, digest: str, blob: bytes) -> None:
+        """Make a function by value available to the mesh, before the first call that names it."""
+        self.core.codes[digest] = blob
+
+    def submit(self, pending: Pending, timeout_s: float | None, chosen_id: bool = False, wait: bool = True) -> None:
+        """Hand a call over. Blocks while the mesh is out of reach or takes no more, for `timeout_s` at the most.
+
+        `wait`: whether its outcome is wanted. Raises OperationalError; the call will not run then.
+        """
+        core = self.core
+        if not core.is_open or core.unaccepted_count + len(core.outbox) >= self.settings.outbox_limit:
+            self._wait_for_room(timeout_s)
+        call = pending.call
+        assert call is not None
+        if chosen_id:
+            core.chosen_ids.add(pending.id)
+        if wait:
+            core.pending[pending.id] = pending
+        core.outbox.append(call)
+        if self._link.asleep:
+            self._link.wake()
+
+    def watch(self, pending: Pending) -> Pending:
+        """Have the outcome of a call sent here that may be another session's. Returns the one to wait for."""
+        known = self.core.pending.setdefault(pending.id, pending)
+        if known is pending:
+            self.core.requests.append(Watch(pending.id))
+            self._link.wake()
+        return known
+
+    def wait(self, pending: Pending, timeout_s: float | None) -> bool:
+        """Wait until the call has settled. False if the time was over first.
+
+        Inside a task, its slot is free for other calls meanwhile.
+        """
+        return pending.is_settled() or self.wait_all([pending], timeout_s)
+
+    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
+        """Wait until all of these have settled. False if the time was over first."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        running = context.current.get()
+        if running is None:
+            return self._wait_each(pendings, deadline_s)
+        running.pause()
+        try:
+            return self._wait_each(pendings, deadline_s)
+        finally:
+            running.resume()
+
+    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
+        """Have `notify` called on the session's thread when the call settles; at once, here, if it has."""
+        with self._lock:
+            if pending.waiters is None:
+                pending.waiters = [notify]
+            else:
+                pending.waiters.append(notify)
+        if pending.is_settled():
+            pending.notify()
+
+    def states(self, task_ids: Sequence[str], timeout_s: float | None) -> dict[str, str]:
+        """The states of calls that have not settled, as the coordinator sees them; ``""`` for unknown ones."""
+        token = self._tokens()
+        answer: dict[str, str] = self._ask(Ask(token, task_ids), timeout_s)
+        return answer
+
+    def order(
+        self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float
+    ) -> Replies:
+        """Run a control command on nodes; returns when all have answered, or with the names of those who did not."""
+        token = self._tokens()
+        answer: Replies = self._ask(
+            Order(token, command, arguments, destination, timeout_s), timeout_s + self.settings.publish_timeout_s
+        )
+        return answer
+
+    def post(self, command: str, arguments: dict[str, Any]) -> None:
+        """Run a control command without waiting for the answer."""
+        self.core.requests.append(Order(self._tokens(), command, arguments, (), 1.0))
+        self._link.wake()
+
+    def wait_open(self, timeout_s: float | None) -> None:
+        """Wait until a coordinator has welcomed us. Raises OperationalError."""
+        self._wait_until(lambda: self.core.is_open, self._opened, timeout_s)
+
+    def flush(self, timeout_s: float | None) -> bool:
+        """Wait until all calls are accepted. False if the time was over first."""
+        try:
+            self._wait_until(lambda: self.core.backlog() == 0, self._roomy, timeout_s)
+        except OperationalError:
+            return False
+        return True
+
+    @property
+    def slots(self) -> int:
+        """How many calls the mesh can run at once, as far as is known."""
+        return self.core.slots
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The mesh's limit for the body of one call; 0 before it is known."""
+        return self.core.max_body_bytes
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Flush, within `timeout_s`, and end the session. What waits for results hears that it ended."""
+        if not self.is_usable():
+            return
+        if self.core.is_open:
+            self.flush(timeout_s)
+        self._link.stop()
+        self._ended.acquire(True, timeout_s)
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def _wait_each(self, pendings: Sequence[Pending], deadline_s: float | None) -> bool:
+        """From the last to the first: calls end about in order, so nearly all waits are for the last ones."""
+        for pending in reversed(pendings):
+            if pending.outcome is None and not pending.is_settled():
+                bell = new_bell()
+                self.subscribe(pending, bell.ring)
+                try:
+                    while not pending.is_settled():
+                        left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                        if left_s is not None and left_s <= 0:
+                            return False
+                        bell.wait(left_s)
+                finally:
+                    self._unsubscribe(pending, bell.ring)
+        return True
+
+    def _unsubscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
+        with self._lock:
+            if pending.waiters is not None and notify in pending.waiters:
+                pending.waiters.remove(notify)
+
+    def _ask(self, request: Ask | Order, timeout_s: float | None) -> Any:
+        self.wait_open(timeout_s if timeout_s is None else min(timeout_s, self.settings.publish_timeout_s))
+        bell = new_bell()
+        box: list[Any] = []
+        self._answers[request.token] = (box, bell.ring)
+        self.core.requests.append(request)
+        self._link.wake()
+        try:
+            if not bell.wait(timeout_s):
+                raise TimeoutError(f"the coordinator did not answer within {timeout_s} s")
+            return box[0]
+        finally:
+            self._answers.pop(request.token, None)
+
+    def _wait_for_room(self, timeout_s: float | None) -> None:
+        core, limit = self.core, self.settings.outbox_limit
+        if not core.is_open:
+            self.wait_open(timeout_s)
+        self._link.wake()
+        self._wait_until(lambda: core.unaccepted_count + len(core.outbox) < limit, self._roomy, timeout_s)
+
+    def _wait_until(
+        self, condition: Callable[[], bool], bells: list[Callable[[], None]], timeout_s: float | None
+    ) -> None:
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        bell = new_bell()
+        with self._lock:
+            bells.append(bell.ring)
+        try:
+            while not condition():
+                left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                if left_s is not None and left_s <= 0:
+                    raise OperationalError(self._trouble(timeout_s))
+                bell.wait(left_s)
+        finally:
+            with self._lock:
+                bells.remove(bell.ring)
+
+    def _trouble(self, timeout_s: float | None) -> str:
+        core = self.core
+        tried = ", ".join(self.addresses)
+        if core.rejection:
+            return f"the coordinator at {tried} refused this client: {core.rejection}"
+        if not core.is_open:
+            return (
+                f"no coordinator answered within {timeout_s} s (tried {tried}). Start one with 'actorq up' or "
+                f"'actorq coordinator', or set ACTORQ_URL to where it runs"
+            )
+        reason = core.pressure or f"{core.backlog():,} calls wait to be accepted"
+        return f"the mesh took no more calls within {timeout_s} s: {reason}"
+
+    # -- the session's own thread --------------------------------------------------------------------------------
+
+    def _run(self, started: Any) -> None:
+        try:
+            self._link = Link(ThreadWaiter(), self._turn)
+            reply_address = self._link.listen(f"tcp://{_host_towards(self.addresses)}:*")
+            self.core = Client(
+                f"client@{socket.gethostname()}:{self._pid}",
+                ids.random_id(),
+                self.addresses,
+                reply_address,
+                self.settings,
+                time.monotonic(),
+            )
+        except BaseException as error:
+            self._failure = error
+            return
+        finally:
+            started.release()
+        try:
+            self._link.run()
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            self._end()
+
+    def _turn(self, events: list[Event]) -> float | None:
+        core = self.core
+        now_s = time.monotonic()
+        core.advance(now_s)
+        for event in events:
+            if isinstance(event, Received):
+                self._receive(event)
+            elif isinstance(event, Up):
+                core.opened(event.peer)
+            elif isinstance(event, Down):
+                core.lose(event.peer)
+        was_open = core.is_open
+        effects = core.finish()
+        for message in effects.sends:
+            self._link.send(self._peer, self._packer.pack(message))
+        if effects.dial:
+            if self._peer:
+                self._link.hang_up(self._peer)
+            self._peer = self._link.dial(effects.dial)
+            core.dialled(self._peer)
+        for token, answer in effects.answers.items():
+            self._answer(token, answer)
+        if self._roomy:
+            _ring(self._roomy)
+        if self._opened and (core.is_open or was_open or core.rejection):
+            _ring(self._opened)
+        if core.outbox and core.is_open and core.unaccepted_count < core.window:
+            return 0.0
+        return None if effects.deadline_s is None else max(effects.deadline_s - now_s, 0.0)
+
+    def _receive(self, event: Received) -> None:
+        try:
+            if event.peer == self._peer:
+                self.core.receive(event.peer, frames.unpack(event.frames, frames.TO_CLIENT))
+            else:
+                results = frames.unpack(event.frames, frames.TO_REPLY_SOCKET)
+                assert isinstance(results, Results)
+                if results.session == self.core.session:
+                    self.core.settled(results.outcomes)
+        except ProtocolError:
+            self._link.hang_up(event.peer)
+            if event.peer == self._peer:
+                self.core.lose(event.peer)
+
+    def _answer(self, token: int, answer: Any) -> None:
+        waiting = self._answers.pop(token, None)
+        if waiting is not None:
+            box, ring = waiting
+            box.append(answer)
+            ring()
+
+    def _end(self) -> None:
+        """Nobody is left to wait for ever."""
+        reason = self._failure or "the session was closed"
+        for pending in list(self.core.pending.values()):
+            pending.fail(OperationalError(f"the outcome of {pending.id} will not come to this session: {reason}"))
+        self.core.pending.clear()
+        self.core.is_open = False
+        _ring(self._roomy)
+        _ring(self._opened)
+        self._ended.release()
+
+
+def _ring(bells: list[Callable[[], None]]) -> None:
+    for ring in list(bells):
+        ring()
+
+
+def _host_towards(addresses: Sequence[str]) -> str:
+    """The address of this host that the coordinators' hosts can reach."""
+    for address in addresses:
+        if not is_loopback(address):
+            host, _, port = address.removeprefix("tcp://").rpartition(":")
+            with native.original("socket", "socket")(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.connect((host, int(port)))  # Sends nothing: only looks up the route.
+                return str(probe.getsockname()[0])
+    return "127.0.0.1"

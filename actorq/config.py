@@ -1,0 +1,99 @@
+"""Settings of nodes and sessions: every bound and every period in one place, with its default and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_ADDRESS = "tcp://127.0.0.1:5570"
+DEFAULT_QUEUE = "default"
+DEFAULT_PRIORITY = 4
+LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
+URL_VARIABLE = "ACTORQ_URL"
+
+BLOB_BYTES = 64 * 1024
+"""Bodies from this size on travel as frames of their own and are not copied on the way."""
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Default limit of one argument or result body."""
+MAX_BATCH = 4096
+"""Records in one message. A receiver refuses more."""
+
+
+@dataclass(frozen=True, slots=True)
+class LivenessSettings:
+    """When a silent or lost worker loses its work. Both sides of the link use the same values."""
+
+    heartbeat_s: float = 0.5
+    """Period of a node's heartbeats, and of a client's while it waits for something."""
+    grace_s: float = 2.0
+    """A node that comes back within this time after its connection broke keeps its leases."""
+    suspect_s: float = 4.0
+    """After this silence a node gets no new work."""
+    lease_s: float = 15.0
+    """After this silence the session of a node ends, connected or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorSettings:
+    """Bounds and periods of one coordinator."""
+
+    liveness: LivenessSettings = LivenessSettings()
+    queue_limit: int = 10_000_000
+    """Calls that wait in one queue; beyond it submissions are not accepted until there is room."""
+    queued_blob_bytes: int = 2 * 1024**3
+    """Large bodies (see BLOB_BYTES) held for calls that have not settled."""
+    client_window: int = 32_768
+    """Calls that a client may have submitted and not yet heard *accepted* for."""
+    deliver_batch: int = 512
+    """Calls in one message to a worker."""
+    outcome_count: int = 200_000
+    outcome_bytes: int = 256 * 1024**2
+    outcome_age_s: float = 86_400.0
+    """Settled outcomes are kept for look-ups within these three bounds."""
+    revocation_count: int = 100_000
+    revocation_age_s: float = 86_400.0
+    """Revocations of calls that are not known (yet) are remembered within these bounds."""
+    dead_letter_count: int = 10_000
+    client_age_s: float = 3600.0
+    """A client that went away is remembered for this long, for the outcomes of its calls."""
+    max_body_bytes: int = MAX_BODY_BYTES
+    """Limit of one argument or result body; clients learn it in Welcome."""
+    code_bytes: int = 256 * 1024**2
+    """Functions sent by value, kept while calls use them and up to this size."""
+    durable: bool = False
+    """Whether a store keeps what was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Bounds and periods of one worker node."""
+
+    liveness: LivenessSettings = LivenessSettings()
+    concurrency: int = 100
+    """Calls that run at once."""
+    lookahead_work_s: float = 0.01
+    """How much work a worker keeps at hand beside its running calls, so that short ones go out in hundreds."""
+    lookahead_limit: int = 4096
+    stall_s: float = 0.05
+    """Calls that wait behind running ones for so long without a start are given back to the coordinator."""
+    unacked_limit: int = 100_000
+    """Outcomes that the coordinator has not acknowledged; a worker that holds more takes no new calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Bounds and periods of one client session."""
+
+    publish_timeout_s: float = 5.0
+    """How long `delay()` may wait for room or for a coordinator before it raises OperationalError."""
+    submit_batch: int = 512
+    """Calls in one message to the coordinator."""
+    outbox_limit: int = 32_768
+    """Calls that wait here to be sent."""
+    ask_after_s: float = 5.0
+    """A call whose outcome has not come for so long is asked for at the coordinator."""
+    ask_batch: int = 1000
+    heartbeat_s: float = 1.0
+    redial_min_s: float = 0.05
+    redial_max_s: float = 2.0
+    hello_timeout_s: float = 5.0
+    """A coordinator that has not welcomed us after so long is given up, and the next address is tried."""

@@ -1,0 +1,27 @@
+"""What runs here now: the call that a worker's greenlet, thread or coroutine is busy with."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Protocol
+
+from actorq.wire.messages import Call, CallSpec
+
+
+class Running(Protocol):
+    """A running call, as its worker shows it to the task and to whoever waits on its behalf."""
+
+    call: Call
+    spec: CallSpec
+    node: str
+    """Name of the worker node."""
+
+    def pause(self) -> None:
+        """The task is about to wait for other calls: its slot is free for them meanwhile."""
+
+    def resume(self) -> None:
+        """The wait is over. Returns when there is a slot again."""
+
+
+current: ContextVar[Running | None] = ContextVar("actorq_running", default=None)
+"""None outside of tasks. Set for the life of a pool's greenlet or thread, whose `call` changes; set for each coroutine."""

@@ -1,0 +1,115 @@
+"""`app.control`: broadcasts with replies from every addressed node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from actorq.wire.messages import Replies
+
+
+class Orders(Protocol):
+    """What control asks of the application."""
+
+    def order(
+        self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float
+    ) -> Replies: ...
+
+
+class BroadcastReplies(dict[str, Any]):
+    """Replies by node. `missing` names the nodes that were addressed and did not answer in time."""
+
+    def __init__(self, replies: dict[str, Any], missing: Sequence[str]) -> None:
+        super().__init__(replies)
+        self.missing = list(missing)
+
+
+class Control:
+    """Commands to all nodes at once, or to those in `destination`.
+
+    A command returns when all addressed nodes have answered, at the latest after `timeout` seconds. The nodes answer from
+    a native thread, so also while their tasks are busy with CPU.
+    """
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+
+    def broadcast(
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        destination: Sequence[str] | None = None,
+        timeout: float = 1.0,
+    ) -> BroadcastReplies:
+        """Run `command` on nodes. Returns their replies by name; `.missing` names those that did not answer."""
+        answer = self._orders.order(command, dict(arguments or {}), list(destination or ()), timeout)
+        return BroadcastReplies(answer.replies, answer.missing)
+
+    def ping(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> list[dict[str, Any]]:
+        """``[{node: {"ok": "pong"}}, …]``, one for each node that answered."""
+        replies = self.broadcast("ping", destination=destination, timeout=timeout)
+        return [{node: reply} for node, reply in replies.items()]
+
+    def revoke(
+        self, task_id: str | Sequence[str], terminate: bool = False, timeout: float = 1.0
+    ) -> dict[str, str]:
+        """End calls. Returns what became of each: removed, its worker was told, already settled, unknown."""
+        ids = [task_id] if isinstance(task_id, str) else list(task_id)
+        replies = self.broadcast("revoke", {"ids": ids, "terminate": terminate}, timeout=timeout)
+        return {task: what for reply in replies.values() for task, what in reply.items()}
+
+    def terminate(self, task_id: str | Sequence[str], timeout: float = 1.0) -> dict[str, str]:
+        """``revoke(task_id, terminate=True)``."""
+        return self.revoke(task_id, terminate=True, timeout=timeout)
+
+    def shutdown(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> BroadcastReplies:
+        """Have workers finish what runs, give back the rest, and end."""
+        return self.broadcast("shutdown", destination=destination, timeout=timeout)
+
+    def inspect(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> Inspect:
+        """Questions to nodes."""
+        return Inspect(self, destination, timeout)
+
+
+class Inspect:
+    """Questions to nodes: each returns ``{node: answer}``; `missing` of it names those that did not answer."""
+
+    def __init__(self, control: Control, destination: Sequence[str] | None, timeout: float) -> None:
+        self._control = control
+        self._destination = destination
+        self._timeout = timeout
+
+    def _ask(self, command: str) -> BroadcastReplies:
+        return self._control.broadcast(command, destination=self._destination, timeout=self._timeout)
+
+    def ping(self) -> BroadcastReplies:
+        """``{"ok": "pong"}``."""
+        return self._ask("ping")
+
+    def stats(self) -> BroadcastReplies:
+        """Counts, pool, uptime and resource usage."""
+        return self._ask("stats")
+
+    def active(self) -> BroadcastReplies:
+        """Calls that run now."""
+        return self._ask("active")
+
+    def reserved(self) -> BroadcastReplies:
+        """Calls that were leased and have not started."""
+        return self._ask("reserved")
+
+    def registered(self) -> BroadcastReplies:
+        """Names of the tasks that the node offers."""
+        return self._ask("registered")
+
+    def coordinator(self) -> BroadcastReplies:
+        """The coordinator's own figures: queues, workers, calls."""
+        return self._ask("coordinator")
+
+    def queues(self) -> BroadcastReplies:
+        """How many calls wait in each queue."""
+        return self._ask("queues")
+
+    def dead_letters(self) -> BroadcastReplies:
+        """Calls that were given up, with the reason."""
+        return self._ask("dead_letters")

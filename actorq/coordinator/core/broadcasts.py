@@ -1,0 +1,56 @@
+"""Control commands on their way to nodes, and the replies that came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from actorq.coordinator.core.effects import Peer
+from actorq.wire.messages import Replies
+
+
+@dataclass(slots=True)
+class _Open:
+    peer: Peer
+    token: int
+    deadline_s: float
+    awaited: dict[str, None]
+    replies: dict[str, Any] = field(default_factory=dict)
+
+    def answer(self) -> tuple[Peer, Replies]:
+        return self.peer, Replies(self.token, self.replies, list(self.awaited))
+
+
+class Broadcasts:
+    """Gathers replies; a broadcast is answered when all have replied, or at its deadline with the names of the rest."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Open] = {}
+        self._count = 0
+
+    def open(self, peer: Peer, token: int, awaited: list[str], deadline_s: float) -> int:
+        """Begin one for `peer`. Returns the token for the nodes."""
+        self._count += 1
+        self._open[self._count] = _Open(peer, token, deadline_s, dict.fromkeys(awaited))
+        return self._count
+
+    def reply(self, number: int, node: str, value: Any) -> None:
+        """A node has answered. Late and repeated answers change nothing."""
+        broadcast = self._open.get(number)
+        if broadcast is not None and node in broadcast.awaited:
+            del broadcast.awaited[node]
+            broadcast.replies[node] = value
+
+    def pop_done(self, now_s: float) -> list[tuple[Peer, Replies]]:
+        """The answers that are complete or due."""
+        done = [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]
+        return [self._open.pop(number).answer() for number in done]
+
+    def forget(self, peer: Peer) -> None:
+        """Who asked has gone."""
+        for number in [number for number, each in self._open.items() if each.peer == peer]:
+            del self._open[number]
+
+    def next_s(self) -> float | None:
+        """Monotonic time of the first deadline."""
+        return min((each.deadline_s for each in self._open.values()), default=None)

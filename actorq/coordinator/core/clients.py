@@ -1,0 +1,49 @@
+"""What the coordinator knows of clients."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.queues import Lane
+from actorq.wire.messages import CallSpec, Submit
+
+
+@dataclass(slots=True, eq=False)
+class SpecEntry:
+    """A CallSpec under the coordinator's own number, with its lane."""
+
+    number: int
+    spec: CallSpec
+    lane: Lane
+    replies: bool
+    """Whether the client is told of the outcome."""
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One client session; it survives reconnects, and for a while the client's death."""
+
+    number: int
+    session: str
+    name: str
+    reply_address: str
+    peer: Peer | None
+    seq: int = 0
+    """Last submission of this connection."""
+    specs: dict[int, SpecEntry] = field(default_factory=dict)
+    """By the client's numbers, for this connection."""
+    deferred: deque[Submit] = field(default_factory=deque)
+    """Submissions that wait for room. Bounded by the client's window."""
+    pressed: bool = False
+    """It was told so."""
+    left_s: float = 0.0
+
+    def forget_connection(self) -> None:
+        """The connection ended; the client sends again what was not accepted."""
+        self.peer = None
+        self.seq = 0
+        self.specs = {}
+        self.deferred.clear()
+        self.pressed = False

@@ -1,0 +1,158 @@
+"""Every error that actorq raises. Each says what happened and, where there is something to do, what to do next."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class ActorqError(Exception):
+    """Base of all errors that actorq raises."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint such as ``did you mean 'fast'?``, or an empty string if nothing known is near to `name`."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+# -- configuration and use ---------------------------------------------------------------------------------------
+
+
+class ImproperlyConfigured(ActorqError):
+    """A setting, option or combination of them cannot be used."""
+
+
+class NotRegistered(ActorqError, KeyError):
+    """No task of that name is registered in this application."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        hint = nearest(name, known) or "import the module that defines it, or use send_task() to call it by name"
+        super().__init__(f"no task {name!r} is registered here: {hint}")
+        self.name = name
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TimeoutError(ActorqError, builtins.TimeoutError):
+    """The result, reply or condition did not come within the time that was given."""
+
+
+# -- the mesh ----------------------------------------------------------------------------------------------------
+
+
+class OperationalError(ActorqError):
+    """The mesh cannot be reached, or does not take more work at present."""
+
+
+class AddressInUse(OperationalError):
+    """Another program listens on the address already."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"cannot listen on {address}: the address is in use. Stop the program that holds it, or choose another "
+            f"port with --listen"
+        )
+        self.address = address
+
+
+class BadAddress(ImproperlyConfigured):
+    """An address that is not of the form that is needed, such as ``tcp://127.0.0.1:5570``."""
+
+
+class ProtocolError(ActorqError):
+    """A peer sent something that the protocol does not allow. Its session ends; nobody else is affected."""
+
+
+class VersionMismatch(ProtocolError):
+    """The two sides speak protocol versions that do not overlap."""
+
+
+class CallRefused(ActorqError):
+    """The coordinator did not take the call. `reason` is for people, and says what to do."""
+
+    def __init__(self, task_id: str, reason: str) -> None:
+        super().__init__(f"call {task_id} was refused: {reason}")
+        self.task_id = task_id
+        self.reason = reason
+
+
+# -- payloads ----------------------------------------------------------------------------------------------------
+
+
+class EncodeError(ActorqError):
+    """An argument or a result cannot be serialized."""
+
+
+class DecodeError(ActorqError):
+    """Bytes that are not what their content type says."""
+
+
+class ContentDisallowed(DecodeError):
+    """A payload of a content type that `accept_content` does not list."""
+
+    def __init__(self, content: str, accepted: Iterable[str]) -> None:
+        names = ", ".join(sorted(accepted)) or "nothing"
+        super().__init__(
+            f"content type {content!r} is not accepted here (accepted: {names}). Add it to accept_content on the "
+            f"receiving side if you trust all who can send, or choose another serializer"
+        )
+        self.content = content
+
+
+class MessageTooLarge(EncodeError):
+    """A body is over the limit for one message."""
+
+    def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"{what} has {size_bytes:,} bytes, the limit is {limit_bytes:,}. Pass a reference to the data (a path, a "
+            f"key), or raise max_body_bytes on every node"
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+# -- outcomes of calls -------------------------------------------------------------------------------------------
+
+
+class RemoteError(ActorqError):
+    """An exception of a class that this process has not imported. Names it and carries its message and traceback."""
+
+    def __init__(self, type_name: str, message: str, args: Sequence[object] = ()) -> None:
+        super().__init__(f"{type_name}: {message}" if message else type_name)
+        self.type_name = type_name
+        self.message = message
+        self.remote_args = tuple(args)
+
+
+class TaskRevokedError(ActorqError):
+    """The call was revoked, or expired before it started."""
+
+
+class WorkerLostError(ActorqError):
+    """The worker that ran the call died each time it was delivered, or once where it may run at most once."""
+
+
+class TimeLimitExceeded(ActorqError):
+    """The task ran for longer than its hard time limit and was ended."""
+
+
+class SoftTimeLimitExceeded(ActorqError):
+    """Raised inside a task that ran for longer than its soft time limit."""
+
+
+class Terminated(ActorqError):
+    """Raised inside a task that is ended by ``revoke(terminate=True)`` or by a shutdown that no longer waits."""
+
+
+# -- actors ------------------------------------------------------------------------------------------------------
+
+
+class ActorStopped(ActorqError):
+    """The actor is not running, or stopped before it answered."""
+
+
+class MailboxFull(ActorqError):
+    """The actor's mailbox is at its limit, and its overflow policy is to refuse."""

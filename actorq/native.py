@@ -1,0 +1,35 @@
+"""The operating system's own threads, locks and sleeps, also in a program that gevent has monkey-patched.
+
+What keeps a node answering while its green threads are busy runs on a native thread, and a client's session does in
+every kind of program. Both need primitives that block the thread and not the greenlet.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def original(module: str, name: str) -> Any:
+    """`module.name` as it was before gevent patched it; the plain attribute where gevent is not in use."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None:
+        return monkey.get_original(module, name)
+    return getattr(__import__(module), name)
+
+
+def start_thread(run: Callable[[], None]) -> int:
+    """Run `run` on a new native thread, which does not keep the process alive. Returns the thread's ident."""
+    ident: int = original("_thread", "start_new_thread")(run, ())
+    return ident
+
+
+def new_lock() -> Any:
+    """A lock that blocks the native thread (`_thread.lock`)."""
+    return original("_thread", "allocate_lock")()
+
+
+def sleep(seconds: float) -> None:
+    """Block this native thread for `seconds`."""
+    original("time", "sleep")(seconds)

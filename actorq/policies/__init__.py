@@ -1,0 +1,1 @@
+"""Pure values and functions: retry, backoff, chunk sizes, addresses."""

@@ -1,0 +1,56 @@
+"""Where coordinators are: what a URL says, and how it is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from actorq.config import DEFAULT_ADDRESS, URL_VARIABLE
+from actorq.errors import BadAddress
+
+LOCAL = "local://"
+SCHEMES = ("tcp://", "ipc://")
+
+
+@dataclass(frozen=True, slots=True)
+class MeshUrl:
+    """A parsed URL: the coordinators' addresses, or an embedded mesh with its options."""
+
+    addresses: tuple[str, ...] = ()
+    is_local: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def parse_url(url: str) -> MeshUrl:
+    """Parse ``tcp://host:5570,tcp://other:5570`` or ``local://?processes=2&concurrency=100``.
+
+    Raises BadAddress, which says what a URL looks like.
+    """
+    if url.startswith(LOCAL):
+        return MeshUrl(is_local=True, options=dict(parse_qsl(url[len(LOCAL) :].lstrip("/").lstrip("?"))))
+    addresses = tuple(part.strip() for part in url.split(",") if part.strip())
+    for address in addresses:
+        _check(address)
+    if not addresses:
+        raise BadAddress(f"the mesh URL is empty: set {URL_VARIABLE}, for example to {DEFAULT_ADDRESS}, or pass url=")
+    return MeshUrl(addresses)
+
+
+def _check(address: str) -> None:
+    if address.startswith("ipc://") and len(address) > len("ipc://"):
+        return
+    host, colon, port = address.removeprefix("tcp://").rpartition(":")
+    if address.startswith("tcp://") and colon and host and port.isdigit() and 0 < int(port) < 65536:
+        return
+    raise BadAddress(
+        f"{address!r} is not the address of a coordinator: write tcp://HOST:PORT, for example {DEFAULT_ADDRESS} "
+        f"(several with commas between), or local:// for a mesh inside this program"
+    )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this host can reach the address."""
+    if address.startswith("ipc://"):
+        return True
+    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    return host == "localhost" or host.startswith("127.") or host == "::1"

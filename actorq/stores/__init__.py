@@ -1,0 +1,1 @@
+"""Where a coordinator keeps what it must not forget."""

@@ -1,0 +1,1 @@
+"""Tasks, their results, and the ways to call many at once."""

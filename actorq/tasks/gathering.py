@@ -1,0 +1,52 @@
+"""Waiting for many results."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from actorq.client.bells import new_bell
+from actorq.errors import TimeoutError
+from actorq.tasks.result import AsyncResult
+
+if TYPE_CHECKING:
+    from actorq.tasks.protocol import Mesh
+
+R = TypeVar("R")
+
+
+def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | None) -> list[Any]:
+    """The values, in order. Raises the first exception (by order), or TimeoutError."""
+    if not mesh.wait_all(results, timeout_s):
+        missing = sum(not result.is_settled() for result in results)
+        raise TimeoutError(f"{missing:,} of {len(results):,} results did not come within {timeout_s} s")
+    return [result.get() for result in results]
+
+
+def as_completed(
+    mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float | None
+) -> Iterator[AsyncResult[R]]:
+    """The results in the order in which they settle. Raises TimeoutError."""
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    waiting = list(dict.fromkeys(results))
+    settled: deque[AsyncResult[R]] = deque()
+    bell = new_bell()
+    for result in waiting:
+        mesh.subscribe(result, _notifier(result, settled, bell.ring))
+    for count in range(len(waiting)):
+        while not settled:
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                raise TimeoutError(f"{len(waiting) - count:,} results did not come within {timeout_s} s")
+            bell.wait(left_s)
+        yield settled.popleft()
+
+
+def _notifier(result: AsyncResult[R], settled: deque[AsyncResult[R]], ring: Any) -> Any:
+    def notify() -> None:
+        settled.append(result)
+        ring()
+
+    return notify

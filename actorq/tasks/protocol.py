@@ -1,0 +1,47 @@
+"""What tasks and results ask of the application; it implements this, so that they need not know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from actorq.client.pending import Pending
+from actorq.wire.messages import CallSpec, Outcome
+
+if TYPE_CHECKING:
+    from actorq.tasks.result import AsyncResult
+    from actorq.tasks.task import Task
+
+
+class Mesh(Protocol):
+    """The way from tasks and results to the mesh."""
+
+    main: str
+
+    def send(
+        self,
+        spec: CallSpec,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> AsyncResult[Any]:
+        """Submit one call. `options` are those of `apply_async` that belong to the call and not to the spec."""
+
+    def code_of(self, task: Task[Any, Any]) -> str:
+        """The digest of the task's function, if it has to travel by value; else an empty string."""
+
+    def wait(self, pending: Pending, timeout_s: float | None) -> bool: ...
+
+    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool: ...
+
+    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> None: ...
+
+    def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
+        """A function for `subscribe` that has `fn` run where this was called: thread, greenlet or event loop."""
+
+    def open_outcome(self, outcome: Outcome) -> Any:
+        """The value of a SUCCESS, or the exception of another outcome."""
+
+    def state_of(self, task_id: str) -> str: ...
+
+    def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]: ...

@@ -1,0 +1,148 @@
+"""The result of a call: a handle to wait for it, look at it, and end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from actorq import states
+from actorq.client.pending import Pending
+from actorq.errors import TimeoutError
+from actorq.wire.messages import OUTCOME_STATES
+from actorq.wire.payload import remote_traceback
+
+if TYPE_CHECKING:
+    from actorq.tasks.protocol import Mesh
+    from actorq.wire.messages import Call
+
+R = TypeVar("R")
+
+
+class AsyncResult(Pending, Generic[R]):
+    """A handle to one call, by its id. Any id is valid; one that the mesh does not know is PENDING.
+
+    Get the value with `get()` in threads and greenlets, with ``await`` in coroutines. Equality and hash are by id.
+    """
+
+    __slots__ = ("_mesh",)
+
+    def __init__(self, task_id: str, mesh: Mesh, call: Call | None = None) -> None:
+        Pending.__init__(self, task_id, call)
+        self._mesh = mesh
+
+    @property
+    def task_id(self) -> str:
+        """The same as `id`."""
+        return self.id
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def get(self, timeout: float | None = None, propagate: bool = True) -> R:
+        """Wait for the value, for `timeout` seconds (None: without end).
+
+        Raises the task's exception as itself, with the remote traceback shown under the local one; TaskRevokedError for
+        a revoked call; TimeoutError. With ``propagate=False`` an exception is returned instead of raised.
+        """
+        if self.outcome is None and not self._mesh.wait(self, timeout):
+            raise TimeoutError(f"the result of {self.id} did not come within {timeout} s")
+        return self._take(propagate)
+
+    wait = get
+
+    def __await__(self) -> Generator[Any, None, R]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        settled = asyncio.Event()
+        if not self.is_settled():
+            self._mesh.subscribe(self, lambda: loop.call_soon_threadsafe(settled.set))
+            yield from settled.wait().__await__()
+        return self._take(propagate=True)
+
+    def then(self, fn: Callable[[AsyncResult[R]], Any]) -> AsyncResult[R]:
+        """Call ``fn(self)`` when the call has settled. Returns self.
+
+        In a coroutine `fn` runs on its event loop, in a gevent program in a greenlet, else on a thread kept for
+        callbacks. What it raises is logged.
+        """
+        self._mesh.subscribe(self, self._mesh.deliverer(lambda: fn(self)))
+        return self
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """SUCCESS, FAILURE or REVOKED once settled; before, what the coordinator says: STARTED, RECEIVED or PENDING."""
+        if self.outcome is not None:
+            return OUTCOME_STATES[self.outcome.state]
+        if self.error is not None:
+            return states.FAILURE
+        state = self._mesh.state_of(self.id)
+        return OUTCOME_STATES[self.outcome.state] if self.outcome is not None else state
+
+    @property
+    def status(self) -> str:
+        """The same as `state`."""
+        return self.state
+
+    def ready(self) -> bool:
+        """Whether the call has settled."""
+        return self.is_settled() or self.state in states.READY_STATES
+
+    def successful(self) -> bool:
+        """Whether it settled with a value."""
+        return self.ready() and self.state == states.SUCCESS
+
+    def failed(self) -> bool:
+        """Whether it settled with an exception of the task, or of the mesh."""
+        return self.ready() and self.state == states.FAILURE
+
+    @property
+    def result(self) -> R | BaseException | None:
+        """The value, or the exception; None before it has settled."""
+        return self._take(propagate=False) if self.ready() else None
+
+    info = result
+
+    @property
+    def traceback(self) -> str | None:
+        """The remote traceback as text, if the task raised."""
+        result = self.result
+        return remote_traceback(result) if isinstance(result, BaseException) else None
+
+    def revoke(self, terminate: bool = False, wait: bool = False, timeout: float = 1.0) -> str:
+        """End the call: one that has not started never will; a running one is ended only with `terminate`.
+
+        Returns at once, or with `wait` after at most `timeout` seconds with what became of it.
+        """
+        return self._mesh.revoke([self.id], terminate, wait, timeout).get(self.id, "")
+
+    def _take(self, propagate: bool) -> Any:
+        if self.outcome is None:
+            value: Any = self.error
+        else:
+            value = self._mesh.open_outcome(self.outcome)
+            if self.outcome.state == 0:
+                return value
+        if propagate:
+            raise value
+        return value
+
+    # -- identity ------------------------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AsyncResult) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        known = OUTCOME_STATES[self.outcome.state] if self.outcome is not None else "not settled"
+        return f"<AsyncResult {self.id} ({known})>"
+
+    def __reduce__(self) -> Any:
+        return (AsyncResult, (self.id, self._mesh))
+

@@ -1,0 +1,1 @@
+"""The protocol: message types, their frames, and the payloads of users."""

@@ -1,0 +1,392 @@
+"""Every message of the protocol, as types: what is on the wire is what is written here.
+
+Messages are msgspec structs encoded as msgpack arrays, so the order of the fields is the format, and inbound bytes are
+validated while they are decoded. `KINDS` gives each message its kind byte. Records (`Call`, `Outcome`) travel in
+batches; they are mutable only because the side that holds them keeps its state in them, which saves an object per call.
+`docs/protocol.md` specifies who sends what when.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from msgspec import Meta, Struct
+
+from actorq.config import DEFAULT_PRIORITY, DEFAULT_QUEUE, HIGHEST_PRIORITY, LOWEST_PRIORITY, MAX_BATCH
+
+PROTOCOL_VERSION = 1
+OLDEST_VERSION = 1
+
+SUCCESS, FAILURE, REVOKED = 0, 1, 2
+"""Outcome codes, in the order of `OUTCOME_STATES`."""
+OUTCOME_STATES = ("SUCCESS", "FAILURE", "REVOKED")
+
+BY_VALUE = "actorq.by_value"
+"""What a worker offers, instead of a task's name, when it runs functions that are sent by value."""
+
+Name = Annotated[str, Meta(max_length=512)]
+Id = Annotated[str, Meta(max_length=256)]
+Ids = Annotated[list[Id], Meta(max_length=MAX_BATCH)]
+Held = Annotated[list[tuple[Id, int]], Meta(max_length=1_000_000)]
+
+
+class Blob:
+    """A large body: a view on the frame it came in, or that it will leave as. Never copied on the way."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, view: bytes | memoryview) -> None:
+        self.view = memoryview(view)
+
+    def __len__(self) -> int:
+        return self.view.nbytes
+
+
+if TYPE_CHECKING:
+    Body = Union[bytes, Blob]
+else:  # On the wire a blob is the index of its frame in the message.
+    Body = Union[bytes, int]
+
+
+class CallSpec(Struct, array_like=True, frozen=True):
+    """What calls of one task with the same options have in common; sent once per session, then named by a number."""
+
+    task: Name
+    queue: Name = DEFAULT_QUEUE
+    priority: Annotated[int, Meta(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)] = DEFAULT_PRIORITY
+    serializer: Name = "msgpack"
+    time_limit_s: float = 0
+    """0: none."""
+    soft_time_limit_s: float = 0
+    max_deliveries: Annotated[int, Meta(ge=1)] = 3
+    acks_late: bool = True
+    """False: at most once. The call is given up, not delivered again, when its worker dies after the start."""
+    ignore_result: bool = False
+    chunked: bool = False
+    """The body is a list of argument tuples for one function; the result is a list of outcomes."""
+    code: Name = ""
+    """Digest of the function, when it travels by value."""
+
+    @property
+    def offer(self) -> str:
+        """What a worker must offer to run such calls."""
+        return BY_VALUE if self.code else self.task
+
+    @property
+    def at_most_once(self) -> bool:
+        """Whether a start must be reported, and acknowledged, before it happens."""
+        return not self.acks_late or self.max_deliveries == 1
+
+
+class Call(Struct, array_like=True, gc=False):
+    """One call on its way: submitted, queued, delivered."""
+
+    id: Id
+    spec: int
+    """Number of its CallSpec: the sender's numbering in this session."""
+    body: Body
+    not_before: float = 0
+    """Unix time before which it does not start; 0: at once."""
+    expires: float = 0
+    """Unix time after which it does not start; 0: never."""
+    client: int = 0
+    """Number of the client to reply to (coordinator to worker); 0: nobody."""
+    attempt: int = 0
+    """Number of this delivery, from 1: the fence against late reports."""
+    lost: int = 0
+    """Deliveries that ended with the death of the worker."""
+    seq: int = 0
+    """Order of arrival at the coordinator."""
+    worker: int = 0
+    """The coordinator's number of the worker that holds the lease; 0: not leased."""
+
+
+class Outcome(Struct, array_like=True, gc=False):
+    """How a call ended."""
+
+    id: Id
+    attempt: int
+    state: Annotated[int, Meta(ge=0, le=2)]
+    body: Body
+    content: Name = "msgpack"
+    """Serializer of the body of a SUCCESS. Other bodies are failures (`actorq.wire.payload.failure`)."""
+
+
+Calls = Annotated[list[Call], Meta(max_length=MAX_BATCH)]
+Outcomes = Annotated[list[Outcome], Meta(max_length=MAX_BATCH)]
+Specs = list[tuple[int, CallSpec]]
+
+
+class Message(Struct, array_like=True):
+    """Base of all messages."""
+
+
+# -- handshake ---------------------------------------------------------------------------------------------------
+
+
+class ClientHello(Message):
+    """First message of a client's session."""
+
+    versions: tuple[int, int]
+    """Oldest and newest protocol version that the sender speaks."""
+    nonce: Id
+    """Echoed in Welcome, so that nothing from before it is taken for an answer."""
+    name: Name
+    session: Id
+    """The client's own id: the same after a reconnect."""
+    reply_address: Name
+
+
+class WorkerHello(Message):
+    """First message of a worker's session. `held` are the leases that it had from `coordinator` and still has."""
+
+    versions: tuple[int, int]
+    nonce: Id
+    name: Name
+    epoch: Id
+    queues: list[Name]
+    offers: list[Name]
+    slots: int
+    capacity: int
+    coordinator: Id = ""
+    """Epoch of the coordinator that granted what is held."""
+    held: Held = []
+    pid: int = 0
+
+
+class ControlHello(Message):
+    """First message of a worker's second connection, which stays alive while its green threads are busy."""
+
+    versions: tuple[int, int]
+    nonce: Id
+    name: Name
+    epoch: Id
+
+
+class Welcome(Message):
+    """The session is open."""
+
+    version: int
+    nonce: Id
+    name: Name
+    epoch: Id
+    window: int = 0
+    durable: bool = False
+    max_body_bytes: int = 0
+    slots: int = 0
+    """Slots of all workers now."""
+
+
+class Rejected(Message):
+    """The handshake failed for good: `reason` says why and what to do."""
+
+    reason: str
+
+
+class Reset(Message):
+    """You spoke before Hello: begin again."""
+
+
+# -- client to coordinator ---------------------------------------------------------------------------------------
+
+
+class Submit(Message):
+    """Calls to run. `seq` counts the submissions of a session from 1."""
+
+    seq: int
+    specs: Specs
+    calls: Calls
+    fresh: bool = True
+    """Every id was made for this message: none can be known already. False for ids chosen by users, and resends."""
+    resent: bool = False
+    """These calls were sent before, maybe to a coordinator that is gone; they may be running."""
+
+
+class Code(Message):
+    """A function by value, before the first call that uses it."""
+
+    digest: Id
+    blob: bytes
+
+
+class Query(Message):
+    """Ask for the state of calls. With `wait` the coordinator also tells when they settle later."""
+
+    token: int
+    ids: Ids
+    wait: bool = False
+
+
+class Control(Message):
+    """Run a command on nodes and gather the replies. `destination` empty: all nodes."""
+
+    token: int
+    command: Name
+    arguments: dict[str, Any]
+    destination: list[Name]
+    timeout_s: float
+
+
+class Ping(Message):
+    """A client is there and waits."""
+
+
+# -- coordinator to client ---------------------------------------------------------------------------------------
+
+
+class Accepted(Message):
+    """All submissions up to `seq` are taken (and durable, where the coordinator is). `slots` as in Welcome."""
+
+    seq: int
+    slots: int = 0
+
+
+class Refused(Message):
+    """These calls were not taken, for good; the rest of their submission was."""
+
+    calls: list[tuple[Id, str]]
+
+
+class Settled(Message):
+    """Outcomes that did not go straight to the client, or that it asked for."""
+
+    outcomes: Outcomes
+
+
+class Report(Message):
+    """Answer to Query: the states of those calls that have not settled. Unknown ones have the state ``""``."""
+
+    token: int
+    states: list[tuple[Id, str]]
+
+
+class Pressure(Message):
+    """Submissions are not accepted for now; `reason` says why."""
+
+    reason: str
+
+
+class Replies(Message):
+    """Answer to Control: a reply by node, and the nodes that did not answer in time."""
+
+    token: int
+    replies: dict[str, Any]
+    missing: list[str]
+
+
+# -- coordinator to worker ---------------------------------------------------------------------------------------
+
+
+class Define(Message):
+    """Numbers that the next deliveries use: specs, and clients as (number, session, reply address)."""
+
+    specs: Specs
+    clients: list[tuple[int, Id, Name]]
+
+
+class Deliver(Message):
+    """Attempts to run. Each is a lease. `seq` counts the deliveries of a session from 1."""
+
+    seq: int
+    calls: Calls
+
+
+class Begin(Message):
+    """The start of these attempts is noted: run them."""
+
+    ids: Ids
+
+
+class Revoke(Message):
+    """Do not start these attempts; with `terminate`, end them if they run. Each is reported as REVOKED.
+
+    With `forget` the leases were given away: nothing is reported.
+    """
+
+    ids: Ids
+    terminate: bool = False
+    forget: bool = False
+
+
+class Acked(Message):
+    """Reports up to `seq` of this session are taken care of; their outcomes may be forgotten."""
+
+    seq: int
+
+
+class Renewed(Message):
+    """Answer to a heartbeat: the worker's leases hold, as of the time `sent_s` when it sent it (its own clock)."""
+
+    sent_s: float
+
+
+class Command(Message):
+    """A control command for this node."""
+
+    token: int
+    command: Name
+    arguments: dict[str, Any]
+
+
+# -- worker to coordinator ---------------------------------------------------------------------------------------
+
+
+class Capacity(Message):
+    """How many leases the worker wants to hold at the most (0 while it drains), and how many calls it can run at once."""
+
+    capacity: int
+    slots: int
+
+
+class Finished(Message):
+    """Outcomes. `seq` counts the reports of a session from 1."""
+
+    seq: int
+    outcomes: Outcomes
+    relay: bool = False
+    """The worker could not, or was not allowed to, reach the client itself: pass them on."""
+
+
+class Returned(Message):
+    """Attempts that were not started and are given back."""
+
+    attempts: Annotated[list[tuple[Id, int]], Meta(max_length=1_000_000)]
+
+
+class Starting(Message):
+    """Attempts that wait for Begin before they start."""
+
+    attempts: list[tuple[Id, int]]
+
+
+class Heartbeat(Message):
+    """Sent by a native thread of the node, so also while its green threads are busy."""
+
+    sent_s: float
+    lag_s: float
+    """For how long the hub has not taken a turn."""
+    running: Held
+    rss_bytes: int = 0
+
+
+class Reply(Message):
+    """Answer to a Command."""
+
+    token: int
+    value: Any
+
+
+class Bye(Message):
+    """The node ends on purpose. Its leases are free, and not counted as lost."""
+
+    reason: str
+
+
+# -- worker to client --------------------------------------------------------------------------------------------
+
+
+class Results(Message):
+    """Outcomes, straight from the worker. `session` is the client's, so that a stranger on its old port ignores them."""
+
+    session: Id
+    outcomes: Outcomes

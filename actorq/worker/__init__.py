@@ -1,0 +1,1 @@
+"""The worker node: runs calls in green threads. `core` decides, `shell` carries out."""

@@ -1,0 +1,384 @@
+"""The worker's decisions, without I/O: which leases it holds, what it reports and to whom, how much it asks for.
+
+    core.opened(peer)                    the connection is up: says Hello
+    core.receive(peer, message)          for each message, in order
+    core.lose(peer)                      the connection is gone
+    core.ended(outcomes)                 calls that the pool has finished
+    effects = core.finish()              what is to be sent
+
+The pool takes `(call, job)` pairs from the left of `ready`; the watchdog may take from its right what has not started
+(`give_back`), from its own thread: both ends of a deque, and `held.pop`, are atomic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from actorq.config import WorkerSettings
+from actorq.errors import ProtocolError, TaskRevokedError
+from actorq.wire import messages as m
+from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.payload import encode_failure
+
+Peer = int
+JobFactory = Callable[[CallSpec, "bytes | None"], Any]
+REPORT_BATCH = 512
+RELAY_S = 5.0
+"""For how long the outcomes for a client that could not be reached go through the coordinator."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """Where a client listens for results."""
+
+    session: str
+    address: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the shell is to do after a batch."""
+
+    sends: list[Message] = field(default_factory=list)
+    """For the coordinator, in order."""
+    results: dict[ReplyTo, list[Outcome]] = field(default_factory=dict)
+    """For clients, straight to their reply sockets. Best effort: the coordinator has the outcomes too."""
+    end: list[tuple[str, int, bool]] = field(default_factory=list)
+    """Running attempts to end: id, attempt, and whether an outcome is still wanted."""
+    hang_up: bool = False
+    rejected: str = ""
+    """The coordinator does not take this node; says why."""
+
+
+class Worker:
+    """One worker node's decisions."""
+
+    def __init__(
+        self,
+        name: str,
+        epoch: str,
+        pid: int,
+        queues: Sequence[str],
+        offers: Sequence[str],
+        make_job: JobFactory,
+        settings: WorkerSettings,
+        now_s: float = 0.0,
+    ) -> None:
+        self.name, self.epoch, self.pid = name, epoch, pid
+        self.queues, self.offers = list(queues), list(offers)
+        self.settings = settings
+        self.ready: deque[tuple[Call, Any]] = deque()
+        """Calls to run, with their jobs, oldest first."""
+        self.held: dict[str, Call] = {}
+        """All leases that have not ended: ready, guarded and running."""
+        self.cancelled: set[str] = set()
+        """Ids that stand in `ready` and must not be started; whoever takes one drops it."""
+        self.slots = settings.concurrency
+        self.draining = False
+        self.peer: Peer | None = None
+        self.welcomed = False
+        self.coordinator = ""
+        self.leases_hold_until_s = 0.0
+        """Results go straight to clients until then; set by the watchdog too."""
+        self._make_job = make_job
+        self._now_s = now_s
+        self._jobs: dict[int, Any] = {}
+        self._codes: dict[str, bytes] = {}
+        self._clients: dict[int, ReplyTo] = {}
+        self._relayed: dict[ReplyTo, float] = {}
+        self._guarded: dict[str, tuple[Call, Any]] = {}
+        self._unacked: deque[tuple[int, list[Outcome]]] = deque()
+        self._unreported: list[Outcome] = []
+        self._unacked_count = 0
+        self._owes_relay = False
+        self._hello_s = now_s
+        self._nonce = 0
+        self._reports = 0
+        self._delivered = 0
+        self._capacity = (0, 0)
+        self._window_s, self._window_count = now_s, 0
+        self._rate = 0.0
+        self._effects = Effects()
+
+    # -- the interface to the shell ------------------------------------------------------------------------------
+
+    def advance(self, now_s: float) -> None:
+        """Set the (monotonic) time."""
+        self._now_s = now_s
+
+    def opened(self, peer: Peer) -> None:
+        """A connection to a coordinator is up."""
+        self.peer, self.welcomed = peer, False
+        self._nonce += 1
+        self._hello_s = self._now_s
+        self._capacity = (self.capacity(), self.slots)
+        self._effects.sends.append(
+            m.WorkerHello(
+                (m.OLDEST_VERSION, m.PROTOCOL_VERSION),
+                str(self._nonce),
+                self.name,
+                self.epoch,
+                self.queues,
+                self.offers,
+                self.slots,
+                self._capacity[0],
+                self.coordinator,
+                self._list_held(),
+                self.pid,
+            )
+        )
+
+    def lose(self, peer: Peer) -> None:
+        """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
+        if peer == self.peer:
+            self.peer, self.welcomed = None, False
+
+    def receive(self, peer: Peer, message: Any) -> None:
+        """A message came. Whatever comes before Welcome belongs to an earlier session."""
+        kind = type(message)
+        if peer != self.peer:
+            return
+        if kind is m.Welcome:
+            self._welcome(message)
+        elif kind is m.Rejected:
+            self._effects.rejected = message.reason
+        elif kind is m.Reset:
+            self._effects.hang_up = True
+        elif not self.welcomed:
+            return
+        elif kind is m.Deliver:
+            self._deliver(message)
+        elif kind is m.Acked:
+            self._acked(message.seq)
+        elif kind is m.Define:
+            self._define(message)
+        elif kind is m.Code:
+            self._codes[message.digest] = message.blob
+        elif kind is m.Begin:
+            self._begin(message.ids)
+        elif kind is m.Revoke:
+            self.revoke(message.ids, message.terminate, message.forget)
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None:
+        """The pool has finished these. Those whose lease is gone are dropped."""
+        held = self.held
+        for outcome in outcomes:
+            call = held.pop(outcome.id, None)
+            if call is None:
+                continue
+            if call.attempt != outcome.attempt:
+                held[outcome.id] = call
+                continue
+            self._unreported.append(outcome)
+            if call.client:
+                reply_to = self._clients.get(call.client)
+                if reply_to is not None:
+                    self._effects.results.setdefault(reply_to, []).append(outcome)
+        self._window_count += len(outcomes)
+
+    def unreachable(self, reply_to: ReplyTo) -> None:
+        """The client's reply socket cannot be reached: its outcomes go through the coordinator for a while."""
+        self._relayed[reply_to] = self._now_s + RELAY_S
+
+    def finish(self) -> Effects:
+        """End the batch and return the effects."""
+        self._measure()
+        if self.welcomed:
+            self._report()
+            wanted = (self.capacity(), self.slots)
+            if self._is_news(wanted):
+                self._capacity = wanted
+                self._effects.sends.append(m.Capacity(*wanted))
+        elif self._effects.results:
+            self._effects.results.clear()
+            self._owes_relay = True
+        effects, self._effects = self._effects, Effects()
+        return effects
+
+    def drain(self) -> None:
+        """Take nothing new, and give back what has not started."""
+        self.draining = True
+        self.give_back_to(self._effects.sends)
+        if self._guarded:
+            attempts = [(call.id, call.attempt) for call, _ in self._guarded.values()]
+            for task_id, _ in attempts:
+                self.held.pop(task_id, None)
+            self._guarded.clear()
+            self._effects.sends.append(m.Returned(attempts))
+
+    def is_idle(self) -> bool:
+        """Nothing is held, and every outcome is acknowledged."""
+        return not self.held and not self._unreported and not self._unacked
+
+    def unacked(self) -> list[Outcome]:
+        """Outcomes that the coordinator has not acknowledged."""
+        return [outcome for _, batch in self._unacked for outcome in batch] + self._unreported
+
+    def capacity(self) -> int:
+        """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
+        if self.draining or self._unacked_count > self.settings.unacked_limit:
+            return 0
+        settings = self.settings
+        return self.slots + min(int(self._rate * settings.lookahead_work_s), settings.lookahead_limit)
+
+    # -- also called by the watchdog, from its own thread ----------------------------------------------------------
+
+    def give_back_to(self, sends: list[Message]) -> None:
+        """Take what has not started from the end of `ready`, and append the message that gives it back."""
+        attempts = []
+        while True:
+            try:
+                call, _ = self.ready.pop()
+            except IndexError:
+                break
+            if call.id in self.cancelled:
+                self.cancelled.discard(call.id)
+            elif self.held.pop(call.id, None) is not None:
+                attempts.append((call.id, call.attempt))
+        if attempts:
+            self._rate = 0.0  # What is at hand was not run soon: ask for no more than the slots.
+            sends.append(m.Returned(attempts[::-1]))
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _welcome(self, welcome: m.Welcome) -> None:
+        if welcome.nonce != str(self._nonce) or self.welcomed:
+            return
+        self.welcomed = True
+        self._reports = self._delivered = 0
+        self.leases_hold_until_s = self._hello_s + self.settings.liveness.grace_s
+        if welcome.epoch != self.coordinator:
+            self.coordinator = welcome.epoch
+            self._clients = {}
+            for call in self.held.values():
+                call.client = 0  # A number of the earlier coordinator.
+        again = [outcome for _, batch in self._unacked for outcome in batch]
+        self._unacked.clear()
+        self._unacked_count = 0
+        for start in range(0, len(again), REPORT_BATCH):
+            self._send_report(again[start : start + REPORT_BATCH], relay=True)
+        if self._guarded:
+            self._effects.sends.append(m.Starting([(each.id, each.attempt) for each, _ in self._guarded.values()]))
+
+    def _define(self, message: m.Define) -> None:
+        for number, spec in message.specs:
+            self._jobs[number] = self._make_job(spec, self._codes.get(spec.code))
+        for number, session, address in message.clients:
+            self._clients[number] = ReplyTo(session, address)
+            self._relayed.pop(self._clients[number], None)
+
+    def _deliver(self, message: m.Deliver) -> None:
+        if message.seq <= self._delivered:
+            return
+        self._delivered = message.seq
+        if self.draining:
+            self._effects.sends.append(m.Returned([(call.id, call.attempt) for call in message.calls]))
+            return
+        held, jobs, append = self.held, self._jobs, self.ready.append
+        guarded = []
+        for call in message.calls:
+            job = jobs.get(call.spec)
+            if job is None:
+                raise ProtocolError(f"call {call.id} names options that the coordinator has not defined")
+            held[call.id] = call
+            if call.lost or job.guarded:
+                self._guarded[call.id] = (call, job)
+                guarded.append((call.id, call.attempt))
+            else:
+                append((call, job))
+        if guarded:
+            self._report()  # What ended before must be known before something may end this process.
+            self._effects.sends.append(m.Starting(guarded))
+
+    def _begin(self, ids: Sequence[str]) -> None:
+        for task_id in ids:
+            pair = self._guarded.pop(task_id, None)
+            if pair is not None:
+                self.ready.append(pair)
+
+    def revoke(self, ids: Sequence[str], terminate: bool, forget: bool) -> None:
+        """Do not start these; end those that run, if `terminate` or `forget`."""
+        for task_id in ids:
+            call = self.held.get(task_id)
+            if call is None:
+                continue
+            if self._is_waiting(task_id):
+                self.held.pop(task_id, None)
+                if not forget:
+                    error = TaskRevokedError("it was revoked")
+                    self._unreported.append(Outcome(task_id, call.attempt, m.REVOKED, encode_failure(error, "")))
+            elif terminate or forget:
+                self._effects.end.append((task_id, call.attempt, not forget))
+                if forget:
+                    self.held.pop(task_id, None)
+
+    def _is_waiting(self, task_id: str) -> bool:
+        """Whether a held call has not started; if so, it will not."""
+        if self._guarded.pop(task_id, None) is not None:
+            return True
+        if any(call.id == task_id for call, _ in self.ready):
+            self.cancelled.add(task_id)
+            return True
+        return False
+
+    # -- reports ---------------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        outcomes, self._unreported = self._unreported, []
+        relay = self._choose_relay()
+        for start in range(0, len(outcomes), REPORT_BATCH):
+            self._send_report(outcomes[start : start + REPORT_BATCH], relay)
+
+    def _choose_relay(self) -> bool:
+        """Whether the coordinator is to pass the outcomes on: our leases may be over, or a client is out of reach."""
+        results = self._effects.results
+        owed, self._owes_relay = self._owes_relay, False
+        if not results:
+            return owed
+        if self._now_s >= self.leases_hold_until_s:
+            results.clear()
+            return True
+        relay = owed
+        for reply_to in [each for each in results if each in self._relayed]:
+            if self._relayed[reply_to] > self._now_s:
+                del results[reply_to]
+                relay = True
+            else:
+                del self._relayed[reply_to]
+        return relay
+
+    def _send_report(self, outcomes: list[Outcome], relay: bool) -> None:
+        self._reports += 1
+        self._unacked.append((self._reports, outcomes))
+        self._unacked_count += len(outcomes)
+        self._effects.sends.append(m.Finished(self._reports, outcomes, relay))
+
+    def _acked(self, seq: int) -> None:
+        while self._unacked and self._unacked[0][0] <= seq:
+            self._unacked_count -= len(self._unacked.popleft()[1])
+
+    def _list_held(self) -> list[tuple[str, int]]:
+        held = [(call.id, call.attempt) for call in list(self.held.values())]
+        held += [(outcome.id, outcome.attempt) for outcome in self.unacked()]
+        return held
+
+    # -- how much to ask for -------------------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        """Follow the rate at which calls end, over windows of a few milliseconds."""
+        elapsed_s = self._now_s - self._window_s
+        if elapsed_s < self.settings.lookahead_work_s:
+            return
+        rate = self._window_count / elapsed_s
+        self._rate = rate if rate < self._rate / 4 else (self._rate + rate) / 2
+        self._window_s, self._window_count = self._now_s, 0
+
+    def _is_news(self, wanted: tuple[int, int]) -> bool:
+        """Whether the capacity has changed by so much that the coordinator should know."""
+        now, told = wanted[0], self._capacity[0]
+        if wanted[1] != self._capacity[1] or (now == 0) != (told == 0):
+            return True
+        return abs(now - told) * 4 > told

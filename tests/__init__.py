@@ -1,0 +1,1 @@
+"""The tests: each reads as a specification of what its name says."""
