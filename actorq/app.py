@@ -6,13 +6,13 @@ import atexit
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from actorq import native
 from actorq.client.pending import Pending
-from actorq.client.session import Session
+from actorq.client.session import Route, Session
 from actorq.config import BLOB_BYTES, DEFAULT_ADDRESS, MAX_BODY_BYTES, URL_VARIABLE, ClientSettings
 from actorq.control.control import Control
 from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
@@ -31,8 +31,8 @@ from actorq.tasks.task import (
     make_spec,
     start_time_s,
 )
-from actorq.wire.frames import body_of, bytes_of
-from actorq.wire.messages import SUCCESS, Call, CallSpec, Outcome, Replies
+from actorq.wire.frames import bytes_of
+from actorq.wire.messages import SUCCESS, Blob, Body, Call, CallSpec, Outcome, Replies
 from actorq.wire.payload import Serializers, code_blob, decode_failure
 
 P = ParamSpec("P")
@@ -93,12 +93,15 @@ class ActorQ:
 
     @overload
     def task(
-        self, *, bind: bool = ..., name: str | None = ..., **options: Any
+        self, *, bind: Literal[True], name: str | None = ..., **options: Any
+    ) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
+
+    @overload
+    def task(
+        self, *, bind: Literal[False] = ..., name: str | None = ..., **options: Any
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
-    def task(
-        self, fn: Callable[..., Any] | None = None, /, *, bind: bool = False, name: str | None = None, **options: Any
-    ) -> Any:
+    def task(self, fn: Any = None, *, bind: bool = False, name: str | None = None, **options: Any) -> Any:
         """Register a function, or a coroutine function, as a task: ``@app.task`` or ``@app.task(queue="fast", …)``.
 
         name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
@@ -135,39 +138,52 @@ class ActorQ:
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
+    def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
+        route, session = task.route, self._session
+        if route is None or session is None or route.session is not session or session.is_over:
+            route = task.route = self._route(task.spec)
+        return self._submit(route, args, kwargs)
+
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
-        """Submit one call (see `actorq.tasks.protocol.Mesh`)."""
-        session = self._session
-        if session is None or not session.is_usable():
-            session = self.session
-        body = self.serializers.get(spec.serializer).encode_call(args, dict(kwargs))
-        if len(body) >= BLOB_BYTES and len(body) > (session.max_body_bytes or MAX_BODY_BYTES):
-            raise MessageTooLarge(f"the arguments of {spec.task}", len(body), session.max_body_bytes or MAX_BODY_BYTES)
-        if options:
-            return self._send_with(session, spec, body, options)
+        route = self._route(spec)
+        if not options:
+            return self._submit(route, args, dict(kwargs))
+        return self._send_with(route, self._encode(route, args, dict(kwargs)), options)
+
+    def _route(self, spec: CallSpec) -> Route:
+        session = self.session
+        return Route(session, spec, session.number(spec), self.serializers.get(spec.serializer).encode_call)
+
+    def _encode(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> Body:
+        body = route.encode_call(args, kwargs)
+        if len(body) < BLOB_BYTES:
+            return body
+        limit_bytes = route.session.max_body_bytes or MAX_BODY_BYTES
+        if len(body) > limit_bytes:
+            raise MessageTooLarge(f"the body of {route.spec.task}'s arguments", len(body), limit_bytes)
+        return Blob(body)
+
+    def _submit(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
+        session = route.session
         task_id = session.new_id()
-        call = Call(task_id, session.number(spec), body_of(body))
-        result: AsyncResult[Any] = AsyncResult(task_id, self, call)
-        session.submit(result, self.settings.publish_timeout_s, wait=not spec.ignore_result)
+        result: AsyncResult[Any] = AsyncResult(task_id, self, Call(task_id, route.number, self._encode(route, args, kwargs)))
+        session.submit(result, self.settings.publish_timeout_s, wait=route.wait)
         return result
 
-    def _send_with(
-        self, session: Session, spec: CallSpec, body: bytes, options: Mapping[str, Any]
-    ) -> AsyncResult[Any]:
+    def _send_with(self, route: Route, body: Body, options: Mapping[str, Any]) -> AsyncResult[Any]:
         now_s = time.time()
-        chosen_id = options.get("task_id")
-        task_id = chosen_id or session.new_id()
+        session, chosen_id = route.session, options.get("task_id")
         call = Call(
-            str(task_id),
-            session.number(spec),
-            body_of(body),
+            str(chosen_id or session.new_id()),
+            route.number,
+            body,
             start_time_s(options.get("countdown"), options.get("eta"), now_s),
             expiry_time_s(options.get("expires"), now_s),
         )
         result: AsyncResult[Any] = AsyncResult(call.id, self, call)
-        session.submit(result, self._patience_s(options), bool(chosen_id), wait=not spec.ignore_result)
+        session.submit(result, self._patience_s(options), bool(chosen_id), wait=route.wait)
         return result
 
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
@@ -255,7 +271,7 @@ class ActorQ:
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """A handle to a call by its id, whoever submitted it."""
-        if self._session is not None and self._session.is_usable():
+        if self._session is not None and not self._session.is_over:
             known = self._session.core.pending.get(task_id)
             if isinstance(known, AsyncResult):
                 return known
@@ -268,7 +284,8 @@ class ActorQ:
 
     def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
         session = self.session
-        others = [each for each in pendings if each.call is None and not each.is_settled()]
+        known = session.core.pending
+        others = [each for each in pendings if not each.is_settled() and known.get(each.id) is not each]
         if not others:
             return session.wait_all(pendings, timeout_s)
         watched = {each.id: session.watch(each) for each in others}
@@ -279,16 +296,17 @@ class ActorQ:
         return True
 
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
-        if pending.call is not None or pending.is_settled():
-            self.session.subscribe(pending, notify)
+        session = self.session
+        if pending.is_settled() or session.core.pending.get(pending.id) is pending:
+            session.subscribe(pending, notify)
             return
-        watched = self.session.watch(pending)
+        watched = session.watch(pending)
 
         def share() -> None:
             pending.outcome, pending.error = watched.outcome, watched.error
             notify()
 
-        self.session.subscribe(watched, share)
+        session.subscribe(watched, share)
 
     def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
         return self.session.callbacks.deliverer(fn)
@@ -318,7 +336,7 @@ class ActorQ:
         """The session with the mesh; made at the first use, and anew in a forked child."""
         with self._lock:
             session = self._session
-            if session is None or not session.is_usable():
+            if session is None or session.is_over:
                 session = self._session = Session(self._addresses(), self.settings)
                 atexit.register(self.close)
             return session

@@ -156,3 +156,25 @@ class ActorStopped(ActorqError):
 
 class MailboxFull(ActorqError):
     """The actor's mailbox is at its limit, and its overflow policy is to refuse."""
+
+
+class UnhandledMessage(ActorqError):
+    """An actor got a message of a type that none of its handlers takes."""
+
+    def __init__(self, actor: str, message_type: type, known: Iterable[type]) -> None:
+        handled = ", ".join(sorted(kind.__qualname__ for kind in known)) or "nothing"
+        name = message_type.__qualname__
+        super().__init__(
+            f"actor {actor} has no handler for {name} (it handles: {handled}): add a method with @handles({name}), or "
+            f"send it to another actor"
+        )
+
+
+class RestartsExhausted(ActorqError):
+    """A supervisor gave up: its children ended more often than its intensity allows. The cause is the last failure."""
+
+    def __init__(self, supervisor: str, child: str, intensity: int, period_s: float) -> None:
+        super().__init__(
+            f"supervisor {supervisor} gives up: its children had to be started again more than {intensity} times in "
+            f"{period_s:g} s, the last one was {child}. Look at why it ends; raise intensity only if that is expected"
+        )

@@ -10,6 +10,7 @@ import itertools
 import os
 import socket
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,25 @@ from actorq.wire.messages import CallSpec, Replies, Results
 SPEC_LIMIT = 50_000
 
 
+class Route:
+    """How calls with one spec are sent in a session."""
+
+    __slots__ = ("encode_call", "number", "session", "spec", "wait")
+
+    def __init__(
+        self,
+        session: Session,
+        spec: CallSpec,
+        number: int,
+        encode_call: Callable[[Sequence[Any], dict[str, Any]], bytes],
+    ) -> None:
+        self.session = session
+        self.spec = spec
+        self.number = number
+        self.encode_call = encode_call
+        self.wait = not spec.ignore_result
+
+
 class Session:
     """Submits calls and hears of their outcomes. Thread-safe."""
 
@@ -36,7 +56,8 @@ class Session:
         self.settings = settings or ClientSettings()
         self.new_id = ids.id_source()
         self.callbacks = Callbacks()
-        self._pid = os.getpid()
+        self.is_over = False
+        """Closed, or left behind by a fork: not to be used any more."""
         self._lock = native.new_lock()
         self._numbers: dict[CallSpec, int] = {}
         self._tokens = itertools.count(1).__next__
@@ -52,14 +73,11 @@ class Session:
         started.acquire()
         native.start_thread(lambda: self._run(started))
         started.acquire()
+        os.register_at_fork(after_in_child=_end_of(weakref.ref(self)))
         if self._failure is not None:
             raise self._failure
 
     # -- for users' threads --------------------------------------------------------------------------------------
-
-    def is_usable(self) -> bool:
-        """Whether this session belongs to this process (and not to the one that forked it)."""
-        return self._pid == os.getpid()
 
     def number(self, spec: CallSpec) -> int:
         """The session's number for a spec. The same for equal specs."""
@@ -182,8 +200,9 @@ class Session:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush, within `timeout_s`, and end the session. What waits for results hears that it ended."""
-        if not self.is_usable():
+        if self.is_over:
             return
+        self.is_over = True
         if self.core.is_open:
             self.flush(timeout_s)
         self._link.stop()
@@ -270,7 +289,7 @@ class Session:
             self._link = Link(ThreadWaiter(), self._turn)
             reply_address = self._link.listen(f"tcp://{_host_towards(self.addresses)}:*")
             self.core = Client(
-                f"client@{socket.gethostname()}:{self._pid}",
+                f"client@{socket.gethostname()}:{os.getpid()}",
                 ids.random_id(),
                 self.addresses,
                 reply_address,
@@ -351,6 +370,17 @@ class Session:
         _ring(self._roomy)
         _ring(self._opened)
         self._ended.release()
+
+
+def _end_of(session: weakref.ref[Session]) -> Callable[[], None]:
+    """What a forked child does with its parent's session: nothing may touch it any more."""
+
+    def end() -> None:
+        left_behind = session()
+        if left_behind is not None:
+            left_behind.is_over = True
+
+    return end
 
 
 def _ring(bells: list[Callable[[], None]]) -> None:

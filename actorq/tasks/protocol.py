@@ -18,12 +18,11 @@ class Mesh(Protocol):
 
     main: str
 
+    def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
+        """Submit one call of a task with its own options: the fast way."""
+
     def send(
-        self,
-        spec: CallSpec,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        options: Mapping[str, Any],
+        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
         """Submit one call. `options` are those of `apply_async` that belong to the call and not to the spec."""
 

@@ -27,7 +27,9 @@ class AsyncResult(Pending, Generic[R]):
     __slots__ = ("_mesh",)
 
     def __init__(self, task_id: str, mesh: Mesh, call: Call | None = None) -> None:
-        Pending.__init__(self, task_id, call)
+        self.id = task_id
+        self.call = call
+        self.outcome = self.error = self.waiters = None  # As Pending does; a call of its own would cost as much.
         self._mesh = mesh
 
     @property
@@ -45,7 +47,8 @@ class AsyncResult(Pending, Generic[R]):
         """
         if self.outcome is None and not self._mesh.wait(self, timeout):
             raise TimeoutError(f"the result of {self.id} did not come within {timeout} s")
-        return self._take(propagate)
+        value: R = self._take(propagate)
+        return value
 
     wait = get
 
@@ -55,9 +58,14 @@ class AsyncResult(Pending, Generic[R]):
         loop = asyncio.get_running_loop()
         settled = asyncio.Event()
         if not self.is_settled():
-            self._mesh.subscribe(self, lambda: loop.call_soon_threadsafe(settled.set))
+
+            def wake() -> None:
+                loop.call_soon_threadsafe(settled.set)
+
+            self._mesh.subscribe(self, wake)
             yield from settled.wait().__await__()
-        return self._take(propagate=True)
+        value: R = self._take(propagate=True)
+        return value
 
     def then(self, fn: Callable[[AsyncResult[R]], Any]) -> AsyncResult[R]:
         """Call ``fn(self)`` when the call has settled. Returns self.

@@ -90,6 +90,8 @@ class Task(Generic[P, R]):
         self.bind = bind
         self.options = dict(options)
         self._mesh = mesh
+        self.route: Any = None
+        """Kept by the mesh: how calls with these options are sent."""
         self._spec: CallSpec | None = None
         self._check = argument_check(fn, skip_first=bind)
         functools.update_wrapper(self, fn)
@@ -116,7 +118,7 @@ class Task(Generic[P, R]):
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run on a worker. Raises TypeError for wrong arguments, EncodeError, OperationalError."""
         self._check(*args, **kwargs)
-        return self._mesh.send(self._spec or self.spec, args, kwargs, _NO_OPTIONS)
+        return self._mesh.send_plain(self, args, kwargs)
 
     def apply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -141,9 +143,6 @@ class Task(Generic[P, R]):
 
     def __reduce__(self) -> Any:
         return (_task_of, (self._mesh, self.fn, self.name, self.bind, self.options))
-
-
-_NO_OPTIONS: Mapping[str, Any] = {}
 
 
 def _task_of(

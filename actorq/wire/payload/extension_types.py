@@ -110,11 +110,15 @@ class Tag(NamedTuple):
     build: Callable[[list[Any]], Any]
 
 
+def range_of(start: int, stop: int, step: int) -> range:
+    return range(start, stop, step)
+
+
 TAGS: dict[int, Tag] = {
     TUPLE: Tag(tuple),
     SET: Tag(set),
     FROZENSET: Tag(frozenset),
-    RANGE: Tag(lambda items: range(*items)),
+    RANGE: Tag(lambda items: range_of(*items)),
     NDARRAY: Tag(lambda items: numpy_arrays.array(*items)),
     NUMPY_SCALAR: Tag(lambda items: numpy_arrays.scalar(*items)),
 }

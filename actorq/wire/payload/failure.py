@@ -216,13 +216,12 @@ def construct(cls: type[Exception], args: list[Any]) -> Exception | None:
     The class's own `__new__` and `__init__` are not called: they may take other arguments than `args`, and do anything.
     """
     names = DICT_OF_MODULE(builtins)
-    # Where there are several, the one with fields of its own: only its `__new__` makes objects of that layout.
-    builtin: Any = max(
-        (base for base in cls.__mro__ if names.get(base.__name__) is base), key=lambda base: base.__basicsize__
-    )
+    bases: list[Any] = [base for base in cls.__mro__ if names.get(base.__name__) is base]
+    # Of several, only one makes objects of the right layout: that with fields of its own.
+    maker = max(bases, key=lambda base: base.__basicsize__)
     try:
-        exc: Exception = builtin.__new__(cls, *args)
-        builtin.__init__(exc, *args)
+        exc: Exception = maker.__new__(cls, *args)
+        bases[0].__init__(exc, *args)
     except Exception:
         return None
     return exc if is_sound(exc) else None
@@ -230,8 +229,10 @@ def construct(cls: type[Exception], args: list[Any]) -> Exception | None:
 
 def is_sound(exc: Exception) -> bool:
     """False for positions outside of the text of a UnicodeError: Python up to 3.12 reads there when it prints one."""
-    if isinstance(exc, (UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError)):
-        return 0 <= exc.start < exc.end <= len(exc.object)
+    for base in (UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError):
+        if issubclass(type(exc), base):
+            start, end, text = (vars(base)[field].__get__(exc) for field in ("start", "end", "object"))
+            return bool(0 <= start < end <= len(text))
     return True
 
 

@@ -21,7 +21,11 @@ def moment_to_text(value: datetime | time) -> str:
     check_precision(value)
     # The method of the base, because subclasses change it (pandas adds digits that the standard library cannot read).
     text = datetime.isoformat(value) if isinstance(value, datetime) else time.isoformat(value)
-    if value.tzinfo is not None and type(value.tzinfo) is not timezone:
+    zone = value.tzinfo
+    if type(zone) is timezone:
+        if zone.utcoffset(None).microseconds:  # Python writes these, and does not always read them.
+            raise Refused(zone, "Use an offset of whole seconds", part=".tzinfo")
+    elif zone is not None:
         text = f"{text}[{zone_name(value)}]"
     return f"{text}[{FOLD}" if value.fold else text
 

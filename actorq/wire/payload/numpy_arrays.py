@@ -5,9 +5,13 @@ numpy is not imported for a value that is not numpy's, and here only when the fi
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from actorq.wire.payload.refusal import Refused
+
+MAX_DIMENSIONS = 64
+"""numpy has no more; checked here too, so that nothing is multiplied out that only claims to be a shape."""
 
 Parts = tuple[Any, "list[int] | None", str, "bytes | memoryview"]
 
@@ -64,10 +68,12 @@ def array(plain_dtype: Any, shape: list[int], order: str, data: bytes) -> Any:
     dtype = dtype_from_plain(plain_dtype)
     if not dtype.itemsize:  # Otherwise a few bytes could ask for any number of elements.
         raise ValueError("elements without a size")
-    view = numpy.ndarray(tuple(shape), dtype, data, order="F" if order == "F" else "C")
-    if view.nbytes != len(data):
-        raise ValueError(f"{len(data)} bytes for an array of {view.nbytes}")
-    return view.copy(order="K")
+    if len(shape) > MAX_DIMENSIONS or any(length < 0 for length in shape):
+        raise ValueError("not the shape of an array")
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{len(data)} bytes for an array of shape {shape}")
+    # A bytearray, because bytes would make an array that cannot be written to.
+    return numpy.ndarray(tuple(shape), dtype, bytearray(data), order="F" if order == "F" else "C")
 
 
 def scalar(plain_dtype: Any, data: bytes) -> Any:

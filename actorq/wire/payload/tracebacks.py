@@ -51,7 +51,7 @@ def is_of(module: str, packages: tuple[str, ...]) -> bool:
 
 def remote_traceback(exc: BaseException) -> str | None:
     """The traceback on the node where `exc` was raised, or None if it was raised here."""
-    text = getattr(exc, "__actorq_traceback__", None)
+    text = DICT_OF_EXCEPTION(exc).get("__actorq_traceback__")
     return text if isinstance(text, str) else None
 
 

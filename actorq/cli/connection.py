@@ -1,0 +1,50 @@
+"""The application through which a command talks to the mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from actorq.cli.options import app_option, url_option
+from actorq.cli.problems import MISCONFIGURED, Problem
+from actorq.policies.addresses import parse_url
+
+if TYPE_CHECKING:
+    from actorq.app import ActorQ
+
+C = TypeVar("C", bound=Callable[..., object])
+
+
+def mesh_options(command: C) -> C:
+    """Where the mesh is: ``-A`` and ``-u``."""
+    return app_option(url_option(command))
+
+
+@contextmanager
+def connected(app: str | None, url: str | None, patience_s: float) -> Iterator[ActorQ]:
+    """The application that ``-A`` names, or one without tasks; at the mesh of ``-u``, else at its own.
+
+    patience_s: for how long to try to reach a coordinator. Raises OperationalError then, at the first use.
+    """
+    mesh = _application(app, url)
+    if parse_url(mesh.url).is_local:
+        raise Problem(
+            f"{mesh.url} is a mesh inside one program, which others cannot reach: name a coordinator with -u", MISCONFIGURED
+        )
+    mesh.settings = replace(mesh.settings, publish_timeout_s=patience_s)
+    with mesh:
+        yield mesh
+
+
+def _application(app: str | None, url: str | None) -> ActorQ:
+    if app is None:
+        from actorq.app import ActorQ
+
+        return ActorQ(url=url)
+    from actorq.cli.application import find_app
+
+    mesh = find_app(app)
+    mesh.url = url or mesh.url
+    return mesh

@@ -1,0 +1,71 @@
+"""``actorq control``: commands to nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from actorq.cli.connection import connected, mesh_options
+from actorq.cli.options import destination_option, json_option, timeout_option
+from actorq.cli.replies import show_replies
+from actorq.errors import nearest
+
+ORDERS = {
+    "ping": "See who answers.",
+    "revoke": "ID…: calls that have not started never will; with --terminate, running ones end.",
+    "terminate": "ID…: the same as revoke --terminate.",
+    "shutdown": "Workers finish what runs, give back the rest, and end.",
+}
+OF_CALLS = frozenset({"revoke", "terminate"})
+"""These are about calls, which the coordinator finds wherever they are, so they take ids and no destination."""
+
+
+@click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {name:<11}{text}" for name, text in ORDERS.items()))
+@click.argument("order", metavar="COMMAND")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@mesh_options
+@click.option("--terminate", is_flag=True, help="With revoke: end calls that run, too.")
+@destination_option
+@timeout_option(1.0, "For how long to wait for answers.")
+@json_option
+def command(
+    order: str,
+    ids: tuple[str, ...],
+    app: str | None,
+    url: str | None,
+    terminate: bool,
+    destination: list[str],
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Have nodes do something. The exit status is 69 if none answers.
+
+    \b
+    Examples:
+      actorq control revoke 3f6e0c1a-1 3f6e0c1a-2
+      actorq control revoke 3f6e0c1a-1 --terminate
+      actorq control shutdown -d worker-1@host
+    """
+    check(order, ids, terminate, destination)
+    arguments: dict[str, Any] = {}
+    if order in OF_CALLS:
+        arguments = {"ids": list(ids), "terminate": terminate or order == "terminate"}
+    with connected(app, url, patience_s=max(timeout_s, 1.0)) as mesh:
+        broadcast = "revoke" if order in OF_CALLS else order
+        replies = mesh.control.broadcast(broadcast, arguments, destination, timeout_s)
+        show_replies(replies, as_json, timeout_s)
+
+
+def check(order: str, ids: tuple[str, ...], terminate: bool, destination: list[str]) -> None:
+    """Raise UsageError where command and options do not fit."""
+    if order not in ORDERS:
+        raise click.UsageError(f"there is no {order!r}: {nearest(order, ORDERS) or 'known are ' + ', '.join(ORDERS)}")
+    if order in OF_CALLS and not ids:
+        raise click.UsageError(f"{order} needs the ids of calls: actorq control {order} ID")
+    if order in OF_CALLS and destination:
+        raise click.UsageError(f"{order} takes no --destination: the coordinator knows where the calls are")
+    if order not in OF_CALLS and ids:
+        raise click.UsageError(f"{order} takes no ids. For some nodes only, use --destination {','.join(ids)}")
+    if order != "revoke" and terminate:
+        raise click.UsageError(f"--terminate belongs to revoke, not to {order}")

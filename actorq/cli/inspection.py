@@ -1,0 +1,53 @@
+"""``actorq inspect``: questions to nodes."""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+
+from actorq.cli.connection import connected, mesh_options
+from actorq.cli.options import destination_option, json_option, timeout_option
+from actorq.cli.replies import show_replies
+from actorq.control.control import Inspect
+from actorq.errors import nearest
+
+QUESTIONS = {
+    name: (inspect.getdoc(method) or "").splitlines()[0]
+    for name, method in vars(Inspect).items()
+    if not name.startswith("_")
+}
+"""What `app.control.inspect()` has, with the first line of its documentation."""
+
+
+class Question(click.ParamType):
+    """The name of a question."""
+
+    name = "question"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in QUESTIONS:
+            self.fail(f"there is no {value!r}: {nearest(value, QUESTIONS) or 'known are ' + ', '.join(QUESTIONS)}")
+        return value
+
+
+@click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {name:<14}{text}" for name, text in QUESTIONS.items()))
+@click.argument("question", metavar="COMMAND", type=Question())
+@mesh_options
+@destination_option
+@timeout_option(1.0, "For how long to wait for answers.")
+@json_option
+def command(
+    question: str, app: str | None, url: str | None, destination: list[str], timeout_s: float, as_json: bool
+) -> None:
+    """Ask nodes what they do. The exit status is 69 if none answers.
+
+    \b
+    Examples:
+      actorq inspect active
+      actorq inspect stats -d worker-1@host,worker-2@host
+      actorq inspect queues --json
+    """
+    with connected(app, url, patience_s=max(timeout_s, 1.0)) as mesh:
+        replies = getattr(mesh.control.inspect(destination, timeout_s), question)()
+        show_replies(replies, as_json, timeout_s)

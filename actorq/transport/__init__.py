@@ -1,0 +1,23 @@
+"""Links between nodes: sessions and messages over ZeroMQ, which nothing else in actorq imports."""
+
+from __future__ import annotations
+
+from actorq.transport.events import Down, Event, Frame, Peer, Received, Up
+from actorq.transport.limits import LinkLimits, LinkStats
+from actorq.transport.link import Link
+from actorq.transport.waiters import GreenWaiter, ThreadWaiter, Waiter
+
+__all__ = [
+    "Down",
+    "Event",
+    "Frame",
+    "GreenWaiter",
+    "Link",
+    "LinkLimits",
+    "LinkStats",
+    "Peer",
+    "Received",
+    "ThreadWaiter",
+    "Up",
+    "Waiter",
+]

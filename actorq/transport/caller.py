@@ -1,0 +1,72 @@
+"""Short messages to many: reply sockets of clients."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import zmq
+
+from actorq.transport import addresses, monitor
+from actorq.transport.channels import Parts, RouterChannel
+from actorq.transport.events import Peer
+from actorq.transport.sessions import Session
+from actorq.transport.sockets import new_caller
+
+_WANTED = monitor.HANDSHAKE_SUCCEEDED | monitor.HANDSHAKE_FAILED | monitor.DISCONNECTED | monitor.CLOSED
+
+
+class Caller(RouterChannel):
+    """A ROUTER that connects to many addresses, and gives each a routing id of ours.
+
+    One descriptor per peer, where a socket and its monitor for each would take four. Of an address there is one session
+    at a time, since libzmq knows connections by address.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._by_address: dict[str, Session] = {}
+        self._answered: set[Peer] = set()
+        super().__init__(parts, new_caller(parts.context, parts.limits), _WANTED)
+
+    def call(self, address: str) -> Session:
+        """The session with `address`: the one there is, or a new one. Raises BadAddress."""
+        addresses.check_to_dial(address)
+        session = self._by_address.get(address)
+        if session is not None:
+            if session.is_open:
+                return session
+            self._end_leaving()
+        session = self._sessions.begin(self, address=address)
+        session.route = b"%d" % session.peer
+        self._routes[session.route] = self._by_address[address] = session
+        self.socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
+        self.socket.setsockopt(zmq.CONNECT_ROUTING_ID, session.route)
+        self.socket.connect(address)
+        self._parts.reactor.touch(self)
+        self._parts.reactor.after(self._parts.limits.handshake_s, partial(self._give_up, session))
+        return session
+
+    def hang_up(self, session: Session) -> None:
+        del self._routes[session.route]
+        del self._by_address[session.address]
+        self._answered.discard(session.peer)
+        try:
+            self.socket.disconnect(session.address)
+        except zmq.ZMQError:
+            pass  # libzmq has done it already.
+        self._parts.reactor.touch(self)
+
+    def _admit(self, route: bytes, first: zmq.Frame) -> Session | None:
+        return None  # From a session that was hung up: nobody else has a way in.
+
+    def _on_event(self, event: int, value: int, endpoint: str) -> None:
+        session = self._by_address.get(endpoint)
+        if session is None:
+            return
+        if event == monitor.HANDSHAKE_SUCCEEDED:
+            self._answered.add(session.peer)
+        else:
+            self._leave(session, monitor.why_lost(event, value, endpoint))
+
+    def _give_up(self, session: Session) -> None:
+        if session.peer not in self._answered:
+            self._leave(session, f"{session.address} did not answer")

@@ -1,0 +1,81 @@
+"""What libzmq tells about the connections of a socket, and how to say it in words."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from actorq.transport.reactor import Source
+from actorq.transport.sockets import NOBLOCK
+
+CONNECT_DELAYED = int(zmq.EVENT_CONNECT_DELAYED)
+CONNECTED = int(zmq.EVENT_CONNECTED)
+CLOSED = int(zmq.EVENT_CLOSED)
+DISCONNECTED = int(zmq.EVENT_DISCONNECTED)
+HANDSHAKE_SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+HANDSHAKE_TIMED_OUT_OR_CUT = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+HANDSHAKE_WRONG_PROTOCOL = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+HANDSHAKE_REFUSED = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+HANDSHAKE_FAILED = HANDSHAKE_TIMED_OUT_OR_CUT | HANDSHAKE_WRONG_PROTOCOL | HANDSHAKE_REFUSED
+
+_parse = struct.Struct("=HI").unpack
+
+
+class Monitor(Source):
+    """Hands the events of one socket that are in the mask `wanted` to `react(event, value, endpoint)`.
+
+    The value is the file descriptor of the connection, or an error number, as the event has it.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        watched: zmq.Socket[bytes],
+        wanted: int,
+        react: Callable[[int, int, str], None],
+    ) -> None:
+        socket: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+        socket.setsockopt(zmq.LINGER, 0)
+        # No limit: where one is reached, libzmq's I/O thread waits, and with it all traffic.
+        socket.setsockopt(zmq.RCVHWM, 0)
+        endpoint = f"inproc://monitor-{id(self)}"
+        watched.monitor(endpoint, wanted)
+        socket.connect(endpoint)
+        super().__init__(socket)
+        self._watched = watched
+        self._react = react
+
+    def receive(self, limit: int) -> bool:
+        for _ in range(limit):
+            try:
+                head, endpoint = self.socket.recv_multipart(NOBLOCK)
+            except zmq.Again:
+                return True
+            event, value = _parse(head)
+            self._react(event, value, endpoint.decode("utf-8", "replace"))
+            if self.socket.closed:
+                return True
+        return False
+
+    def close(self) -> None:
+        """To be called before the watched socket is closed."""
+        self._watched.disable_monitor()
+        self.socket.close(0)
+
+
+def why_lost(event: int, value: int, address: str) -> str:
+    """Why there is no connection with `address` (any more)."""
+    if event == DISCONNECTED:
+        return f"the connection with {address} was closed or has failed"
+    if event == CLOSED:
+        return f"nobody listens at {address}, or it cannot be reached"
+    if event == HANDSHAKE_WRONG_PROTOCOL:
+        return f"what listens at {address} does not speak this protocol (ZMTP error {value:#x})"
+    if event == HANDSHAKE_REFUSED:
+        return f"{address} refused this node's key (status {value})"
+    detail = f": {os.strerror(value)}" if value else ""
+    return f"{address} broke off the handshake{detail}"

@@ -1,0 +1,117 @@
+"""The ZeroMQ sockets of a link, with every option and its reason; and frames, on their way in and out.
+
+What is true of all of them: a session is a connection. No socket has an identity and none reconnects by itself, so no
+message of one session can reach another (a socket that reconnects hands what waits in it to the next process on that
+port). ZeroMQ promises nothing; it is told to refuse what it cannot deliver instead of dropping it.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import zmq
+
+from actorq.config import BLOB_BYTES
+from actorq.errors import AddressInUse, BadAddress, OperationalError
+from actorq.transport import addresses
+from actorq.transport.events import Frame
+from actorq.transport.limits import LinkLimits
+
+NOBLOCK = int(zmq.NOBLOCK)
+MORE_TO_COME = int(zmq.SNDMORE) | NOBLOCK
+EVENTS = int(zmq.EVENTS)
+POLLIN = int(zmq.POLLIN)
+POLLOUT = int(zmq.POLLOUT)
+
+_EVERY_SOCKET: dict[int, int] = {
+    zmq.RECONNECT_IVL: -1,  # A session is one connection; whoever wants another dials again.
+    zmq.BACKLOG: 4096,  # With 100, a few hundred peers that come at once wait for a second.
+    zmq.TCP_KEEPALIVE: 1,  # Against firewalls that forget idle connections.
+    zmq.TCP_KEEPALIVE_IDLE: 60,
+    zmq.TCP_KEEPALIVE_INTVL: 10,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+}
+
+
+def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) -> tuple[zmq.Socket[bytes], str]:
+    """A ROUTER that listens, and its real address.
+
+    Raises BadAddress, AddressInUse, or OperationalError if the operating system does not permit it.
+    """
+    to_bind = addresses.check_to_listen(address)
+    socket = _new(context, zmq.ROUTER, limits)
+    socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # A send to one that is gone or full fails; without it, it is dropped.
+    try:
+        socket.bind(to_bind)
+    except zmq.ZMQError as error:
+        socket.close(0)
+        raise _why_not_bound(address, error) from None
+    return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def new_dialler(context: zmq.Context[Any], address: str, limits: LinkLimits) -> zmq.Socket[bytes]:
+    """A DEALER for one connection, not connected yet."""
+    socket = _new(context, zmq.DEALER, limits)
+    socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
+    socket.setsockopt(zmq.IMMEDIATE, 1)  # It takes messages only while connected; before that they stay with us.
+    return socket
+
+
+def new_caller(context: zmq.Context[Any], limits: LinkLimits) -> zmq.Socket[bytes]:
+    """A ROUTER that connects to many. It takes messages at once: IMMEDIATE would undo CONNECT_ROUTING_ID."""
+    socket = _new(context, zmq.ROUTER, limits)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    return socket
+
+
+def _new(context: zmq.Context[Any], kind: int, limits: LinkLimits) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = context.socket(kind)
+    for option, value in _EVERY_SOCKET.items():
+        socket.setsockopt(option, value)
+    socket.set_hwm(limits.pipe_messages)
+    socket.setsockopt(zmq.MAXMSGSIZE, limits.max_frame_bytes)
+    socket.setsockopt(zmq.LINGER, round(limits.hang_up_s * 1000))  # By default it waits for ever, also at exit.
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, round(limits.handshake_s * 1000))
+    socket.setsockopt(zmq.HANDSHAKE_IVL, round(limits.handshake_s * 1000))
+    socket.setsockopt(zmq.HEARTBEAT_IVL, round(limits.heartbeat_s * 1000))
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, round(limits.heartbeat_timeout_s * 1000))
+    socket.setsockopt(zmq.HEARTBEAT_TTL, round(limits.heartbeat_timeout_s * 1000))
+    return socket
+
+
+def _why_not_bound(address: str, error: zmq.ZMQError) -> Exception:
+    if error.errno == errno.EADDRINUSE:
+        return AddressInUse(address)
+    if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+        return BadAddress(f"cannot listen on {address}: no network interface of this host has that address")
+    return OperationalError(f"cannot listen on {address}: {error.strerror}")
+
+
+# -- frames ------------------------------------------------------------------------------------------------------
+
+
+def receive_rest(recv: Any, first: zmq.Frame) -> list[Frame]:
+    """The frames of a message of which the first was received just now. They have all arrived with it."""
+    frames: list[Frame] = [first.bytes if len(first) < BLOB_BYTES else first.buffer]
+    more = first.more
+    while more:
+        frame = recv(NOBLOCK, False)
+        frames.append(frame.bytes if len(frame) < BLOB_BYTES else frame.buffer)
+        more = frame.more
+    return frames
+
+
+def send_frame(send: Any, frame: Frame, flags: int) -> None:
+    """Send one frame. What was received in a buffer of ZeroMQ's goes out from it; all else is copied into one.
+
+    (pyzmq can also send from Python's own memory. It then needs a thread to free it, which under gevent becomes a
+    greenlet of whichever hub comes first, and never runs where that is a native thread's. A copy takes 30 µs per MB.)
+    """
+    if type(frame) is memoryview:
+        buffer = frame.obj
+        if isinstance(buffer, zmq.Frame) and len(buffer) == frame.nbytes:
+            send(buffer, flags, False)
+            return
+    send(frame, flags)

@@ -1,0 +1,186 @@
+"""``async def`` tasks: one asyncio loop in a greenlet of the hub, beside the pool's greenlets.
+
+The loop waits in gevent's selector, so greenlets run while it waits, and it while they do. It is started, and asyncio
+imported, at the first such task.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import getcurrent, spawn
+
+from actorq.context import current
+from actorq.wire.messages import Call, Outcome
+from actorq.worker.endings import Ending
+from actorq.worker.slots import NO_CALL
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
+
+    from actorq.worker.jobs import Job
+
+
+class Runner(Protocol):
+    """What coroutines ask of the pool."""
+
+    def leave(self) -> None: ...
+    def enter(self, wait: bool = True) -> None: ...
+    def coroutine_ended(self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float) -> None: ...
+
+
+class CoroutineRun:
+    """One running coroutine (see `actorq.context.Running`). The watchdog reads it as it does a `Slot`."""
+
+    __slots__ = ("_runner", "call", "job", "node", "spec", "started_s", "task", "wanted")
+
+    def __init__(self, runner: Runner, node: str, call: Call, job: Job) -> None:
+        self.started_s = monotonic()
+        self.node = node
+        self.spec = job.spec
+        self.call = call
+        self.job = job
+        self.task: Task[None] | None = None
+        self.wanted: BaseException | None = None
+        """What it is to get in place of the CancelledError that is under way."""
+        self._runner = runner
+
+    def pause(self) -> None:
+        """It waits for other calls: another call may have its slot."""
+        if self.call is not NO_CALL:
+            self._runner.leave()
+
+    def resume(self) -> None:
+        """The wait is over. Does not wait for a slot: that would keep all coroutines waiting."""
+        if self.call is not NO_CALL:
+            self._runner.enter(wait=False)
+
+
+class Coroutines:
+    """Runs calls of coroutine functions. All methods are for the hub's thread, unless they say otherwise."""
+
+    def __init__(self, runner: Runner, node: str, context: Context) -> None:
+        self._runner, self._node, self._context = runner, node, context
+        self._runs: set[CoroutineRun] = set()
+        self._new: list[CoroutineRun] = []
+        self._frame: FrameType | None = None
+        self._loop, self._current_task = _new_loop()
+        self._greenlet = spawn(self._run_loop)
+
+    def start(self, call: Call, job: Job) -> None:
+        """Run a call. All that are started in one turn of the hub wake the loop once."""
+        run = CoroutineRun(self._runner, self._node, call, job)
+        self._runs.add(run)
+        if not self._new:
+            self._loop.call_soon_threadsafe(self._start_new)
+        self._new.append(run)
+
+    def running(self) -> list[CoroutineRun]:
+        """From any thread."""
+        return list(self._runs)
+
+    def end(self, run: CoroutineRun, error: BaseException) -> None:
+        """Raise `error` in the coroutine where it waits. At the second Ending it is given up and runs on unheeded."""
+        if isinstance(error, Ending) and isinstance(run.wanted, Ending):
+            self._ended(run, error)
+            return
+        run.wanted = error
+        if run.task is not None:
+            self._loop.call_soon_threadsafe(run.task.cancel)
+
+    def is_current(self, run: CoroutineRun) -> bool:
+        """Whether the caller, a signal handler, interrupts this coroutine."""
+        return getcurrent() is self._greenlet and self._current_task(self._loop) is run.task
+
+    def is_on_cpu(self, run: CoroutineRun, frame: FrameType | None) -> bool:
+        """Whether a thread, at `frame`, is executing this coroutine now. From any thread."""
+        while frame is not None and frame is not self._frame:
+            frame = frame.f_back
+        return frame is not None and self._current_task(self._loop) is run.task
+
+    def _run_loop(self) -> None:
+        self._frame = sys._getframe()
+        self._loop.run_forever()
+
+    def _start_new(self) -> None:
+        runs, self._new = self._new, []
+        for run in runs:
+            if run.wanted is not None:
+                self._ended(run, run.wanted)
+                continue
+            context = self._context.copy()
+            context.run(current.set, run)
+            run.task = context.run(self._loop.create_task, self._main(run))
+
+    async def _main(self, run: CoroutineRun) -> None:
+        try:
+            ended: Outcome | BaseException = await _steered(run, run.job.run_coroutine(run.call))
+        except BaseException as error:
+            ended = error
+        self._ended(run, ended)
+
+    def _ended(self, run: CoroutineRun, ended: Outcome | BaseException) -> None:
+        call = run.call
+        if call is NO_CALL:
+            return  # It was given up before.
+        run.call = NO_CALL
+        self._runs.discard(run)
+        self._runner.coroutine_ended(call, run.job, ended, monotonic() - run.started_s)
+
+
+@types.coroutine
+def _steered(run: CoroutineRun, coroutine: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
+    """``await coroutine``, but a cancellation of ours raises in it what is wanted in place of CancelledError.
+
+    asyncio can only cancel a task; this stands between the task and the coroutine.
+    """
+    error: BaseException | None = None
+    while True:
+        try:
+            step = coroutine.send(None) if error is None else coroutine.throw(error)
+        except StopIteration as stop:
+            outcome: Outcome = stop.value
+            return outcome
+        error = None
+        try:
+            yield step
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as raised:
+            error = raised
+            if run.wanted is not None and type(raised).__name__ == "CancelledError":
+                error = run.wanted
+                if not isinstance(error, Ending):
+                    run.wanted = None
+
+
+def _new_loop() -> tuple[AbstractEventLoop, Callable[[AbstractEventLoop], Any]]:
+    """A loop, and asyncio's `current_task`.
+
+    asyncio knows one running loop for a thread, and other greenlets of this thread may use asyncio too: a plain task
+    may call ``asyncio.run``. So the loop counts as running only while it runs, not while it waits.
+    """
+    import asyncio
+    import selectors
+    from asyncio import events
+
+    class Selector(selectors.DefaultSelector):
+        outer: AbstractEventLoop | None = None
+
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            events._set_running_loop(self.outer)
+            try:
+                return super().select(timeout)
+            finally:
+                self.outer = events._get_running_loop()
+                events._set_running_loop(loop)
+
+    loop = asyncio.SelectorEventLoop(Selector())
+    return loop, asyncio.current_task

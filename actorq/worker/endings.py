@@ -1,0 +1,40 @@
+"""How running tasks are made to end before they are done."""
+
+from __future__ import annotations
+
+from actorq.errors import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
+from actorq.wire.messages import FAILURE, REVOKED, CallSpec
+
+
+class Ending(BaseException):
+    """Thrown into a task that is to end now.
+
+    Not an Exception, so that ``except Exception`` in a task does not keep it alive, and not a GreenletExit, which tasks
+    use for their own greenlets. Callers never see it: the outcome of the call is `error`, in the state `state`.
+    """
+
+    def __init__(self, state: int, error: Exception) -> None:
+        super().__init__(str(error))
+        self.state = state
+        self.error = error
+
+
+def soft_limit(spec: CallSpec) -> SoftTimeLimitExceeded:
+    """For a task that may clean up, or go on."""
+    return SoftTimeLimitExceeded(f"{spec.task} ran for longer than its soft time limit of {spec.soft_time_limit_s:g} s")
+
+
+def hard_limit(spec: CallSpec) -> Ending:
+    """For a task that is over its hard time limit."""
+    text = f"{spec.task} ran for longer than its time limit of {spec.time_limit_s:g} s"
+    return Ending(FAILURE, TimeLimitExceeded(text))
+
+
+def terminated() -> Ending:
+    """For a task that was revoked with `terminate`."""
+    return Ending(REVOKED, Terminated("it was revoked while it ran"))
+
+
+def shut_down(spec: CallSpec) -> Ending:
+    """For a task whose worker ends now. The outcome only of one that may run at most once; other leases go back."""
+    return Ending(FAILURE, WorkerLostError(f"{spec.task} was ended by the end of its worker, and may run only once"))

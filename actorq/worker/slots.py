@@ -1,0 +1,62 @@
+"""A slot: what a running call has of the pool, and the way in which it steps aside while it waits for other calls."""
+
+from __future__ import annotations
+
+from contextvars import Context
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from actorq.context import current
+from actorq.wire.messages import Call, CallSpec
+
+if TYPE_CHECKING:
+    from actorq.worker.pool import Pool
+
+NO_CALL = Call("", 0, b"")
+"""Stands in a slot that runs nothing."""
+NO_SPEC = CallSpec("")
+
+
+class Slot:
+    """The running call of one of the pool's greenlets, again and again (see `actorq.context.Running`).
+
+    Written by the hub's thread only. The watchdog's thread reads `call`, then `spec` and `started_s`, and then `call`
+    again: each attempt is an object of its own, and the others are set before it, so if `call` is still the same, they
+    belong together.
+    """
+
+    __slots__ = ("call", "context", "frame", "greenlet", "is_called", "node", "pauses", "pool", "spec", "started_s")
+
+    def __init__(self, pool: Pool, node: str, context: Context) -> None:
+        self.call = NO_CALL
+        self.spec = NO_SPEC
+        self.node = node
+        self.started_s = 0.0
+        """When the call started, monotonic."""
+        self.pauses = 0
+        """Waits that are going on: of the task, or of greenlets that share its context."""
+        self.context = context.copy()
+        """What the context of each call is copied from."""
+        self.context.run(current.set, self)
+        self.pool = pool
+        self.greenlet: Any = None
+        self.is_called = False
+        """Whether the pool has switched to its greenlet, so that nobody else's switch is taken for it."""
+        self.frame: FrameType | None = None
+        """The frame below all that the greenlet runs: tells whose code a thread's stack is."""
+
+    def pause(self) -> None:
+        """The task waits for other calls: another call may have its slot."""
+        if self.call is NO_CALL or not self.pool.is_own_thread():
+            return  # What outlived its call, or runs on a thread of its own, holds no slot.
+        self.pauses += 1
+        if self.pauses == 1:
+            self.pool.leave()
+
+    def resume(self) -> None:
+        """The wait is over. Returns when there is a slot; resumed tasks come before new calls."""
+        if not self.pauses or not self.pool.is_own_thread():
+            return
+        self.pauses -= 1
+        if not self.pauses:
+            self.pool.enter()

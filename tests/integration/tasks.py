@@ -1,0 +1,112 @@
+"""Tasks that the integration tests run on real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import re
+import signal
+import time
+from typing import Any
+
+from actorq import ActorQ
+from actorq.errors import SoftTimeLimitExceeded
+
+app = ActorQ("tests.integration.tasks")
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def echo(value: Any) -> Any:
+    return value
+
+
+@app.task
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+@app.task
+def pid_after(seconds: float) -> int:
+    """Sleeps in green, so that others run meanwhile."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@app.task
+async def add_async(x: int, y: int) -> int:
+    await asyncio.sleep(0.001)
+    return x + y
+
+
+@app.task(bind=True)
+def attempt(self: Any) -> int:
+    """Which delivery of the call this is."""
+    return int(self.request.attempt)
+
+
+@app.task
+def kill_own_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(acks_late=False)
+def kill_own_process_at_most_once(path: str) -> None:
+    with open(path, "a") as runs:
+        runs.write("ran\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task
+def spin_for_ever() -> None:
+    while True:
+        pass
+
+
+@app.task(soft_time_limit=0.5, time_limit=20)
+def spin_until_the_soft_limit() -> str:
+    try:
+        while True:
+            pass
+    except SoftTimeLimitExceeded:
+        return "stopped at the soft limit"
+
+
+@app.task(time_limit=1)
+def spin_until_the_hard_limit() -> None:
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            continue
+
+
+@app.task(time_limit=1)
+def stuck_in_c_sleep() -> None:
+    """Blocks the whole process in C, as a library would that gevent cannot patch."""
+    ctypes.PyDLL(None).usleep(ctypes.c_uint(60_000_000))
+
+
+@app.task(time_limit=1)
+def stuck_in_a_regular_expression() -> None:
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+@app.task
+def descend(depth: int) -> int:
+    """Waits for a call of itself: needs `depth` tasks under way at once."""
+    if depth == 0:
+        return 0
+    return 1 + descend.delay(depth - 1).get(timeout=60)
+
+
+@app.task(queue="slow")
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
