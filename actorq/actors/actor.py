@@ -7,20 +7,21 @@ from typing import Any, ClassVar
 
 from actorq.actors.handlers import handler_names
 from actorq.actors.mailbox import Mailbox
-from actorq.actors.reasons import Ended, Reason
+from actorq.actors.reasons import Ended, Reason, describe
 from actorq.actors.ref import ActorRef
 from actorq.actors.reply import Reply
-from actorq.actors.signals import Link, Stop, Unlink
+from actorq.actors.signals import Exit, Link, Stop, Unlink
 from actorq.actors.timers import Timer, Timers
-from actorq.errors import UnhandledMessage
+from actorq.errors import ActorStopped, UnhandledMessage
 
 
 class Context:
     """What the runtime keeps for one incarnation of an actor."""
 
-    __slots__ = ("asked", "deferred", "ended", "links", "mailbox", "ref", "timers")
+    __slots__ = ("asked", "deferred", "ended", "incarnation", "links", "mailbox", "ref", "timers")
 
-    def __init__(self, ref: ActorRef, mailbox: Mailbox, timers: Timers) -> None:
+    def __init__(self, incarnation: int, ref: ActorRef, mailbox: Mailbox, timers: Timers) -> None:
+        self.incarnation = incarnation
         self.ref = ref
         self.mailbox = mailbox
         self.timers = timers
@@ -29,6 +30,17 @@ class Context:
         """The reply to the message that is being handled, if it was an ask and the answer is not deferred."""
         self.deferred: set[Reply] = set()
         self.ended = False
+
+    def end(self, reason: Reason) -> None:
+        """Cancel, answer and unlink all that would wait for this incarnation. Never waits itself."""
+        self.ended = True
+        self.timers.cancel_all()
+        unanswered = ActorStopped(f"actor {self.ref.name} has not answered, it {describe(reason)}")
+        for reply in (self.asked, *list(self.deferred)):
+            if reply is not None:
+                reply.fail(unanswered)
+        for peer in self.links:
+            peer.signal(Exit(self.mailbox, reason))
 
 
 class Actor:
@@ -87,7 +99,8 @@ class Actor:
 
     def stop(self, reason: Reason = Ended.NORMAL) -> None:
         """End after this message. An exception as `reason` makes the end a failure."""
-        self.__started.mailbox.signal(Stop(reason))
+        context = self.__started
+        context.mailbox.signal(Stop(reason, context.incarnation))
 
     def after(self, delay_s: float, message: Any) -> Timer:
         """Get `message` once, `delay_s` from now. Overtakes what stands in the mailbox; ends with the actor."""

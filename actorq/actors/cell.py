@@ -20,19 +20,18 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from gevent import Greenlet, GreenletExit, get_hub, sleep
+from gevent import Greenlet, GreenletExit, get_hub, getcurrent, sleep
 from gevent.event import AsyncResult
 
 from actorq.actors.actor import Actor, Context
 from actorq.actors.bells import call_soon
-from actorq.actors.envelope import Ask, Envelope
+from actorq.actors.envelope import Envelope
 from actorq.actors.mailbox import Mailbox
-from actorq.actors.reasons import FATAL, Ended, Reason, describe, is_interrupt
+from actorq.actors.reasons import FATAL, Ended, Reason, describe, is_interrupt, reason_of
 from actorq.actors.ref import ActorRef, Exited
 from actorq.actors.signals import Exit, Link, Stop, Unlink, Unwatch, Watch
 from actorq.actors.spec import ChildSpec
 from actorq.actors.timers import Timers
-from actorq.errors import ActorStopped
 
 TURN = 64
 """Messages that an actor handles before the others on its hub get their turn."""
@@ -54,19 +53,21 @@ class ChildEnded:
 
 
 class Cell:
-    """One actor under a supervisor, through all its incarnations. All methods are for the hub's own thread."""
+    """One actor through all its incarnations. For the hub's own native thread, but for `kill`."""
 
     def __init__(self, spec: ChildSpec, parent: ActorRef | None) -> None:
         name = spec.name if parent is None else f"{parent.name}/{spec.name}"
         self.spec = spec
-        self.hub: Any = get_hub()
-        self.mailbox = Mailbox(name, spec.mailbox, self.hub, self._bury)
+        self.mailbox = Mailbox(name, spec.mailbox, get_hub(), self._bury)
         self.ref = ActorRef(self.mailbox)
         self.incarnation = 0
         self.reason: Reason = Ended.NORMAL
         """Why the last incarnation ended."""
+        self._hub: Any = get_hub()
         self._parent = parent
         self._greenlet: Any = None
+        self._decides_itself = True
+        """Whether it closes when its end is one that no restart follows; not when its supervisor has stopped it."""
         self._watchers: dict[Hashable, Callable[[Reason], None]] = {}
 
     # -- for the supervisor --------------------------------------------------------------------------------------
@@ -74,8 +75,8 @@ class Cell:
     def start(self) -> Reason | None:
         """Begin a new incarnation, and wait until it has started. Returns why it has not, or None if it has."""
         self.incarnation += 1
-        self._verdict_is_ours = True
-        context = Context(self.ref, self.mailbox, Timers(self.hub, self.mailbox))
+        self._decides_itself = True
+        context = Context(self.incarnation, self.ref, self.mailbox, Timers(self._hub, self.mailbox))
         started = AsyncResult()
         greenlet = self._greenlet = Greenlet(self._run, context, started)
         greenlet.name = self.ref.name
@@ -84,16 +85,16 @@ class Cell:
         reason: Reason | None = started.get()
         return reason
 
-    def stop(self) -> bool:
-        """End the incarnation, killing it after its `shutdown_s`. Returns whether it has ended.
+    def stop(self, within_s: float | None) -> bool:
+        """End the incarnation, by killing it after `within_s`. Returns whether it has ended.
 
         The supervisor then starts it again or closes it.
         """
-        self._verdict_is_ours = False
+        self._decides_itself = False
         if not self.has_ended:
             self.mailbox.signal(Stop(Ended.SHUTDOWN, self.incarnation))
-            if self.spec.shutdown_s != 0:
-                self._greenlet.join(self.spec.shutdown_s)
+            if within_s != 0:
+                self._greenlet.join(within_s)
             for _ in range(KILLS):
                 if self.has_ended:
                     break
@@ -104,7 +105,7 @@ class Cell:
     def kill(self) -> None:
         """Raise GreenletExit where the actor is now, and have it end also if it catches that. From any thread."""
         self.mailbox.signal(Stop(Ended.KILLED, self.incarnation))
-        call_soon(self.hub, self._greenlet.kill, GreenletExit, False)
+        call_soon(self._hub, self._greenlet.kill, GreenletExit, False)
 
     def close(self) -> None:
         """Stop for good: the actor will not be started again. Answers all who wait for it."""
@@ -129,10 +130,8 @@ class Cell:
         reason: Reason = Ended.KILLED
         try:
             reason = self._live(context, started)
-        except GreenletExit:
-            pass
         except BaseException as error:
-            reason = error
+            reason = reason_of(error)
             if is_interrupt(error):
                 raise  # gevent hands it to the main greenlet.
         finally:
@@ -156,7 +155,7 @@ class Cell:
     def _stop_after(self, actor: Actor, error: BaseException) -> None:
         """Call `on_stop` of an actor that has failed or was killed: that stays the reason, whatever `on_stop` does."""
         try:
-            actor.on_stop(Ended.KILLED if isinstance(error, GreenletExit) else error)
+            actor.on_stop(reason_of(error))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException:
@@ -196,7 +195,7 @@ class Cell:
         """Do what a signal says. Returns the reason if the actor is to end."""
         match signal:
             case Stop(reason, incarnation):
-                return reason if incarnation in (None, self.incarnation) else None
+                return reason if incarnation in (None, context.incarnation) else None
             case Watch(watcher, notify):
                 self._watchers[watcher] = notify
             case Unwatch(watcher):
@@ -210,7 +209,7 @@ class Cell:
             case Envelope():
                 self._open(signal, actor, context)
             case _:
-                self._open(Notice(signal), actor, context)
+                self._open(Envelope(signal), actor, context)
         return None
 
     def _linked_ended(self, peer: Mailbox, reason: Reason, actor: Actor, context: Context) -> Reason | None:
@@ -218,7 +217,7 @@ class Cell:
             return None  # It was unlinked, or linked to an incarnation before this one.
         context.links.remove(peer)
         if actor.traps_exits:
-            self._open(Notice(Exited(ActorRef(peer), reason)), actor, context)
+            self._open(Envelope(Exited(ActorRef(peer), reason)), actor, context)
             return None
         return None if reason is Ended.NORMAL else reason
 
@@ -236,7 +235,9 @@ class Cell:
                 reply.fail(error)
             actor.on_failure(error, envelope.message)
         else:
-            context.asked = None if reply is None else self._answer(context.asked, value)
+            if context.asked is not None:  # Else the handler has deferred the answer.
+                context.asked.answer(value)
+                context.asked = None
 
     # -- at the end ----------------------------------------------------------------------------------------------
 
@@ -244,16 +245,15 @@ class Cell:
         """End all that belongs to the incarnation, and tell those concerned. Never waits."""
         if context.ended:
             return
-        context.ended = True
         self.reason = reason
         self.mailbox.owner = None
-        if isinstance(reason, BaseException):
+        if isinstance(reason, BaseException) and not is_interrupt(reason):
             log.error("actor %s %s", self.ref.name, describe(reason), exc_info=reason)
         context.end(reason)
-        if self._verdict_is_ours and (self._parent is None or not self.spec.restart.follows(reason)):
+        if self._decides_itself and (self._parent is None or not self.spec.restart.follows(reason)):
             self.close()
         if self._parent is not None:
-            self._parent.signal(ChildEnded(self, self.incarnation, reason))
+            self._parent._mailbox.signal(ChildEnded(self, context.incarnation, reason))
         if not started.ready():
             started.set(reason)
 

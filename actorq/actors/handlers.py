@@ -76,4 +76,6 @@ def _check_method(method: Any) -> None:
     try:
         inspect.signature(method).bind("self", "message")
     except TypeError:
-        raise TypeError(f"{name} must take the message as its only argument: def {method.__name__}(self, message)") from None
+        raise TypeError(
+            f"{name} must take the message as its only argument: def {method.__name__}(self, message)"
+        ) from None

@@ -201,8 +201,8 @@ class Mailbox:
 
     def stopped_error(self, item: Any) -> ActorStopped:
         """What to raise at the sender of `item`, when the mailbox is closed."""
-        why = "" if self.closed is None else f" ({describe(self.closed)})"
-        return ActorStopped(f"actor {self.name} has stopped{why} and does not take {type_name(item)}")
+        why = "stopped" if self.closed is None else describe(self.closed)
+        return ActorStopped(f"actor {self.name} {why}, and does not take {type_name(item)} any more")
 
     def _full_error(self, item: Any) -> MailboxFull:
         return MailboxFull(

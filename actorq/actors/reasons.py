@@ -12,9 +12,9 @@ class Ended(Enum):
 
     NORMAL = "stopped"
     """It stopped itself, or somebody who holds its reference stopped it."""
-    SHUTDOWN = "shut down"
+    SHUTDOWN = "was shut down"
     """Its supervisor or the system stopped it."""
-    KILLED = "killed"
+    KILLED = "was killed"
     """Its greenlet was ended in the middle of what it did."""
 
 
@@ -23,6 +23,11 @@ Reason = Ended | BaseException
 
 FATAL = (GreenletExit, KeyboardInterrupt, SystemExit)
 """Exceptions that end an actor whatever its `on_failure` thinks of them."""
+
+
+def reason_of(error: BaseException) -> Reason:
+    """The reason of an end that `error` has brought about."""
+    return Ended.KILLED if isinstance(error, GreenletExit) else error
 
 
 def describe(reason: Reason) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 from gevent import getcurrent
 
+from actorq import errors
 from actorq.actors.bells import new_bell
-from actorq.actors.envelope import Ask
+from actorq.actors.envelope import Envelope
 from actorq.actors.mailbox import Mailbox, type_name
 from actorq.actors.reasons import Ended, Reason
 from actorq.actors.reply import Reply
 from actorq.actors.signals import Stop, Unwatch, Watch
-from actorq.errors import MailboxFull, TimeoutError
 
 
 class ActorRef:
@@ -72,8 +72,8 @@ class ActorRef:
         begin_s = time.monotonic()
         reply = Reply(new_bell())
         try:
-            self._mailbox.put(Ask(message, reply), timeout_s)
-        except MailboxFull as error:
+            self._mailbox.put(Envelope(message, reply), timeout_s)
+        except errors.MailboxFull as error:
             if timeout_s is not None and time.monotonic() - begin_s >= timeout_s:
                 raise self._no_answer(message, timeout_s) from error
             raise
@@ -86,7 +86,7 @@ class ActorRef:
     def stop(self, reason: Reason = Ended.NORMAL) -> None:
         """Have the actor end before the next message, and go on. What `reason` means is said at `Actor.stop`.
 
-        A supervisor starts a *permanent* child again; `Supervisor.stop_child` stops one for good.
+        A supervisor starts a *permanent* child again: to stop that one for good, ask the supervisor to `StopChild`.
         """
         self._mailbox.signal(Stop(reason))
 
@@ -97,7 +97,7 @@ class ActorRef:
         self._mailbox.signal(Watch(reply, reply.answer))
         try:
             if not reply.wait(timeout_s):
-                raise TimeoutError(f"actor {self.name} has not stopped within {timeout_s:g} s")
+                raise errors.TimeoutError(f"actor {self.name} has not stopped within {timeout_s:g} s")
         finally:
             if not reply.settled:
                 self._mailbox.signal(Unwatch(reply))
@@ -128,8 +128,8 @@ class ActorRef:
         if getcurrent() is self._mailbox.owner:
             raise RuntimeError(f"actor {self.name} would {verb} itself and wait for ever: tell, or call the method")
 
-    def _no_answer(self, message: Any, timeout_s: float) -> TimeoutError:
-        return TimeoutError(f"actor {self.name} has not answered {type_name(message)} within {timeout_s:g} s")
+    def _no_answer(self, message: Any, timeout_s: float) -> errors.TimeoutError:
+        return errors.TimeoutError(f"actor {self.name} has not answered {type_name(message)} within {timeout_s:g} s")
 
 
 @dataclass(frozen=True, slots=True)

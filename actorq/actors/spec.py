@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from actorq.actors.actor import Actor
@@ -43,7 +43,7 @@ class ChildSpec:
 
     0 kills at once. None waits as long as it takes: right for a supervisor, whose own children have such times.
     """
-    mailbox: MailboxSettings = MailboxSettings()
+    mailbox: MailboxSettings = field(default_factory=MailboxSettings)
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:

@@ -28,7 +28,7 @@ def connected(app: str | None, url: str | None, patience_s: float) -> Iterator[A
 
     patience_s: for how long to try to reach a coordinator. Raises OperationalError then, at the first use.
     """
-    mesh = _application(app, url)
+    mesh = application_at(app, url)
     if parse_url(mesh.url).is_local:
         raise Problem(
             f"{mesh.url} is a mesh inside one program, which others cannot reach: name a coordinator with -u", MISCONFIGURED
@@ -38,7 +38,8 @@ def connected(app: str | None, url: str | None, patience_s: float) -> Iterator[A
         yield mesh
 
 
-def _application(app: str | None, url: str | None) -> ActorQ:
+def application_at(app: str | None, url: str | None) -> ActorQ:
+    """The application; nothing is connected yet."""
     if app is None:
         from actorq.app import ActorQ
 

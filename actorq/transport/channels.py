@@ -18,7 +18,7 @@ from actorq.transport.limits import LinkLimits, LinkStats
 from actorq.transport.monitor import Monitor
 from actorq.transport.reactor import Reactor
 from actorq.transport.sessions import Channel, Message, Session, Sessions
-from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, receive_rest, send_frame
+from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, plain_send, receive_rest, send_frame
 
 _EHOSTUNREACH = int(errno.EHOSTUNREACH)
 _LEAVING_S = 1.0
@@ -45,7 +45,7 @@ class MonitoredChannel(Channel):
         self._sessions = parts.sessions
         self._stats = parts.stats
         self._recv = socket.recv
-        self._send = socket.send
+        self._send = plain_send(socket)
         self._monitor = Monitor(parts.context, socket, wanted, self._on_event)
         parts.channels.add(self)
         parts.reactor.watch(self)
@@ -76,8 +76,6 @@ class MonitoredChannel(Channel):
         for index in range(start, last):
             send_frame(self._send, message[index], MORE_TO_COME)
         send_frame(self._send, message[last], NOBLOCK)
-        self._stats.messages_out += 1
-        self._stats.bytes_out += sum(map(len, message))
 
 
 class RouterChannel(MonitoredChannel):
@@ -91,7 +89,10 @@ class RouterChannel(MonitoredChannel):
 
     def receive(self, limit: int) -> bool:
         recv, routes = self._recv, self._routes
-        for _ in range(limit):
+        for taken in range(limit):
+            if taken == 1 and not self.has_input():
+                self._end_leaving()
+                return True
             try:
                 route = recv(NOBLOCK)
             except zmq.Again:

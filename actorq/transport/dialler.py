@@ -42,15 +42,19 @@ class Dialler(MonitoredChannel):
 
     def receive(self, limit: int) -> bool:
         recv, peer = self._recv, self.session.peer
-        for _ in range(limit):
+        for taken in range(limit):
+            if taken == 1 and not self.has_input():
+                break
             try:
                 first = recv(NOBLOCK, False)
             except zmq.Again:
-                if self._lost is not None:
-                    self._settle(self._lost)
-                return True
+                break
             self._deliver(peer, first)
-        return False
+        else:
+            return False
+        if self._lost is not None:
+            self._settle(self._lost)
+        return True
 
     def push(self, session: Session, message: Message) -> bool:
         is_whole = len(message) == 1

@@ -35,8 +35,10 @@ class LinkStats:
 
     messages_in: int = 0
     bytes_in: int = 0
+    """Received, and handed to the owner."""
     messages_out: int = 0
     bytes_out: int = 0
+    """Sent by the owner to peers that were there."""
     turns: int = 0
     stalls: int = 0
     """How often a peer did not take messages as fast as they were sent, so that they are kept here."""

@@ -1,7 +1,8 @@
 """The link: all ZeroMQ sockets of one thread, and the loop that is the only one to touch them.
 
 A round of the loop receives what is ready, hands it all to the owner at once, sends what the owner has said, looks
-again, and sleeps only if there is nothing left to do. So messages are handled in batches as large as the load makes them.
+again, and sleeps only if there is nothing left to do. So messages are handled in batches, as large as the load makes
+them.
 """
 
 from __future__ import annotations
@@ -120,12 +121,16 @@ class Link:
         it is ignored: its Down has been, or will be, reported. Raises MessageTooLarge.
         """
         limit_bytes = self._limits.max_frame_bytes
+        message_bytes = 0
         for frame in frames:
+            message_bytes += len(frame)
             if len(frame) > limit_bytes:
                 self.stats.oversized += 1
                 raise MessageTooLarge("a frame", len(frame), limit_bytes)
         session = self._sessions.live.get(peer)
         if session is not None:
+            self.stats.messages_out += 1
+            self.stats.bytes_out += message_bytes
             (session.urgent if urgent else session.bulk).append(frames)
             if session.is_open and not session.is_queued:
                 self._sessions.queue(session)

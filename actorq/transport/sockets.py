@@ -103,6 +103,11 @@ def receive_rest(recv: Any, first: zmq.Frame) -> list[Frame]:
     return frames
 
 
+def plain_send(socket: zmq.Socket[bytes]) -> Any:
+    """`socket.send` without what pyzmq adds for other kinds of sockets, which takes as long as the sending."""
+    return super(zmq.Socket, socket).send
+
+
 def send_frame(send: Any, frame: Frame, flags: int) -> None:
     """Send one frame. What was received in a buffer of ZeroMQ's goes out from it; all else is copied into one.
 

@@ -226,6 +226,10 @@ class Worker:
 
     # -- also called by the watchdog, from its own thread ----------------------------------------------------------
 
+    def waiting(self) -> list[tuple[Call, Any]]:
+        """What has not started, with its jobs. Each `list` copies in one step of the interpreter."""
+        return list(self.ready) + list(self._guarded.values())
+
     def give_back_to(self, sends: list[Message]) -> None:
         """Take what has not started from the end of `ready`, and append the message that gives it back."""
         attempts = []

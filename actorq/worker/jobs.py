@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
+    ActorqError,
     ContentDisallowed,
     DecodeError,
     EncodeError,
@@ -57,14 +58,38 @@ class Jobs:
         self.by_value = by_value
         """Whether functions that come by value are run here: whoever can send them can run any code on this node."""
         self.max_body_bytes = MAX_BODY_BYTES
+        self._made: dict[CallSpec, Job] = {}
 
     def offers(self) -> list[str]:
         """What this node can run."""
         return [*sorted(self.application.tasks), *([BY_VALUE] if self.by_value else [])]
 
     def make(self, spec: CallSpec, blob: bytes | None) -> Job:
-        """The job for `spec`; `blob` is its function where that travels by value. Loads nothing yet."""
-        return Job(self, spec, blob)
+        """The job for `spec`; `blob` is its function where that travels by value. Loads nothing yet.
+
+        Coordinators define a spec anew in each session; the job stays the same.
+        """
+        job = self._made.get(spec)
+        if job is None or job.is_broken:
+            job = self._made[spec] = Job(self, spec, blob)
+        return job
+
+    def totals(self) -> dict[str, int]:
+        """How many calls of each task were started. From any thread."""
+        totals: dict[str, int] = {}
+        for job in list(self._made.values()):
+            totals[job.spec.task] = totals.get(job.spec.task, 0) + job.runs
+        return totals
+
+    def arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
+        """A call's arguments, to be shown; from any thread. Unpickling would run code, so it is left out."""
+        body = call.body.view if isinstance(call.body, Blob) else call.body
+        if spec.serializer == "cloudpickle":
+            return f"<pickle of {len(body):,} bytes>", {}
+        try:
+            return self.application.serializers.decode_call(spec.serializer, body)
+        except ActorqError as error:
+            return f"<{error}>", {}
 
 
 class Job:
@@ -81,6 +106,7 @@ class Job:
         "_jobs",
         "_run_fn",
         "guarded",
+        "is_broken",
         "is_coroutine",
         "is_plain",
         "runs",
@@ -94,6 +120,8 @@ class Job:
         self.is_plain = False
         """Resolved, and a function that `run` runs. False for coroutine functions."""
         self.is_coroutine = False
+        self.is_broken = False
+        """Its function could not be found or loaded."""
         self.runs = 0
         """Calls that were started."""
         self._jobs = jobs
@@ -111,7 +139,7 @@ class Job:
             self._resolve()
         except BaseException as error:  # A function by value runs code of the user's when it is loaded.
             self._decode = functools.partial(_fail, error.with_traceback(None))
-            self.is_plain = True
+            self.is_plain = self.is_broken = True
 
     def run(self, call: Call) -> Outcome:
         """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError."""

@@ -94,9 +94,9 @@ class Load:
 
 
 def main(queued: int, workers: int, calls: int) -> None:
-    """Print the microseconds per call, after a warm-up of half as many."""
+    """Print the microseconds per call, once as many outcomes are kept as ever will be."""
     load = Load(queued, workers)
-    load.run(calls // 2)
+    load.run(load.core.settings.outcome_count)
     settled = load.core.settled_count
     taken_s = load.run(calls)
     done = load.core.settled_count - settled

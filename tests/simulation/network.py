@@ -194,8 +194,11 @@ class Network:
                 continue
             if silently:  # The machine is gone: nobody says that the connection is over.
                 self.loop.after(self.rng.uniform(*SILENCE_S), partial(self._notice, end.other))
-            else:
+            elif self.rng.random() < 0.5:
                 self.send(end.other, FIN)
+            else:  # What the process sent last is lost.
+                end.other.arrives_s = float("inf")
+                self.loop.after(self._notice_s(), partial(self._notice, end.other))
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -219,7 +222,7 @@ class Network:
         if item is FIN:
             self._notice(end)
             return
-        self.digest = zlib.crc32(item[1], self.digest)
+        self.digest = zlib.crc32(item[1], self.digest ^ int(self.loop.now_s * 1e6))
         if not end.peer:
             end.name_session()
         end.strand.put(Received(end.peer, item))

@@ -133,6 +133,7 @@ class Strand:
         if not items:
             self._count_idle(loop.now_s)
         wait_s = self._step(items)
+        self._due_s = float("inf")
         if process.is_alive and wait_s is not None:
             self._arm(wait_s)
 
@@ -144,7 +145,6 @@ class Strand:
 
     def _ring(self, due_s: float) -> None:
         if due_s == self._due_s and not self._is_woken:
-            self._due_s = float("inf")
             self._run()
 
     def _count_idle(self, now_s: float) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from actorq.coordinator.core.machine import FOREIGN, Coordinator
+from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.queues import GONE
+from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact
 
 
@@ -14,59 +15,61 @@ def check(core: Coordinator) -> None:
     places = _places(core)
     for task_id, count in places.items():
         assert count == 1, f"{task_id} is in {count} places"
-        assert task_id in core._calls, f"{task_id} stands somewhere and is not known"
-    for task_id in core._calls:
+        assert task_id in core.state.calls, f"{task_id} stands somewhere and is not known"
+    for task_id in core.state.calls:
         assert places[task_id] == 1, f"{task_id} is known and stands nowhere"
-        assert core._outcomes.get(task_id) is None, f"{task_id} has settled and is still known"
+        assert core.state.outcomes.get(task_id) is None, f"{task_id} has settled and is still known"
     _check_lanes(core)
     _check_workers(core)
 
 
 def _places(core: Coordinator) -> Counter[str]:
     places: Counter[str] = Counter()
-    for lane in core._lanes:
+    for lane in core.state.lanes:
         for level in lane.levels:
             places.update(call.id for call in level if call.attempt != GONE)
-    places.update(core._held_back.keys())
-    for worker in core._workers.values():
+    places.update(core.state.held_back.keys())
+    for worker in core.state.workers.values():
         places.update(worker.leases.keys())
-    for call in core._calls.values():
-        if not call.worker and call.not_before and call.id not in core._held_back:
+    for call in core.state.calls.values():
+        if not call.worker and call.not_before and call.id not in core.state.held_back:
             places[call.id] += 1
-            assert any(each is call for _, _, each in core._schedule._heap), f"{call.id} waits for a time nobody knows"
+            assert any(each is call for _, _, each in core.state.schedule._heap), (
+                f"{call.id} waits for a time nobody knows"
+            )
     return places
 
 
 def _check_lanes(core: Coordinator) -> None:
     sizes: Counter[str] = Counter()
-    for lane in core._lanes:
+    for lane in core.state.lanes:
         size = sum(map(len, lane.levels))
         assert lane.size == size, f"lane {lane.queue.name}/{lane.offer} counts {lane.size}, holds {size}"
         gone = sum(call.attempt == GONE for level in lane.levels for call in level)
         assert lane.gone == gone, f"lane {lane.queue.name}/{lane.offer} counts {lane.gone} gone, holds {gone}"
         sizes[lane.queue.name] += size
-        for group in core._lanes.groups.values():
+        for group in core.state.lanes.groups.values():
             assert (lane in group.active) == (group.matches(lane) and size > 0), "a group overlooks a lane"
-    for queue in core._lanes.queues.values():
+    for queue in core.state.lanes.queues.values():
         assert queue.size == sizes[queue.name], f"queue {queue.name} counts {queue.size}, holds {sizes[queue.name]}"
 
 
 def _check_workers(core: Coordinator) -> None:
     groups: Counter[int] = Counter()
-    for worker in core._workers.values():
+    for worker in core.state.workers.values():
         groups[id(worker.group)] += 1
         for call in worker.leases.values():
             assert call.worker == worker.number, f"{call.id} is leased to {worker.name} and says {call.worker}"
             assert call.attempt > 0, f"{call.id} is leased and has no attempt"
-            assert core._calls.get(call.id) is call, f"{call.id} is leased and not known"
+            assert core.state.calls.get(call.id) is call, f"{call.id} is leased and not known"
         assert worker.begun <= set(worker.leases), f"{worker.name} has begun calls that it does not hold"
         if worker.contact is Contact.READY and worker.peer is not None and worker.credit > 0:
             assert worker.listed, f"{worker.name} has credit and stands in no ring"
         assert not worker.outgoing, f"{worker.name} was leased calls that were not sent"
-    for group in core._lanes.groups.values():
+    for group in core.state.lanes.groups.values():
         assert group.workers == groups[id(group)], "a group miscounts its workers"
         ready = any(w.listed and w.contact is Contact.READY and w.credit > 0 for w in (*group.free, *group.ahead))
         assert not (ready and group.active), "calls are ready, a worker has credit, and they do not meet"
-    for call in core._calls.values():
+    for call in core.state.calls.values():
         if call.spec != FOREIGN:
-            assert call.spec in core._entries_by_number
+            assert call.spec in core.state.entries_by_number

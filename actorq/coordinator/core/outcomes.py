@@ -60,11 +60,7 @@ class OutcomeCache:
         if generations:
             newest = generations[-1]
             age_s = now_s - newest.opened_s
-            if (
-                len(newest.outcomes) < self._count
-                and newest.bytes < self._bytes
-                and age_s * GENERATIONS < self._age_s
-            ):
+            if len(newest.outcomes) < self._count and newest.bytes < self._bytes and age_s * GENERATIONS < self._age_s:
                 return newest
         generations.append(_Generation(now_s))
         if len(generations) > GENERATIONS:

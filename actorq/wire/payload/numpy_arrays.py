@@ -68,7 +68,7 @@ def array(plain_dtype: Any, shape: list[int], order: str, data: bytes) -> Any:
     dtype = dtype_from_plain(plain_dtype)
     if not dtype.itemsize:  # Otherwise a few bytes could ask for any number of elements.
         raise ValueError("elements without a size")
-    if len(shape) > MAX_DIMENSIONS or any(length < 0 for length in shape):
+    if len(shape) > MAX_DIMENSIONS:
         raise ValueError("not the shape of an array")
     if math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{len(data)} bytes for an array of shape {shape}")

@@ -1,0 +1,132 @@
+"""Questions about calls, commands to nodes, and revocation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actorq import states
+from actorq.coordinator.core.broadcasts import Broadcasts
+from actorq.coordinator.core.clients import Client
+from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.state import State
+from actorq.coordinator.core.workers import Worker
+from actorq.errors import TaskRevokedError
+from actorq.stores.api import KeepRevocations
+from actorq.wire import messages as m
+
+
+class Commands:
+    """What clients ask and order."""
+
+    def __init__(self, state: State, broadcasts: Broadcasts) -> None:
+        self._state = state
+        self.broadcasts = broadcasts
+
+    def query(self, peer: Peer, client: Client, message: m.Query) -> None:
+        settled, report = [], []
+        for task_id in message.ids:
+            outcome = self._state.outcomes.get(task_id)
+            if outcome is not None:
+                settled.append(outcome)
+                continue
+            report.append((task_id, self._state_of(task_id)))
+            if message.wait:
+                self._state.watchers.setdefault(task_id, set()).add(peer)
+        if settled:
+            self._state.send(peer, m.Settled(settled))
+        self._state.send(peer, m.Report(message.token, report))
+
+    def _state_of(self, task_id: str) -> str:
+        call = self._state.calls.get(task_id)
+        if call is None:
+            return ""
+        if not call.worker:
+            return states.PENDING
+        worker = self._state.workers_by_number[call.worker]
+        return states.STARTED if worker.running.get(task_id) == call.attempt else states.RECEIVED
+
+    def control(self, peer: Peer, client: Client, message: m.Control) -> None:
+        own = self._own_commands().get(message.command)
+        if own is not None:
+            self._state.acks.append((peer, m.Replies(message.token, {self._state.name: own(message.arguments)}, [])))
+            return
+        nodes = [
+            each for each in self._state.workers.values() if not message.destination or each.name in message.destination
+        ]
+        names = [each.name for each in nodes] + [
+            name for name in message.destination if name not in {each.name for each in nodes}
+        ]
+        token = self.broadcasts.open(peer, message.token, names, self._state.now_s + message.timeout_s)
+        for node in nodes:
+            self._state.send(node.control, m.Command(token, message.command, message.arguments))
+
+    def reply(self, peer: Peer, worker: Worker, message: m.Reply) -> None:
+        self.broadcasts.reply(message.token, worker.name, message.value)
+
+    def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
+        return {
+            "revoke": self._revoke,
+            "coordinator": lambda _: self.stats(),
+            "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
+            "dead_letters": lambda _: list(self._state.dead_letters),
+        }
+
+    def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
+        """End calls, wherever they are. Returns what became of each."""
+        ids, terminate = arguments.get("ids", []), bool(arguments.get("terminate"))
+        until_s = self._state.wall_s + self._state.settings.revocation_age_s
+        if self._state.settings.durable:
+            self._state.operations.append(KeepRevocations(ids, until_s))
+        return {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids if isinstance(task_id, str)}
+
+    def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
+        if self._state.outcomes.get(task_id) is not None:
+            return "already settled"
+        call = self._state.calls.get(task_id)
+        if call is None or call.worker:
+            self._state.revoked.pop(task_id, None)
+            self._state.revoked[task_id] = until_s
+        if call is None:
+            return "unknown here; it will not start if it comes later"
+        if call.worker:
+            worker = self._state.workers_by_number[call.worker]
+            self._state.send(worker.peer, m.Revoke([task_id], terminate))
+            self._state.send(worker.control, m.Revoke([task_id], terminate))
+            return "its worker was told"
+        self._state.withdraw(call)
+        self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+        return "removed"
+
+    def stats(self) -> dict[str, Any]:
+        """What `actorq status` shows of this coordinator."""
+        return {
+            "name": self._state.name,
+            "epoch": self._state.epoch,
+            "uptime_s": round(self._state.now_s - self._state.started_s, 3),
+            "durable": self._state.settings.durable,
+            "calls": len(self._state.calls),
+            "scheduled": len(self._state.schedule),
+            "outcomes": len(self._state.outcomes),
+            "settled": self._state.settled_count,
+            "late_reports": self._state.late_reports,
+            "dead_letters": len(self._state.dead_letters),
+            "clients": sum(client.peer is not None for client in self._state.clients.values()),
+            "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
+            "workers": [
+                {
+                    "name": worker.name,
+                    "pid": worker.pid,
+                    "state": worker.contact.value,
+                    "slots": worker.slots,
+                    "leases": len(worker.leases),
+                    "running": len(worker.running),
+                    "lag_s": worker.lag_s,
+                    "rss_bytes": worker.rss_bytes,
+                    "silent_s": round(self._state.now_s - worker.heard_s, 3),
+                    "queues": sorted(worker.group.queues),
+                    "offers": sorted(worker.group.offers),
+                }
+                for worker in self._state.workers.values()
+            ],
+        }

@@ -1,0 +1,170 @@
+"""Submissions: which calls are taken, which are known already, which have to wait for room."""
+
+from __future__ import annotations
+
+from actorq.coordinator.core.clients import Client, SpecEntry
+from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.state import FOREIGN, SPEC_LIMIT, State
+from actorq.errors import TaskRevokedError
+from actorq.stores.api import KeepCalls, KeepCode
+from actorq.wire import messages as m
+from actorq.wire.messages import Call
+
+CODE_MISSING = "its function is not here; it is sent again"
+"""Why a call by value is refused when the coordinator has dropped or never had the function. The client sends it again."""
+
+
+class Intake:
+    """What clients submit."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._deferring: dict[str, Client] = {}
+
+    def submit(self, peer: Peer, client: Client, message: m.Submit) -> None:
+        if message.seq <= client.seq:
+            return
+        client.seq = message.seq
+        for number, spec in message.specs:
+            client.specs[number] = self._state.entry(spec)
+        if client.deferred or not self._has_room(client, message):
+            client.deferred.append(message)
+            self._deferring[client.session] = client
+            if not client.pressed:
+                client.pressed = True
+                self._state.send(peer, m.Pressure(self._pressure(client, message)))
+            return
+        self._accept(client, message)
+
+    def _full_queue(self, client: Client, message: m.Submit) -> str:
+        limit = self._state.settings.queue_limit
+        if len(self._state.calls) < limit:
+            return ""
+        for number in {call.spec for call in message.calls}:
+            entry = client.specs.get(number)
+            if entry is not None and entry.lane.queue.size >= limit:
+                return entry.spec.queue
+        return ""
+
+    def _has_room(self, client: Client, message: m.Submit) -> bool:
+        return self._state.blob_bytes < self._state.settings.queued_blob_bytes and not self._full_queue(client, message)
+
+    def _pressure(self, client: Client, message: m.Submit) -> str:
+        queue = self._full_queue(client, message)
+        if queue:
+            return (
+                f"queue {queue!r} holds its limit of {self._state.settings.queue_limit:,} calls: start more workers for it, "
+                f"or submit more slowly"
+            )
+        return (
+            f"large arguments fill their limit of {self._state.settings.queued_blob_bytes:,} bytes at the coordinator"
+        )
+
+    def accept_deferred(self) -> None:
+        for client in list(self._deferring.values()):
+            while client.deferred and self._has_room(client, client.deferred[0]):
+                self._accept(client, client.deferred.popleft())
+            if not client.deferred:
+                del self._deferring[client.session]
+                client.pressed = False
+                self._state.send(client.peer, m.Pressure(""))
+
+    def _accept(self, client: Client, message: m.Submit) -> None:
+        refused: list[tuple[str, str]] = []
+        accepted: list[Call] = []
+        must_check = not message.fresh or message.resent or bool(self._state.revoked)
+        calls, specs, number, seq = self._state.calls, client.specs, client.number, self._state.seq
+        run, previous = 0, None
+        for call in message.calls:
+            entry = specs.get(call.spec)
+            if (
+                entry is None
+                or entry.number > SPEC_LIMIT
+                or (entry.spec.code and entry.spec.code not in self._state.codes)
+            ):
+                refused.append((call.id, self._why_refused(entry)))
+                continue
+            call.spec = entry.number
+            call.client = number if entry.replies else 0
+            call.attempt = call.lost = call.worker = 0
+            seq += 1
+            call.seq = seq
+            if call.id in calls or (must_check and not self._is_new(call)):
+                self._again(client, call)
+                continue
+            calls[call.id] = call
+            accepted.append(call)
+            if call.body.__class__ is not bytes:
+                self._state.count_blob(call, 1)
+            if call.expires:
+                self._state.schedule.add(call.expires, call)
+            if message.resent and self._state.is_young():
+                self._state.held_back[call.id] = call
+                continue
+            if call.not_before > self._state.wall_s:
+                self._state.schedule.add(call.not_before, call)
+                continue
+            call.not_before = 0
+            if entry is not previous:
+                if previous is not None:
+                    previous.lane.grow(run)
+                previous, run = entry, 0
+            entry.lane.levels[entry.spec.priority].append(call)
+            run += 1
+        if previous is not None:
+            previous.lane.grow(run)
+        self._state.seq = seq
+        if refused:
+            self._state.send(client.peer, m.Refused(refused))
+        if self._state.settings.durable and accepted:
+            entries = self._state.entries_by_number
+            self._state.operations.append(
+                KeepCalls(client.session, [(entries[each.spec].spec, each) for each in accepted])
+            )
+        if client.peer is not None:
+            self._state.acks.append((client.peer, m.Accepted(message.seq, self._state.slots)))
+
+    def _why_refused(self, entry: SpecEntry | None) -> str:
+        if entry is None:
+            return "it names options that this session has not sent"
+        if entry.number > SPEC_LIMIT:
+            return (
+                f"more than {SPEC_LIMIT:,} different combinations of task and options are in use: use fewer "
+                f"different time limits or queues"
+            )
+        return CODE_MISSING
+
+    def _is_new(self, call: Call) -> bool:
+        """False if the call has settled or was revoked before it came."""
+        return self._state.outcomes.get(call.id) is None and call.id not in self._state.revoked
+
+    def _again(self, client: Client, call: Call) -> None:
+        """A call that is known came again, or one that was revoked before it came."""
+        outcome = self._state.outcomes.get(call.id)
+        if outcome is not None:
+            self._state.send(client.peer, m.Settled([outcome]))
+            return
+        known = self._state.calls.get(call.id)
+        if known is None:
+            self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked before it was submitted"))
+        elif known.spec == FOREIGN:
+            known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
+            known.expires = call.expires
+            self._state.count_blob(known, 1)
+        elif known.client != client.number and client.peer is not None:
+            self._state.watchers.setdefault(call.id, set()).add(client.peer)
+
+    def keep_code(self, peer: Peer, client: Client, message: m.Code) -> None:
+        if message.digest not in self._state.codes:
+            if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
+                self._drop_unused_code()
+            self._state.codes[message.digest] = message.blob
+            self._state.code_bytes += len(message.blob)
+            if self._state.settings.durable:
+                self._state.operations.append(KeepCode(message.digest, message.blob))
+
+    def _drop_unused_code(self) -> None:
+        entries = self._state.entries_by_number
+        used = {entries[number].spec.code for number in {call.spec for call in self._state.calls.values()} - {FOREIGN}}
+        self._state.codes = {digest: blob for digest, blob in self._state.codes.items() if digest in used}
+        self._state.code_bytes = sum(map(len, self._state.codes.values()))

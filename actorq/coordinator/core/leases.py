@@ -1,0 +1,254 @@
+"""Leases: who gets which call, how leases end, and what becomes of calls whose worker is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.state import FOREIGN, State
+from actorq.coordinator.core.workers import Contact, Worker
+from actorq.errors import TaskRevokedError, WorkerLostError
+from actorq.wire import messages as m
+from actorq.wire.messages import Call, CallSpec, Outcome
+
+
+class Leases:
+    """Dispatch, and the reports of workers."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def dispatch(self) -> None:
+        busy = []
+        for group in list(self._state.lanes.groups.values()):
+            while group.active and (group.free or group.ahead):
+                ring = group.free or group.ahead
+                worker = ring.popleft()
+                worker.listed = False
+                room = (worker.slots if ring is group.free else worker.capacity) - len(worker.leases)
+                room = min(room, worker.credit)
+                if worker.contact is not Contact.READY or room <= 0:
+                    worker.list_if_idle()
+                    continue
+                share = -(-group.ready() // (len(ring) + 1))
+                calls = group.take(min(room, share))
+                if calls:
+                    if not worker.outgoing:
+                        busy.append(worker)
+                    self._lease(worker, calls)
+                worker.list_if_idle()
+        for worker in busy:
+            self._send_outgoing(worker)
+
+    def _lease(self, worker: Worker, calls: list[Call]) -> None:
+        leases, number = worker.leases, worker.number
+        specs, clients = worker.specs, worker.clients
+        for call in calls:
+            call.attempt += 1
+            call.worker = number
+            leases[call.id] = call
+            if call.spec not in specs or call.client not in clients:
+                self._define(worker, call)
+        worker.outgoing += calls
+
+    def _define(self, worker: Worker, call: Call) -> None:
+        """Tell the worker what the numbers in `call` mean, and give it the function if that travels by value."""
+        define = m.Define([], [])
+        if call.spec not in worker.specs:
+            worker.specs.add(call.spec)
+            spec = self._state.entries_by_number[call.spec].spec
+            if spec.code and spec.code not in worker.codes:
+                worker.codes.add(spec.code)
+                self._state.send(worker.peer, m.Code(spec.code, self._state.codes[spec.code]))
+            define.specs.append((call.spec, spec))
+        if call.client not in worker.clients:
+            worker.clients.add(call.client)
+            client = self._state.clients_by_number.get(call.client)
+            if client is not None:
+                define.clients.append((client.number, client.session, client.reply_address))
+        self._state.send(worker.peer, define)
+
+    def _send_outgoing(self, worker: Worker) -> None:
+        size = self._state.settings.deliver_batch
+        calls, worker.outgoing = worker.outgoing, []
+        for start in range(0, len(calls), size):
+            worker.deliveries += 1
+            self._state.send(worker.peer, m.Deliver(worker.deliveries, calls[start : start + size]))
+
+    def finished(self, peer: Peer, worker: Worker, message: m.Finished) -> None:
+        leases, calls = worker.leases, self._state.calls
+        taken: list[Outcome] = []
+        relay: dict[int, list[Outcome]] = {}
+        for outcome in message.outcomes:
+            call = leases.pop(outcome.id, None)
+            if call is None:
+                self._state.late_reports += 1
+                continue
+            if call.attempt != outcome.attempt:
+                leases[outcome.id] = call
+                self._state.late_reports += 1
+                continue
+            del calls[outcome.id]
+            taken.append(outcome)
+            if call.body.__class__ is not bytes:
+                self._state.count_blob(call, -1)
+            if message.relay:
+                relay.setdefault(call.client, []).append(outcome)
+        self._state.settle(taken)
+        for number, outcomes in relay.items():
+            client = self._state.clients_by_number.get(number)
+            if client is not None:
+                self._state.send(client.peer, m.Settled(outcomes))
+        if worker.begun:
+            self._ended_guarded(worker)
+        worker.list_if_idle()
+        self._state.acks.append((peer, m.Acked(message.seq)))
+
+    def returned(self, peer: Peer, worker: Worker, message: m.Returned) -> None:
+        calls = []
+        for task_id, attempt in message.attempts:
+            call = worker.leases.get(task_id)
+            if call is not None and call.attempt == attempt and task_id not in worker.begun:
+                calls.append(call)
+        self.requeue(worker, calls)
+        worker.list_if_idle()
+
+    def starting(self, peer: Peer, worker: Worker, message: m.Starting) -> None:
+        """Guarded calls are about to start: note it, then let them. Those with one chance left go one at a time."""
+        ready = []
+        for task_id, attempt in message.attempts:
+            call = worker.leases.get(task_id)
+            if call is None or call.attempt != attempt:
+                continue
+            if self._is_last_chance(call) and worker.exclusive not in ("", task_id):
+                if task_id not in worker.exclusive_waiting:
+                    worker.exclusive_waiting.append(task_id)
+                continue
+            if self._is_last_chance(call):
+                worker.exclusive = task_id
+            worker.begun.add(task_id)
+            ready.append(task_id)
+        if ready:
+            self._state.send(worker.peer, m.Begin(ready))
+
+    def _is_last_chance(self, call: Call) -> bool:
+        return call.lost > 0 and call.lost + 1 >= self._state.entries_by_number[call.spec].spec.max_deliveries
+
+    def _ended_guarded(self, worker: Worker) -> None:
+        worker.begun = {each for each in worker.begun if each in worker.leases}
+        if worker.exclusive and worker.exclusive not in worker.leases:
+            worker.exclusive = ""
+            while worker.exclusive_waiting and not worker.exclusive:
+                call = worker.leases.get(worker.exclusive_waiting.popleft())
+                if call is not None:
+                    worker.exclusive = call.id
+                    worker.begun.add(call.id)
+                    self._state.send(worker.peer, m.Begin([call.id]))
+
+    def set_capacity(self, peer: Peer, worker: Worker, message: m.Capacity) -> None:
+        worker.capacity, worker.slots = message.capacity, message.slots
+        self._state.count_slots()
+        worker.list_if_idle()
+
+    def reconcile(self, worker: Worker, hello: m.WorkerHello) -> None:
+        """Bring the leases in line with what the node says that it holds."""
+        held = dict(hello.held)
+        missing = [call for call in worker.leases.values() if held.get(call.id) != call.attempt]
+        self.requeue(worker, missing)  # They were lost on the way: never started.
+        forgotten = []
+        for task_id, attempt in held.items():
+            if task_id in worker.leases:
+                continue
+            if hello.coordinator != self._state.epoch and self._adopt(worker, task_id, attempt):
+                continue
+            forgotten.append(task_id)
+        if forgotten:
+            self._state.send(worker.peer, m.Revoke(forgotten, forget=True))
+        if worker.begun:
+            self._state.send(worker.peer, m.Begin([each for each in worker.begun if each in worker.leases]))
+
+    def _adopt(self, worker: Worker, task_id: str, attempt: int) -> bool:
+        """Lease a call to the node that got it from an earlier coordinator. False if somebody else has it."""
+        if self._state.outcomes.get(task_id) is not None:
+            return False
+        call = self._state.calls.get(task_id)
+        if call is None:
+            call = self._state.calls[task_id] = Call(task_id, FOREIGN, b"")
+        elif self._state.held_back.pop(task_id, None) is None:
+            return False
+        call.attempt = attempt
+        call.worker = worker.number
+        worker.leases[task_id] = call
+        return True
+
+    def requeue(self, worker: Worker, calls: Sequence[Call]) -> None:
+        """Take leases back and put the calls in front of their lanes, in order; revoked ones end here."""
+        back: dict[tuple[int, int], list[Call]] = {}
+        for call in calls:
+            del worker.leases[call.id]
+            call.worker = 0
+            if call.spec == FOREIGN:
+                del self._state.calls[call.id]
+            elif call.id in self._state.revoked:
+                self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+            elif call.expires and call.expires <= self._state.wall_s:
+                self._state.settle_here(call, m.REVOKED, TaskRevokedError("it expired before it started"))
+            else:
+                entry = self._state.entries_by_number[call.spec]
+                back.setdefault((call.spec, entry.spec.priority), []).append(call)
+        for (number, priority), group in back.items():
+            self._state.entries_by_number[number].lane.put_back(priority, group)
+        if worker.begun:
+            self._ended_guarded(worker)
+
+    def release(self, worker: Worker, reason: str, counted: bool) -> None:
+        """A node's session is over: its leases go back, or are given up after too many deliveries."""
+        back = []
+        for call in list(worker.leases.values()):
+            if counted and call.spec != FOREIGN and self._may_have_run(worker, call):
+                call.lost += 1
+                spec = self._state.entries_by_number[call.spec].spec
+                if spec.at_most_once or call.lost >= spec.max_deliveries:
+                    self._give_up(worker, call, spec, reason)
+                    continue
+            back.append(call)
+        worker.begun.clear()
+        self.requeue(worker, back)
+        worker.capacity = 0
+        worker.contact = Contact.LOST
+        for peer in (worker.peer, worker.control):
+            if peer is not None:
+                self._state.peers.pop(peer, None)
+                self._state.controls.pop(peer, None)
+                self._state.effects.hang_ups.append(peer)
+        del self._state.workers[worker.epoch], self._state.workers_by_number[worker.number]
+        self._state.lanes.leave(worker.group)
+        self._state.count_slots()
+
+    def _may_have_run(self, worker: Worker, call: Call) -> bool:
+        """Whether the death of the worker counts against the call.
+
+        A guarded call has run only if its start was acknowledged. Of the others we cannot know; they are guarded the
+        next time, so being beside a task that kills its process counts once at the most.
+        """
+        if call.lost or self._state.entries_by_number[call.spec].spec.at_most_once:
+            return call.id in worker.begun
+        return True
+
+    def _give_up(self, worker: Worker, call: Call, spec: CallSpec, reason: str) -> None:
+        del worker.leases[call.id]
+        call.worker = 0
+        times = f"{call.lost} times" if call.lost > 1 else "once"
+        text = f"{spec.task}[{call.id}] was given up: its worker was lost {times} while it ran (last: {reason})"
+        self._state.dead_letters.append(
+            {
+                "id": call.id,
+                "task": spec.task,
+                "queue": spec.queue,
+                "reason": text,
+                "worker": worker.name,
+                "deliveries": call.attempt,
+                "time": self._state.wall_s,
+            }
+        )
+        self._state.settle_here(call, m.FAILURE, WorkerLostError(text))

@@ -1,0 +1,179 @@
+"""Sessions: who is there, who is in touch, and who has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actorq.coordinator.core.broadcasts import Broadcasts
+from actorq.coordinator.core.clients import Client
+from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.leases import Leases
+from actorq.coordinator.core.state import State
+from actorq.coordinator.core.workers import Contact, Worker
+from actorq.errors import VersionMismatch
+from actorq.wire import frames
+from actorq.wire import messages as m
+from actorq.wire.messages import Message
+
+
+class Sessions:
+    """Handshakes, heartbeats, and the end of sessions."""
+
+    def __init__(self, state: State, leases: Leases, broadcasts: Broadcasts) -> None:
+        self._state = state
+        self._leases = leases
+        self._broadcasts = broadcasts
+
+    def welcome(self, peer: Peer, message: Message) -> bool:
+        """Open a session, if the message is a Hello. Returns whether it was."""
+        admit = _ADMIT.get(type(message))
+        if admit is None:
+            return False
+        if isinstance(message, m.ControlHello) and message.epoch not in self._state.workers:
+            # The node's other connection has not said Hello yet, or its session is over: it tries again.
+            self._state.send(peer, m.Reset())
+        else:
+            self._welcome(peer, message, lambda peer, hello: admit(self, peer, hello))
+        return True
+
+    def allowed(self, peer: Peer) -> frames.Kinds:
+        """The kinds of messages that `peer` may send now."""
+        if peer in self._state.controls:
+            return frames.FROM_CONTROL
+        party = self._state.peers.get(peer)
+        if party is None:
+            return frames.HELLO
+        return frames.FROM_CLIENT if isinstance(party, Client) else frames.FROM_WORKER
+
+    def lose(self, peer: Peer) -> None:
+        """The session ended; nothing that is sent to it arrives any more."""
+        self._broadcasts.forget(peer)
+        epoch = self._state.controls.pop(peer, None)
+        if epoch is not None:
+            worker = self._state.workers.get(epoch)
+            if worker is not None and worker.control == peer:
+                worker.control = None
+            return
+        party = self._state.peers.pop(peer, None)
+        if isinstance(party, Client) and party.peer == peer:
+            party.forget_connection()
+            party.left_s = self._state.now_s
+        elif isinstance(party, Worker) and party.peer == peer:
+            party.forget_session()
+            party.contact = Contact.LOST
+            party.lost_s = self._state.now_s
+
+    def _welcome(self, peer: Peer, hello: Any, admit: Callable[[Peer, Any], None]) -> None:
+        try:
+            version = frames.agree_version(hello.versions)
+        except VersionMismatch as error:
+            self._state.send(peer, m.Rejected(str(error)))
+            self._state.effects.hang_ups.append(peer)
+            return
+        admit(peer, hello)
+        settings = self._state.settings
+        self._state.effects.sends[peer].insert(
+            0,
+            m.Welcome(
+                version,
+                hello.nonce,
+                self._state.name,
+                self._state.epoch,
+                settings.client_window,
+                settings.durable,
+                settings.max_body_bytes,
+                self._state.slots,
+            ),
+        )
+
+    def _client_hello(self, peer: Peer, hello: m.ClientHello) -> None:
+        client = self._state.client(hello.session, hello.name, hello.reply_address)
+        if client.peer == peer:
+            return
+        if client.peer is not None:
+            self._state.peers.pop(client.peer, None)
+            self._state.effects.hang_ups.append(client.peer)
+        client.forget_connection()
+        if client.reply_address != hello.reply_address:
+            client.reply_address = hello.reply_address
+            for worker in self._state.workers.values():
+                worker.clients.discard(client.number)
+        client.name = hello.name
+        client.peer = peer
+        self._state.peers[peer] = client
+
+    def _worker_hello(self, peer: Peer, hello: m.WorkerHello) -> None:
+        worker = self._state.workers.get(hello.epoch)
+        if worker is not None and worker.peer == peer:
+            return
+        if worker is None:
+            self._release_predecessors(hello.name)
+            self._state.numbers += 1
+            group = self._state.lanes.join(hello.queues, hello.offers)
+            worker = Worker(self._state.numbers, hello.name, hello.epoch, hello.pid, group, hello.slots, 0, None)
+            self._state.workers[hello.epoch] = worker
+            self._state.workers_by_number[worker.number] = worker
+        elif worker.peer is not None:
+            self._state.peers.pop(worker.peer, None)
+            self._state.effects.hang_ups.append(worker.peer)
+        worker.forget_session()
+        worker.peer = peer
+        worker.capacity = hello.capacity
+        worker.slots = hello.slots
+        worker.contact = Contact.READY
+        worker.heard_s = self._state.now_s
+        self._state.peers[peer] = worker
+        self._leases.reconcile(worker, hello)
+        self._state.count_slots()
+        worker.list_if_idle()
+
+    def _release_predecessors(self, name: str) -> None:
+        """A node of this name has started anew: its last incarnation, if it is out of touch, will not come back."""
+        for other in [each for each in self._state.workers.values() if each.name == name]:
+            if other.contact is Contact.LOST:
+                self._leases.release(other, f"worker {name} was lost and has started again", counted=True)
+
+    def _control_hello(self, peer: Peer, hello: m.ControlHello) -> None:
+        worker = self._state.workers[hello.epoch]
+        if worker.control is not None and worker.control != peer:
+            self._state.controls.pop(worker.control, None)
+            self._state.effects.hang_ups.append(worker.control)
+        worker.control = peer
+        self._state.controls[peer] = hello.epoch
+        self.heard(worker)
+
+    def heard(self, worker: Worker) -> None:
+        worker.heard_s = self._state.now_s
+        if worker.contact is Contact.SUSPECT:
+            worker.contact = Contact.READY
+            worker.list_if_idle()
+
+    def heartbeat(self, peer: Peer, worker: Worker, message: m.Heartbeat) -> None:
+        worker.running = dict(message.running)
+        worker.lag_s, worker.rss_bytes = message.lag_s, message.rss_bytes
+        self._state.send(peer, m.Renewed(message.sent_s))
+
+    def bye(self, peer: Peer, worker: Worker, message: m.Bye) -> None:
+        self._leases.release(worker, message.reason, counted=False)
+
+    def judge_workers(self) -> None:
+        liveness = self._state.settings.liveness
+        for worker in list(self._state.workers.values()):
+            silent_s = self._state.now_s - worker.heard_s
+            if worker.contact is Contact.LOST:
+                if self._state.now_s - worker.lost_s >= liveness.grace_s:
+                    self._leases.release(
+                        worker, f"worker {worker.name} lost its connection and did not return", counted=True
+                    )
+            elif silent_s >= liveness.lease_s:
+                self._leases.release(worker, f"worker {worker.name} was silent for {silent_s:.0f} s", counted=True)
+            elif silent_s >= liveness.suspect_s:
+                worker.contact = Contact.SUSPECT
+
+
+_ADMIT: dict[type[Message], Callable[[Sessions, Peer, Any], None]] = {
+    m.ClientHello: Sessions._client_hello,
+    m.WorkerHello: Sessions._worker_hello,
+    m.ControlHello: Sessions._control_hello,
+}

@@ -1,0 +1,144 @@
+"""What a coordinator knows, and the elementary moves that keep it consistent.
+
+A call is in exactly one place: a lane (ready), the schedule (waits for its time), a worker's leases, or `held_back`
+(sent again by a client while this coordinator is young: a worker may still run it). `checks.check` verifies that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from actorq.config import CoordinatorSettings
+from actorq.coordinator.core.clients import Client, SpecEntry
+from actorq.coordinator.core.effects import Effects, Peer
+from actorq.coordinator.core.outcomes import OutcomeCache
+from actorq.coordinator.core.queues import Lanes
+from actorq.coordinator.core.schedule import Schedule
+from actorq.coordinator.core.workers import Contact, Worker
+from actorq.stores.api import KeepOutcomes, Operation
+from actorq.wire import messages as m
+from actorq.wire.messages import Blob, Call, CallSpec, Message, Outcome
+from actorq.wire.payload import encode_failure
+
+FOREIGN = 0
+"""Spec number of a lease from an earlier coordinator whose call has not been sent again yet."""
+SPEC_LIMIT = 100_000
+
+
+class State:
+    """The tables of one coordinator, shared by the parts that decide."""
+
+    def __init__(self, name: str, epoch: str, settings: CoordinatorSettings, now_s: float, wall_s: float) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.settings = settings
+        self.now_s = now_s
+        """Monotonic time of the batch."""
+        self.wall_s = wall_s
+        """Unix time of the batch."""
+        self.started_s = now_s
+        self.calls: dict[str, Call] = {}
+        """All that have not settled, by id."""
+        self.lanes = Lanes()
+        self.schedule = Schedule()
+        self.held_back: dict[str, Call] = {}
+        self.outcomes = OutcomeCache(settings.outcome_count, settings.outcome_bytes, settings.outcome_age_s)
+        self.revoked: dict[str, float] = {}
+        """Until when (Unix time) calls that come, or come back, must not start."""
+        self.dead_letters: deque[dict[str, Any]] = deque(maxlen=settings.dead_letter_count)
+        self.watchers: dict[str, set[Peer]] = {}
+        """Who else wants to hear of a call's outcome."""
+        self.workers: dict[str, Worker] = {}
+        self.workers_by_number: dict[int, Worker] = {}
+        self.clients: dict[str, Client] = {}
+        self.clients_by_number: dict[int, Client] = {}
+        self.peers: dict[Peer, Client | Worker] = {}
+        """Open sessions."""
+        self.controls: dict[Peer, str] = {}
+        """Second connections of worker nodes, with the node's epoch."""
+        self.entries: dict[CallSpec, SpecEntry] = {}
+        self.entries_by_number: dict[int, SpecEntry] = {}
+        self.codes: dict[str, bytes] = {}
+        self.code_bytes = 0
+        self.blob_bytes = 0
+        """Size of the large bodies of all calls."""
+        self.seq = 0
+        self.numbers = 0
+        self.slots = 0
+        self.late_reports = 0
+        self.settled_count = 0
+        self.effects = Effects()
+        self.operations: list[Operation] = []
+        """To be stored at the end of the batch."""
+        self.acks: list[tuple[Peer, Message]] = []
+        """To be sent when the operations are durable."""
+
+    def send(self, peer: Peer | None, message: Message) -> None:
+        if peer is not None:
+            self.effects.sends[peer].append(message)
+
+    def client(self, session: str, name: str, reply_address: str) -> Client:
+        client = self.clients.get(session)
+        if client is None:
+            self.numbers += 1
+            client = Client(self.numbers, session, name, reply_address, None)
+            self.clients[session] = client
+            self.clients_by_number[client.number] = client
+        return client
+
+    def entry(self, spec: CallSpec) -> SpecEntry:
+        entry = self.entries.get(spec)
+        if entry is None:
+            number = len(self.entries) + 1
+            entry = SpecEntry(number, spec, self.lanes.lane(spec.queue, spec.offer), not spec.ignore_result)
+            if number <= SPEC_LIMIT:  # Beyond it calls are refused, see _accept.
+                self.entries[spec] = self.entries_by_number[number] = entry
+        return entry
+
+    def settle(self, outcomes: list[Outcome]) -> None:
+        """These calls, which are in no index any more, have ended."""
+        if not outcomes:
+            return
+        self.settled_count += len(outcomes)
+        self.outcomes.add(outcomes, self.now_s)
+        if self.settings.durable:
+            self.operations.append(KeepOutcomes(outcomes))
+        if self.watchers:
+            for outcome in outcomes:
+                for peer in self.watchers.pop(outcome.id, ()):
+                    self.send(peer, m.Settled([outcome]))
+
+    def settle_here(self, call: Call, state: int, error: Exception) -> None:
+        """End a call that is in no index but `_calls`, without a worker; its client is told."""
+        self.calls.pop(call.id, None)
+        self.count_blob(call, -1)
+        outcome = Outcome(call.id, max(call.attempt, 0), state, encode_failure(error, ""))
+        self.settle([outcome])
+        client = self.clients_by_number.get(call.client)
+        if client is not None and client.peer is not None:
+            self.acks.append((client.peer, m.Settled([outcome])))
+
+    def enqueue(self, calls: Iterable[Call]) -> None:
+        """Put calls at the end of their lanes, unless they stand there."""
+        for call in calls:
+            entry = self.entries_by_number[call.spec]
+            entry.lane.levels[entry.spec.priority].append(call)
+            call.not_before = 0
+            entry.lane.grow(1)
+
+    def withdraw(self, call: Call) -> None:
+        """Take a call that is not leased out of the place where it waits."""
+        if self.held_back.pop(call.id, None) is None and not call.not_before:
+            self.entries_by_number[call.spec].lane.take_out(call)
+
+    def count_blob(self, call: Call, sign: int) -> None:
+        if isinstance(call.body, Blob):
+            self.blob_bytes += sign * len(call.body)
+
+    def is_young(self) -> bool:
+        return self.now_s < self.started_s + self.settings.liveness.grace_s
+
+    def count_slots(self) -> None:
+        self.slots = sum(worker.slots for worker in self.workers.values() if worker.contact is not Contact.LOST)

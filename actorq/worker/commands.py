@@ -1,0 +1,113 @@
+"""The control commands that a worker answers, from its watchdog's thread: so also while its tasks are busy with CPU.
+
+The shapes of the replies are those of Celery's commands of the same names, where there are such.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from actorq.wire.messages import Call, CallSpec
+from actorq.worker.core import Worker
+from actorq.worker.jobs import Jobs
+from actorq.worker.lines import short_repr
+from actorq.worker.pool import Pool
+
+SHOWN_ITEMS = 100
+"""Of a list, dict or string among the arguments that a reply shows."""
+SHOWN_DEPTH = 4
+
+
+class Commands:
+    """What this node answers. All methods are for any one thread; they only read what belongs to others."""
+
+    def __init__(self, core: Worker, pool: Pool, jobs: Jobs, shut_down: Callable[[], None]) -> None:
+        self._core, self._pool, self._jobs = core, pool, jobs
+        self._shut_down = shut_down
+        self._started_s = time.monotonic()
+        self._known: dict[str, Callable[[], Any]] = {
+            "ping": lambda: {"ok": "pong"},
+            "stats": self.stats,
+            "active": self.active,
+            "reserved": self.reserved,
+            "registered": lambda: sorted(jobs.application.tasks),
+            "active_queues": lambda: [{"name": queue} for queue in core.queues],
+            "shutdown": self.shutdown,
+        }
+
+    def answer(self, command: str) -> Any:
+        """The reply to a command. One that is not known gets ``{"error": …}``, which says so."""
+        known = self._known.get(command)
+        if known is None:
+            return {"error": f"unknown command {command!r}: this worker knows {', '.join(sorted(self._known))}"}
+        return known()
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, pool, uptime and resource usage."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "total": self._jobs.totals(),
+            "pid": os.getpid(),
+            "uptime": round(time.monotonic() - self._started_s),
+            "pool": {
+                "max-concurrency": self._pool.concurrency,
+                "running": self._pool.active,
+                "waiting": self._pool.paused,
+                "processes": [os.getpid()],
+            },
+            "leases": len(self._core.held),
+            "prefetch_count": self._core.capacity(),
+            "rusage": {name[3:]: getattr(usage, name) for name in dir(usage) if name.startswith("ru_")},
+        }
+
+    def active(self) -> list[dict[str, Any]]:
+        """Calls that run now."""
+        offset_s = time.time() - time.monotonic()
+        return [self._describe(run.call, run.spec, run.started_s + offset_s) for run in self._pool.running()]
+
+    def reserved(self) -> list[dict[str, Any]]:
+        """Calls that came and have not started."""
+        return [self._describe(call, job.spec, None) for call, job in self._core.waiting()]
+
+    def shutdown(self) -> dict[str, str]:
+        """Have the node finish what runs, give back the rest, and end."""
+        self._shut_down()
+        return {"ok": "shutting down"}
+
+    def _describe(self, call: Call, spec: CallSpec, time_start: float | None) -> dict[str, Any]:
+        args, kwargs = self._jobs.arguments(spec, call)
+        return {
+            "id": call.id,
+            "name": spec.task,
+            "type": spec.task,
+            "args": plain(args),
+            "kwargs": plain(kwargs),
+            "hostname": self._core.name,
+            "time_start": time_start,
+            "acknowledged": not spec.acks_late,
+            "delivery_info": {
+                "exchange": "",
+                "routing_key": spec.queue,
+                "priority": spec.priority,
+                "redelivered": call.attempt > 1,
+            },
+            "worker_pid": os.getpid(),
+        }
+
+
+def plain(value: Any, depth: int = SHOWN_DEPTH) -> Any:
+    """`value` as far as every client can read it: plain types as they are, the head of what is long, the repr of others.
+    """
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    if type(value) is str:
+        return value if len(value) <= SHOWN_ITEMS else f"{value[:SHOWN_ITEMS]}…"
+    if depth and isinstance(value, Mapping):
+        return {str(key)[:SHOWN_ITEMS]: plain(value[key], depth - 1) for key in list(value)[:SHOWN_ITEMS]}
+    if depth and isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
+        return [plain(item, depth - 1) for item in value[:SHOWN_ITEMS]]
+    return short_repr(value)

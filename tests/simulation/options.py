@@ -1,0 +1,132 @@
+"""What is random about a run as a whole.
+
+Each run switches on only some of all that may happen, and bounds are often tiny: so rare things come together (swarm
+testing: Groce et al., ISSTA 2012; and as TigerBeetle's simulator does it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from actorq.config import ClientSettings, CoordinatorSettings, WorkerSettings
+
+FAULTS = (
+    "coordinator crash",
+    "worker crash",
+    "worker stop",
+    "worker drain",
+    "client crash",
+    "coordinator pause",
+    "worker pause",
+    "client pause",
+    "busy hub",
+    "lost link",
+    "one-way partition",
+    "partition",
+    "slow machine",
+    "clock step",
+    "slow disk",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """One run's choices."""
+
+    is_durable: bool
+    faults: tuple[str, ...]
+    """What may break; nothing in a calm run."""
+    fault_every_s: float
+    chaos_s: float
+    workers: int
+    slots: int
+    clients: int
+    calls: int
+    call_s: float
+    """Mean duration of a call."""
+    delay_s: float
+    latency_s: float
+    """How long a thread takes to wake up, at the most."""
+    batch: int
+    """What a thread takes at once, at the most."""
+    disk_s: float
+    duplicate_share: float
+    late_share: float
+    unseen_share: float
+    is_lenient: bool
+    """Whether the coordinator's core also gets what its shell would refuse: messages without a Hello."""
+    shares: dict[str, float]
+    """How often a call has some property."""
+    coordinator: CoordinatorSettings
+    worker: WorkerSettings
+    client: ClientSettings
+
+    @property
+    def is_calm(self) -> bool:
+        return not self.faults
+
+    @property
+    def forgets(self) -> bool:
+        """Whether outcomes are dropped so soon that a call which comes again may run again."""
+        return self.coordinator.outcome_count < 1000
+
+
+def draw(rng: Random) -> Options:
+    """The choices of one run."""
+    is_calm = rng.random() < 0.15
+    forgets = rng.random() < 0.1
+    is_durable = rng.random() < 0.4
+    slots = rng.randint(1, 4)
+    return Options(
+        is_durable=is_durable,
+        faults=() if is_calm else _some(rng, [each for each in FAULTS if is_durable or each != "slow disk"]),
+        fault_every_s=rng.choice((0.5, 1.0, 2.0, 5.0)),
+        chaos_s=rng.uniform(5.0, 30.0),
+        workers=rng.randint(1, 4),
+        slots=slots,
+        clients=rng.randint(1, 3),
+        calls=rng.randint(10, 100),
+        call_s=rng.choice((0.01, 0.1, 1.0)),
+        delay_s=rng.choice((0.0005, 0.002, 0.02)),
+        latency_s=rng.choice((0.0, 0.001, 0.01)),
+        batch=rng.choice((1, 3, 1000)),
+        disk_s=rng.choice((0.001, 0.02, 0.5)),
+        duplicate_share=rng.choice((0.0, 0.0, 0.2, 1.0)),
+        late_share=rng.choice((0.0, 0.5, 1.0)),
+        unseen_share=0.0 if is_calm else rng.choice((0.0, 0.0, 0.1)),
+        is_lenient=rng.random() < 0.5,
+        shares=_shares(rng, forgets),
+        coordinator=CoordinatorSettings(
+            queue_limit=rng.choice((3, 10, 10_000)),
+            queued_blob_bytes=rng.choice((100, 10_000)),
+            client_window=rng.choice((2, 16, 1000)),
+            deliver_batch=rng.choice((1, 4, 512)),
+            outcome_count=24 if forgets else 10_000,
+            code_bytes=rng.choice((40, 10_000)),
+            client_age_s=rng.choice((5.0, 3600.0)),
+            durable=is_durable,
+        ),
+        worker=WorkerSettings(
+            concurrency=slots,
+            lookahead_work_s=rng.choice((0.0, 0.1, 1.0)),
+            lookahead_limit=rng.choice((1, 8)),
+            unacked_limit=rng.choice((1, 100_000)),
+        ),
+        client=ClientSettings(submit_batch=rng.choice((1, 5, 512)), ask_batch=rng.choice((1, 1000))),
+    )
+
+
+def _some(rng: Random, kinds: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(rng.sample(kinds, rng.randint(1, len(kinds)))))
+
+
+def _shares(rng: Random, forgets: bool) -> dict[str, float]:
+    kinds = (
+        "at most once", "ignored", "by value", "scheduled", "expiring", "failing", "poison", "stalling", "long",
+        "large", "late name", "chosen id", "again", "revoked", "watched", "broadcast",
+    )  # fmt: skip
+    shares = {kind: rng.choice((0.0, 0.05, 0.3)) if rng.random() < 0.6 else 0.0 for kind in kinds}
+    if forgets:
+        shares["at most once"] = 0.0  # To know that a call has run is all that keeps it from running again.
+    return shares
