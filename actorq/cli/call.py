@@ -118,7 +118,6 @@ def note_unoffered(mesh: ActorQ, name: str) -> None:
         return  # The call itself will tell.
     workers = [worker for stats in replies.values() for worker in stats["workers"]]
     offers = {offer for worker in workers for offer in worker["offers"]}
-    if name in offers:
-        return
-    hint = nearest(name, offers) if workers else "no worker is there at present"
-    click.echo(f"note: no worker has a task {name!r}, the call waits for one. {hint}".rstrip(". ") + ".", err=True)
+    if name not in offers:
+        why = nearest(name, offers) if workers else "no worker is there at present"
+        click.echo(f"note: the call waits, because no worker offers {name!r}" + (f": {why}" if why else ""), err=True)

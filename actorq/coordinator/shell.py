@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from actorq.actors import Actor
@@ -15,14 +16,17 @@ from actorq.wire import frames
 from actorq.wire import messages as m
 
 
+logger = logging.getLogger("actorq.coordinator")
+
+
 class Tick:
     """The time the core asked to be called at has come."""
 
 
 TICK = Tick()
 _URGENT = frozenset({m.Renewed, m.Command, m.Replies, m.Acked})
-"""These overtake deliveries and outcomes with large bodies. Not Revoke: it must come after the delivery it is about; the
-worker's second connection, where nothing is bulky, has it as well."""
+"""These overtake deliveries and outcomes with large bodies. Not Revoke, which must come after the delivery it is about;
+the worker's second connection, where nothing is bulky, has it as well."""
 
 
 class CoordinatorActor(Actor):
@@ -53,7 +57,7 @@ class CoordinatorActor(Actor):
         try:
             message = frames.unpack(event.frames, self._core.allowed(event.peer))
         except ProtocolError as error:
-            self.log.warning("peer %s broke the protocol, its session ends: %s", event.peer, error)
+            logger.warning("peer %s broke the protocol, its session ends: %s", event.peer, error)
             self._link.send(event.peer, self._packer.pack(m.Reset()))
             self._core.lose(event.peer)
             self._link.hang_up(event.peer)
@@ -81,12 +85,3 @@ class CoordinatorActor(Actor):
         self._timer_s = deadline_s
         self._timer = None if deadline_s is None else self.after(max(deadline_s - time.monotonic(), 0.0), TICK)
 
-
-def turn_into(tell: Callable[[list[Event]], None]) -> Callable[[list[Event]], None]:
-    """The link's `turn` for an actor: hand on what came."""
-
-    def turn(events: list[Event]) -> None:
-        if events:
-            tell(events)
-
-    return turn

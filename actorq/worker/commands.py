@@ -100,8 +100,7 @@ class Commands:
 
 
 def plain(value: Any, depth: int = SHOWN_DEPTH) -> Any:
-    """`value` as far as every client can read it: plain types as they are, the head of what is long, the repr of others.
-    """
+    """`value` for every kind of client: plain types as they are, the head of what is long, the repr of others."""
     if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
         return value
     if type(value) is str:

@@ -67,7 +67,8 @@ class Pool:
         self._next_turn = self._hub.loop.timer(0)
         self._context = copy_context()
         self._get_ident: Callable[[], int] = native.original("_thread", "get_ident")
-        self._thread = self._get_ident()
+        self.thread = self._get_ident()
+        """The hub's native thread."""
         self._feed_due = False
         self._flush_due = False
         self._is_verbose = False
@@ -102,7 +103,7 @@ class Pool:
 
     def is_on_cpu(self, run: Run) -> bool:
         """Whether the hub's thread is executing this call now. From any thread."""
-        frame = sys._current_frames().get(self._thread)
+        frame = sys._current_frames().get(self.thread)
         if not isinstance(run, Slot):
             return self._coroutines is not None and self._coroutines.is_on_cpu(run, frame)
         while frame is not None and frame is not run.frame:
@@ -117,7 +118,7 @@ class Pool:
 
     def is_own_thread(self) -> bool:
         """Whether the caller is on the hub's thread."""
-        return self._get_ident() == self._thread
+        return bool(self._get_ident() == self.thread)
 
     # -- for slots -----------------------------------------------------------------------------------------------
 

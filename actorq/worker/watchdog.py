@@ -1,0 +1,369 @@
+"""The watchdog: a native thread that keeps the node answering while its green threads are busy.
+
+It owns the node's second connection to the coordinator, and with it heartbeats, control commands and what can be said
+when the hub says nothing; and it ends calls that are over their time (see `limits`).
+
+It and the hub's thread share no lock. What the hub's thread tells it goes through a deque, or is one attribute that only
+one of the two writes; what it tells the hub's thread goes through `run_callback_threadsafe`. What it looks at besides are
+containers of the hub's thread, which it copies with one call of `list` (one step of the interpreter, in which nothing
+else runs), and from which it takes with `pop` (the same): whoever comes second finds that it is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from actorq import native
+from actorq.config import WorkerSettings
+from actorq.errors import ProtocolError
+from actorq.transport import Down, Event, Link, Peer, Received, ThreadWaiter, Up
+from actorq.wire import frames
+from actorq.wire import messages as m
+from actorq.wire.messages import Call, Outcome
+from actorq.worker.commands import Commands
+from actorq.worker.core import Worker
+from actorq.worker.endings import Ending, shut_down, terminated
+from actorq.worker.jobs import failure
+from actorq.worker.limits import GRACE_S, End, Limits
+from actorq.worker.pool import Pool, Run
+
+EXIT_REPLACE = 75
+"""Exit status of a node that a fresh process is to replace at once (EX_TEMPFAIL)."""
+SIGNAL = signal.SIGUSR2
+"""Interrupts the hub's thread where it is stuck in a call. Python runs the handler between two bytecodes."""
+REPORT_BATCH = 512
+LAST_WORDS_S = 1.0
+"""For how long a process that has to go waits for the coordinator to take its last report."""
+
+
+@dataclass(slots=True)
+class _Exit:
+    """The process goes: with which status, why, and how long it waits for its last report to be taken."""
+
+    status: int
+    reason: str
+    until_s: float
+    report: list[Outcome]
+    seq: int = 0
+    """Number of the report's last message; 0: not sent yet."""
+
+
+class Watchdog:
+    """Made and started by the hub's thread. Methods say which thread they are for."""
+
+    def __init__(self, core: Worker, pool: Pool, commands: Commands, hub: Any, settings: WorkerSettings) -> None:
+        self.dozes = False
+        """Whether it looks only when a heartbeat is due, because nothing is held. `wake` it when that changes."""
+        self.address = ""
+        """The coordinator to talk to: that of the work connection, once that is welcomed. Set by the hub's thread."""
+        self.shut_down_at_s = 0.0
+        """When what still runs is ended because the node ends; 0: not. Set by the hub's thread."""
+        self._core, self._pool, self._commands = core, pool, commands
+        self._hub_loop = hub.loop
+        self._settings = settings
+        self._orders: deque[tuple[str, int]] = deque()
+        self._limits = Limits()
+        self._link = Link(ThreadWaiter(), self._turn)
+        self._packer = frames.Packer()
+        self._dialled = ""
+        self._redial_s = 0.0
+        self._peer: Peer = 0
+        self._is_open = False
+        self._nonce = 0
+        self._reports = 0
+        self._acked = 0
+        self._heartbeat_s = 0.0
+        self._asked_hub_s = 0.0
+        self._hub_answered_s = 0.0
+        self._rescued: set[str] = set()
+        self._head: Any = None
+        self._head_since_s = 0.0
+        self._exit: _Exit | None = None
+
+    # -- for the hub's thread ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread. On the process's main thread, where signals are handled."""
+        signal.signal(SIGNAL, self._interrupt)
+        native.start_thread(self._run)
+
+    def stop(self) -> None:
+        """End the thread, soon."""
+        self._link.stop(0.0)
+
+    def wake(self) -> None:
+        """Look again now."""
+        self.dozes = False
+        self._link.wake()
+
+    def end(self, task_id: str, attempt: int) -> None:
+        """Have a running attempt end, as revoked."""
+        self._orders.append((task_id, attempt))
+        self.wake()
+
+    def _throw(self, end: End) -> None:
+        """In the hub's greenlet: raise the exception where the call waits."""
+        if not end.is_over:
+            end.delivered_s = time.monotonic()
+            self._pool.end(end.run, end.call, end.error)  # type: ignore[arg-type]
+
+    def _answer(self) -> None:
+        self._hub_answered_s = time.monotonic()
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """The signal handler: raise the exception here, if it is this call that the hub is stuck in."""
+        for end in self._limits.pending():
+            if self._pool.is_current(end.run) and not end.is_over:  # type: ignore[arg-type]
+                end.delivered_s = time.monotonic()
+                raise end.error
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._link.run()
+        except BaseException:
+            say(f"the watchdog failed, and the node ends:\n{_traceback()}")
+            os._exit(EXIT_REPLACE)
+        if self._exit is not None:
+            os._exit(self._exit.status)
+
+    def _turn(self, events: list[Event]) -> float:
+        now_s = time.monotonic()
+        for event in events:
+            if event.__class__ is Received or self._peer == event.peer:
+                self._take(event, now_s)
+        self._keep_connected(now_s)
+        if self._exit is not None:
+            return self._leave(self._exit, now_s)
+        is_stuck = self._watch_hub(now_s)
+        if is_stuck:
+            self._rescue_outcomes()
+        self._give_back_stalled(now_s)
+        self._end_calls(now_s)
+        if now_s >= self._heartbeat_s:
+            self._heartbeat_s = now_s + self._settings.liveness.heartbeat_s
+            self._send_heartbeat(now_s)
+        self.dozes = not (self._core.held or self._pool.active or self._pool.paused or self.shut_down_at_s)
+        until_s = self._heartbeat_s if self.dozes else min(self._heartbeat_s, now_s + self._settings.stall_s)
+        return max(until_s - time.monotonic(), 0.0)
+
+    # -- the connection ------------------------------------------------------------------------------------------
+
+    def _keep_connected(self, now_s: float) -> None:
+        if self.address != self._dialled:
+            self._link.hang_up(self._peer)
+            self._dialled, self._peer, self._is_open = self.address, 0, False
+        if not self._peer and self._dialled and now_s >= self._redial_s:
+            self._peer = self._link.dial(self._dialled)
+
+    def _take(self, event: Event, now_s: float) -> None:
+        if isinstance(event, Up):
+            self._say_hello()
+        elif isinstance(event, Down):
+            self._lose(now_s)
+        else:
+            try:
+                message = frames.unpack(event.frames, frames.TO_CONTROL)
+            except ProtocolError:
+                self._link.hang_up(event.peer)
+                self._lose(now_s)
+            else:
+                self._receive(message, now_s)
+
+    def _say_hello(self) -> None:
+        self._nonce += 1
+        versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
+        self._send(m.ControlHello(versions, str(self._nonce), self._core.name, self._core.epoch))
+
+    def _lose(self, now_s: float) -> None:
+        self._peer, self._is_open = 0, False
+        self._redial_s = now_s + self._settings.liveness.heartbeat_s * random.uniform(0.1, 0.3)
+
+    def _receive(self, message: Any, now_s: float) -> None:
+        kind = type(message)
+        if kind is m.Welcome:
+            if message.nonce == str(self._nonce) and not self._is_open:
+                self._is_open = True
+                self._reports = self._acked = 0
+                self._heartbeat_s = 0.0
+        elif kind in (m.Reset, m.Rejected):
+            self._link.hang_up(self._peer)  # Our first connection is not welcomed there, or not any more.
+            self._lose(now_s)
+        elif not self._is_open:
+            return
+        elif kind is m.Renewed:
+            self._core.leases_hold_until_s = message.sent_s + self._settings.liveness.grace_s
+        elif kind is m.Command:
+            self._send(m.Reply(message.token, self._commands.answer(message.command)), urgent=True)
+        elif kind is m.Revoke:
+            if message.terminate or message.forget:
+                self._terminate(set(message.ids), now_s)
+        elif kind is m.Acked:
+            self._acked = message.seq
+
+    def _send(self, message: m.Message, urgent: bool = False) -> None:
+        self._link.send(self._peer, self._packer.pack(message), urgent)
+
+    # -- the hub -------------------------------------------------------------------------------------------------
+
+    def _watch_hub(self, now_s: float) -> bool:
+        """Ask the hub for a sign of life. Returns whether it owes one for too long."""
+        if self._hub_answered_s >= self._asked_hub_s:
+            self._rescued.clear()
+            self._asked_hub_s = now_s
+            self._hub_loop.run_callback_threadsafe(self._answer)
+            return False
+        return now_s - self._asked_hub_s >= self._settings.stall_s
+
+    def _lag_s(self, now_s: float) -> float:
+        return 0.0 if self._hub_answered_s >= self._asked_hub_s else now_s - self._asked_hub_s
+
+    def _rescue_outcomes(self) -> None:
+        """Calls that ended just before one that does not let go: their outcomes need not wait for it."""
+        if self._is_open:
+            outcomes = [each for each in self._pool.finished.copy() if each.id not in self._rescued]
+            self._rescued.update(outcome.id for outcome in outcomes)
+            self._report(outcomes)
+
+    def _give_back_stalled(self, now_s: float) -> None:
+        """If no call has started for a while although some are ready, others may run them sooner."""
+        try:
+            head = self._core.ready[0]
+        except IndexError:
+            head = None
+        if head is not self._head or head is None:
+            self._head, self._head_since_s = head, now_s
+        elif self._is_open and now_s - self._head_since_s >= self._settings.stall_s:
+            sends: list[m.Message] = []
+            self._core.give_back_to(sends)
+            for message in sends:
+                self._send(message)
+
+    def _send_heartbeat(self, now_s: float) -> None:
+        if self._is_open:
+            running = [(call.id, call.attempt) for call in [run.call for run in self._pool.running()] if call.id]
+            self._send(m.Heartbeat(now_s, self._lag_s(now_s), running, rss_bytes()), urgent=True)
+
+    def _report(self, outcomes: list[Outcome]) -> None:
+        for start in range(0, len(outcomes), REPORT_BATCH):
+            self._reports += 1
+            self._send(m.Finished(self._reports, outcomes[start : start + REPORT_BATCH], relay=True))
+
+    # -- ending calls --------------------------------------------------------------------------------------------
+
+    def _end_calls(self, now_s: float) -> None:
+        while self._orders:
+            task_id, attempt = self._orders.popleft()
+            self._terminate({task_id}, now_s, attempt)
+        runs = self._pool.running()
+        for end in self._limits.check(runs, now_s):
+            self._ask_hub(end)
+        if self.shut_down_at_s and now_s >= self.shut_down_at_s:
+            self._shut_down(runs, now_s)
+        steps = self._limits.steps(now_s, self._settings.stall_s)
+        for end in steps.throw:
+            self._ask_hub(end)
+        if any(self._is_on_cpu(end) for end in steps.overdue):
+            signal.pthread_kill(self._pool.thread, SIGNAL)
+        for end in steps.replace:
+            if end.delivered_s or self._is_on_cpu(end):
+                self._replace(end, now_s)
+                return
+
+    def _terminate(self, ids: set[str], now_s: float, attempt: int = 0) -> None:
+        for run in self._pool.running():
+            call = run.call
+            if call.id in ids and attempt in (0, call.attempt):
+                self._end(run, call, terminated(), now_s)
+
+    def _shut_down(self, runs: Iterable[Run], now_s: float) -> None:
+        """End what runs. Its leases go back, but for those of calls that may run only once: they have an outcome."""
+        for run in runs:
+            call, spec = run.call, run.spec
+            if run.call is call and call.id:
+                if not spec.at_most_once:
+                    self._core.held.pop(call.id, None)
+                self._end(run, call, shut_down(spec), now_s)
+        if now_s >= self.shut_down_at_s + 2 * GRACE_S:
+            self._exit_with(0, "shut down while a call did not let go", now_s, None)
+
+    def _end(self, run: Run, call: Call, error: Ending, now_s: float) -> None:
+        end = self._limits.end(run, call, error, now_s)
+        if end is not None:
+            self._ask_hub(end)
+
+    def _ask_hub(self, end: End) -> None:
+        self._hub_loop.run_callback_threadsafe(self._throw, end)
+
+    def _is_on_cpu(self, end: End) -> bool:
+        return self._pool.is_on_cpu(end.run)  # type: ignore[arg-type]
+
+    # -- the end of the process ----------------------------------------------------------------------------------
+
+    def _replace(self, end: End, now_s: float) -> None:
+        how = "caught every exception that was to end it" if end.delivered_s else "does not let go of the CPU in C code"
+        reason = f"{end.run.spec.task}[{end.call.id}] was to end ({end.error}), and {how}: its process is replaced"
+        say(f"ERROR: {reason}")
+        self._exit_with(EXIT_REPLACE, reason, now_s, end)
+
+    def _exit_with(self, status: int, reason: str, now_s: float, end: End | None) -> None:
+        """Go, with a last report: all that has ended, the call that has to, and those that must not run again.
+
+        Other leases are free with the Bye that follows, and not counted against their calls.
+        """
+        report = self._core.unacked() + self._pool.finished.copy()
+        known = {outcome.id for outcome in report}
+        for run in self._pool.running():
+            call, spec = run.call, run.spec
+            if run.call is not call or call.id in known:
+                continue
+            if end is not None and run is end.run and isinstance(end.error, Ending):
+                report.append(failure(call, end.error.error, state=end.error.state))
+            elif spec.at_most_once:
+                report.append(failure(call, shut_down(spec).error))
+        self._exit = _Exit(status, reason, now_s + LAST_WORDS_S, report)
+        self._leave(self._exit, now_s)
+
+    def _leave(self, leaving: _Exit, now_s: float) -> float:
+        if self._is_open and not leaving.seq:
+            self._report(leaving.report)
+            leaving.seq = self._reports
+        is_taken = self._is_open and self._acked >= leaving.seq
+        if is_taken or now_s >= leaving.until_s:
+            if self._is_open:
+                self._send(m.Bye(leaving.reason))
+            self._link.stop(LAST_WORDS_S / 2)
+        return max(leaving.until_s - now_s, 0.0)
+
+
+def say(text: str) -> None:
+    """Write a line to standard error at once. Not with `logging`, whose locks belong to the hub's greenlets."""
+    os.write(2, f"[{time.strftime('%Y-%m-%d %H:%M:%S')}] {text}\n".encode())
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    try:
+        fd = os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        return int(os.read(fd, 256).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    finally:
+        os.close(fd)
+
+
+def _traceback() -> str:
+    import traceback
+
+    return traceback.format_exc()

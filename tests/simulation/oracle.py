@@ -1,0 +1,231 @@
+"""What happened to each call, and what must hold while it does.
+
+The invariants, by the name under which a violation is reported (`docs/architecture.md` and `check()` have more):
+
+    unexpected              nothing runs, settles or is seen that was not submitted, or with other arguments
+    one terminal state      a coordinator settles a call once; with a journal, all of its incarnations together
+    fence                   what settles a call is the attempt that was delivered last
+    attempts                grow with each delivery
+    at most once            such a call starts once, whatever is lost
+    executions              each delivery starts once at the most
+    guard                   a call that must be noted before it starts has its Begin
+    living worker           a lease is taken back only from a worker that is gone, or gave it back, or never had it
+    two leases              a worker sends a result straight to the client only while nobody else may have the call
+    ETA, expiry, revoked    nothing is delivered too early, too late, or after its revocation was acknowledged
+    order                   what is delivered is first by priority, then by age, of all that the worker may have
+    passed over             no call waits behind running ones while a worker that may have it has a free slot
+    credit, window, bounds  nothing is larger than its limit
+    stale session           a message of a session that is over, or was replaced, changes nothing
+    accepted                what a client heard to be accepted by a coordinator with a journal is in the journal
+    acknowledged            what a worker heard to be taken care of is in the journal
+    prompt                  where nothing breaks, a client hears of an outcome without having to ask
+    busy loop               a thread does not wake up again and again with nothing to do
+    no exception            whatever comes, a core does not raise
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from actorq.wire import messages as m
+from actorq.wire.messages import Call, CallSpec, Outcome
+
+if TYPE_CHECKING:
+    from tests.simulation.mesh import Mesh
+    from tests.simulation.nodes import WorkerProcess
+
+PROMPT_S = 4.0
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+    def __init__(self, invariant: str, text: str, ids: tuple[str, ...]) -> None:
+        super().__init__(f"[{invariant}] {text}")
+        self.invariant = invariant
+        self.ids = ids
+        """The calls that it is about."""
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One call: what was asked for, and what became of it."""
+
+    id: str
+    spec: CallSpec
+    body: bytes
+    kind: str
+    """What it does: succeeds, fails, kills its worker's process, keeps its worker's hub busy."""
+    duration_s: float
+    not_before: float
+    expires: float
+    owner: str
+    """Session that submitted it first."""
+    waiting: dict[str, None] = field(default_factory=dict)
+    """Sessions that wait for its outcome."""
+    accepted: dict[str, None] = field(default_factory=dict)
+    """Coordinators that took it."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """The attempt that was leased last, by coordinator."""
+    starts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """By worker and attempt."""
+    executions: dict[bytes, int] = field(default_factory=dict)
+    """The attempt, by the body of its outcome."""
+    settled: dict[str, Outcome] = field(default_factory=dict)
+    """By coordinator: the first."""
+    seen: dict[str, Outcome | Exception] = field(default_factory=dict)
+    """By session: the first."""
+    revoked: dict[str, None] = field(default_factory=dict)
+    """Coordinators that have acknowledged its revocation."""
+    leases_lost: int = 0
+    """Leases that ended with neither an outcome nor a return of the call."""
+    kills: Counter[str] = field(default_factory=Counter)
+    """Workers that it killed, by coordinator."""
+
+    @property
+    def starts_count(self) -> int:
+        return sum(self.starts.values())
+
+
+class Oracle:
+    """Follows all calls. Raises Violation."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self.records: dict[str, Record] = {}
+        self.settled_count = 0
+        self._started: dict[int, Call] = {}
+
+    def fail(self, invariant: str, text: str, *ids: str) -> None:
+        raise Violation(invariant, text, ids)
+
+    def record(self, task_id: str) -> Record:
+        """The call of that id."""
+        record = self.records.get(task_id)
+        if record is None:
+            raise Violation("unexpected", f"{task_id} was never submitted", (task_id,))
+        return record
+
+    # -- coordinators --------------------------------------------------------------------------------------------
+
+    def delivered(self, epoch: str, call: Call, worker: str) -> None:
+        """A coordinator has leased a call to a worker."""
+        record = self.record(call.id)
+        self.mesh.note(f"{epoch} leases {call.id}, attempt {call.attempt}, to {worker}", call.id)
+        if call.attempt <= record.attempts.get(epoch, 0):
+            self.fail("attempts", f"{call.id} is delivered as attempt {call.attempt} again", call.id)
+        record.attempts[epoch] = call.attempt
+        if self.is_revoked(record, epoch):
+            self.fail("revoked", f"{call.id} is delivered after its revocation was acknowledged", call.id)
+
+    def adopted(self, epoch: str, task_id: str, attempt: int, worker: str) -> None:
+        """A coordinator lets a worker keep what an earlier coordinator has leased to it."""
+        self.mesh.note(f"{epoch} leaves {task_id}, attempt {attempt}, to {worker}", task_id)
+        self.record(task_id).attempts[epoch] = attempt
+
+    def is_revoked(self, record: Record, epoch: str) -> bool:
+        """Whether this coordinator must know that the call was revoked."""
+        if epoch in record.revoked:
+            return True
+        return self.mesh.options.is_durable and self.mesh.store.has_revoked(record.id)
+
+    def lost_lease(self, epoch: str, call: Call, worker: str, reason: str) -> None:
+        """A coordinator takes a lease back."""
+        self.mesh.note(f"{epoch} takes {call.id}, attempt {call.attempt}, from {worker}: {reason}", call.id)
+        self.record(call.id).leases_lost += 1
+
+    def settled(self, epoch: str, outcome: Outcome, is_kept: bool) -> None:
+        """A coordinator ends a call. `is_kept`: an outcome of it is there already."""
+        record = self.record(outcome.id)
+        state = m.OUTCOME_STATES[outcome.state]
+        self.mesh.note(f"{epoch} settles {outcome.id}, attempt {outcome.attempt}: {state}", outcome.id)
+        self.settled_count += 1
+        if is_kept or (epoch in record.settled and not self.mesh.options.forgets):
+            self.fail("one terminal state", f"{outcome.id} settles twice", outcome.id)
+        if self.mesh.options.is_durable and self.mesh.store.has_outcome(outcome.id) and not self.mesh.options.forgets:
+            self.fail("one terminal state", f"{outcome.id} settles again after a restart", outcome.id)
+        if outcome.attempt and record.attempts.get(epoch) != outcome.attempt:
+            last = record.attempts.get(epoch)
+            self.fail("fence", f"attempt {outcome.attempt} settles {outcome.id}, the last was {last}", outcome.id)
+        if outcome.state == m.SUCCESS and record.executions.get(bytes(outcome.body)) is None:  # type: ignore[arg-type]
+            self.fail("unexpected", f"{outcome.id} settles with a result that nobody made", outcome.id)
+        record.settled.setdefault(epoch, outcome)
+        if self.mesh.options.is_calm:
+            self.mesh.loop.after(PROMPT_S, lambda: self._check_prompt(record))
+
+    def _check_prompt(self, record: Record) -> None:
+        for session in record.waiting:
+            if session not in record.seen:
+                self.fail("prompt", f"{session} has not heard of {record.id} for {PROMPT_S} s", record.id)
+
+    # -- workers -------------------------------------------------------------------------------------------------
+
+    def started(self, worker: WorkerProcess, call: Call) -> Record:
+        """A worker starts a call."""
+        record = self.record(call.id)
+        self.mesh.note(f"{worker.epoch} starts {call.id}, attempt {call.attempt}", call.id)
+        if bytes(call.body if isinstance(call.body, bytes) else call.body.view) != record.body:
+            self.fail("unexpected", f"{call.id} starts with arguments that are not its own", call.id)
+        if id(call) in self._started:
+            self.fail("executions", f"{call.id} starts twice for one delivery", call.id)
+        self._started[id(call)] = call
+        record.starts[worker.epoch, call.attempt] += 1
+        if record.spec.at_most_once and record.starts_count > 1:
+            self.fail("at most once", f"{call.id} starts a second time", call.id)
+        if (call.lost or record.spec.at_most_once) and call.id not in worker.begun:
+            self.fail("guard", f"{call.id} starts without its Begin", call.id)
+        return record
+
+    def sent_straight(self, worker: WorkerProcess, outcome: Outcome) -> None:
+        """A worker sends a result to the client itself: its lease must hold now."""
+        coordinator = self.mesh.coordinator
+        if coordinator is None:
+            return
+        core = coordinator.core
+        call = core._calls.get(outcome.id)
+        if call is None or core._outcomes.get(outcome.id) is not None:
+            return
+        holder = core._workers_by_number[call.worker].epoch if call.worker else ""
+        is_same = core.epoch == worker.core.coordinator
+        if (holder == worker.epoch and call.attempt == outcome.attempt) or (not is_same and not holder):
+            return
+        self.fail("two leases", f"{worker.epoch} reports {outcome.id} to the client, its lease is over", outcome.id)
+
+    # -- clients -------------------------------------------------------------------------------------------------
+
+    def seen(self, session: str, task_id: str, outcome: Outcome | Exception) -> None:
+        """A client hears how a call has ended."""
+        record = self.record(task_id)
+        text = f"attempt {outcome.attempt}" if isinstance(outcome, Outcome) else repr(outcome)
+        self.mesh.note(f"{session} sees the outcome of {task_id}: {text}", task_id)
+        if session in record.seen:
+            self.fail("one terminal state", f"{session} sees two outcomes of {task_id}", task_id)
+        record.seen[session] = outcome
+        if isinstance(outcome, Exception):
+            self.fail("unexpected", f"{session} was refused {task_id}: {outcome}", task_id)
+
+    # -- anybody -------------------------------------------------------------------------------------------------
+
+    def bound(self, invariant: str, what: str, value: float, limit: float) -> None:
+        """`value` must not be over `limit`."""
+        if value > limit:
+            self.fail(invariant, f"{what}: {value:g}, the limit is {limit:g}")
+
+    def story(self, ids: tuple[str, ...], trace: list[tuple[float, str, tuple[str, ...]]]) -> list[str]:
+        """What happened to these calls, and to the nodes meanwhile."""
+        return [f"{when_s:10.4f}  {text}" for when_s, text, about in trace if not about or set(about) & set(ids)]
+
+
+def describe(record: Record) -> dict[str, Any]:
+    """What was asked for."""
+    return {
+        "id": record.id,
+        "spec": record.spec,
+        "kind": record.kind,
+        "not_before": record.not_before,
+        "expires": record.expires,
+        "waiting": list(record.waiting),
+        "seen": record.seen,
+    }
