@@ -183,7 +183,10 @@ class Client:
         for outcome in outcomes:
             pending = pop(outcome.id, None)
             if pending is not None:
-                pending.settle(outcome)
+                pending.outcome = outcome
+                pending.call = None
+                if pending.waiters is not None:  # They register before they look at `outcome`.
+                    pending.notify()
 
     def finish(self) -> Effects:
         """End the batch: send what waits, ask what is due, and return the effects."""

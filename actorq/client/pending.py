@@ -29,13 +29,6 @@ class Pending:
         """Whether it has ended, or will never run."""
         return self.outcome is not None or self.error is not None
 
-    def settle(self, outcome: Outcome) -> None:
-        """Called by the session, once."""
-        self.outcome = outcome
-        self.call = None
-        if self.waiters is not None:
-            self.notify()
-
     def fail(self, error: Exception) -> None:
         """Called by the session, once: the call will not run."""
         self.error = error

@@ -23,5 +23,5 @@ class ChunkSize:
             return
         item_s = elapsed_s / items
         self._item_s = item_s if self._item_s is None else (3 * self._item_s + item_s) / 4
-        wanted = int(TARGET_S / self._item_s) if self._item_s > 0 else LARGEST
-        self.items = max(1, min(wanted, 2 * self.items, LARGEST))
+        wanted = int(TARGET_S / max(self._item_s, TARGET_S / LARGEST))
+        self.items = max(1, min(wanted, 2 * self.items))

@@ -21,14 +21,13 @@ from actorq.transport import addresses
 from actorq.transport.caller import Caller
 from actorq.transport.channels import Parts
 from actorq.transport.dialler import Dialler
-from actorq.transport.events import Event, Frame, Peer
+from actorq.transport.events import Frame, Peer
+from actorq.transport.interface import Turn
 from actorq.transport.limits import LinkLimits, LinkStats
 from actorq.transport.listener import Listener
 from actorq.transport.reactor import Reactor
 from actorq.transport.sessions import Channel, Session, Sessions
 from actorq.transport.waiters import Waiter
-
-Turn = Callable[[list[Event]], "float | None"]
 
 _RETRY_MIN_S = 0.001
 _RETRY_MAX_S = 0.016

@@ -12,31 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.messages import Call
 from actorq.worker.endings import Ending, hard_limit, soft_limit
+
+if TYPE_CHECKING:
+    from actorq.worker.pool import Run
 
 GRACE_S = 1.0
 """For how long a call may clean up after it was made to end."""
-
-
-class Running(Protocol):
-    """A running call: a `Slot`, or a coroutine. Its `call` is another object as soon as it has ended."""
-
-    @property
-    def call(self) -> Call: ...
-    @property
-    def spec(self) -> CallSpec: ...
-    @property
-    def started_s(self) -> float: ...
 
 
 @dataclass(slots=True, eq=False)
 class End:
     """One call that is to end. The hub's thread sets `delivered_s`, the watchdog does the rest."""
 
-    run: Running
+    run: Run
+    """Its `call` is another object as soon as this one has ended."""
     call: Call
     error: BaseException
     asked_s: float
@@ -71,13 +64,13 @@ class Limits:
     """All calls that are to end. For one thread, but for `pending`."""
 
     def __init__(self) -> None:
-        self._ends: dict[Running, End] = {}
+        self._ends: dict[Run, End] = {}
 
     def pending(self) -> list[End]:
         """Those that the exception was not raised in yet. From any thread: `list` copies in one step."""
         return [end for end in list(self._ends.values()) if not end.delivered_s and not end.is_over]
 
-    def end(self, run: Running, call: Call, error: BaseException, now_s: float) -> End | None:
+    def end(self, run: Run, call: Call, error: BaseException, now_s: float) -> End | None:
         """Make a call end. Returns the new End; None if it has ended, or is being ended at least as much."""
         known = self._ends.get(run)
         if known is not None and known.call is call and (known.is_final or not isinstance(error, Ending)):
@@ -87,7 +80,7 @@ class Limits:
         end = self._ends[run] = End(run, call, error, now_s)
         return end
 
-    def check(self, runs: Iterable[Running], now_s: float) -> list[End]:
+    def check(self, runs: Iterable[Run], now_s: float) -> list[End]:
         """Those that are over a time limit, of all that run. Each is returned once."""
         ends = []
         for run in runs:

@@ -28,6 +28,7 @@ from actorq.worker import lines
 from actorq.worker.coroutines import CoroutineRun, Coroutines
 from actorq.worker.endings import Ending
 from actorq.worker.jobs import Job, failure, traceback_text
+from actorq.worker.jobs import __name__ as job_module
 from actorq.worker.slots import NO_CALL, Slot
 
 SLICE_S = 0.002
@@ -109,6 +110,21 @@ class Pool:
         while frame is not None and frame is not run.frame:
             frame = frame.f_back
         return frame is not None
+
+    def stack_of(self, run: Run) -> str:
+        """Where a call is now, as a traceback shows it. From any thread."""
+        import traceback
+
+        frame, frames = sys._current_frames().get(self.thread), []
+        bottom = run.frame if isinstance(run, Slot) else None
+        if isinstance(run, Slot) and not self.is_on_cpu(run):
+            frame = run.greenlet.gr_frame
+        while frame is not None and frame is not bottom:
+            frames.append((frame, frame.f_lineno))
+            frame = frame.f_back
+        own = (job_module, __name__)
+        shown = [each for each in reversed(frames) if each[0].f_globals.get("__name__") not in own]
+        return "Stack of the call:\n" + "".join(traceback.StackSummary.extract(iter(shown)).format())
 
     def is_current(self, run: Run) -> bool:
         """Whether the caller, a signal handler, interrupts this call."""

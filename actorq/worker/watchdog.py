@@ -3,10 +3,10 @@
 It owns the node's second connection to the coordinator, and with it heartbeats, control commands and what can be said
 when the hub says nothing; and it ends calls that are over their time (see `limits`).
 
-It and the hub's thread share no lock. What the hub's thread tells it goes through a deque, or is one attribute that only
-one of the two writes; what it tells the hub's thread goes through `run_callback_threadsafe`. What it looks at besides are
-containers of the hub's thread, which it copies with one call of `list` (one step of the interpreter, in which nothing
-else runs), and from which it takes with `pop` (the same): whoever comes second finds that it is gone.
+It and the hub's thread share no lock. What the hub's thread tells it goes through a deque, or is one attribute that
+only one of the two writes; what it tells the hub's thread goes through `run_callback_threadsafe`. What it looks at
+besides are containers of the hub's thread, which it copies with one call of `list` (one step of the interpreter, in
+which nothing else runs), and from which it takes with `pop` (the same): whoever comes second finds that it is gone.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -114,7 +113,7 @@ class Watchdog:
         """In the hub's greenlet: raise the exception where the call waits."""
         if not end.is_over:
             end.delivered_s = time.monotonic()
-            self._pool.end(end.run, end.call, end.error)  # type: ignore[arg-type]
+            self._pool.end(end.run, end.call, end.error)
 
     def _answer(self) -> None:
         self._hub_answered_s = time.monotonic()
@@ -122,7 +121,7 @@ class Watchdog:
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         """The signal handler: raise the exception here, if it is this call that the hub is stuck in."""
         for end in self._limits.pending():
-            if self._pool.is_current(end.run) and not end.is_over:  # type: ignore[arg-type]
+            if self._pool.is_current(end.run) and not end.is_over:
                 end.delivered_s = time.monotonic()
                 raise end.error
 
@@ -153,7 +152,9 @@ class Watchdog:
         if now_s >= self._heartbeat_s:
             self._heartbeat_s = now_s + self._settings.liveness.heartbeat_s
             self._send_heartbeat(now_s)
-        self.dozes = not (self._core.held or self._pool.active or self._pool.paused or self.shut_down_at_s)
+        self.dozes = True  # First this, then the look: the hub's thread adds first, and looks here then.
+        if self._core.held or self._pool.active or self._pool.paused or self.shut_down_at_s:
+            self.dozes = False
         until_s = self._heartbeat_s if self.dozes else min(self._heartbeat_s, now_s + self._settings.stall_s)
         return max(until_s - time.monotonic(), 0.0)
 
@@ -270,6 +271,8 @@ class Watchdog:
             self._ask_hub(end)
         if self.shut_down_at_s and now_s >= self.shut_down_at_s:
             self._shut_down(runs, now_s)
+        if self._exit is not None:
+            return
         steps = self._limits.steps(now_s, self._settings.stall_s)
         for end in steps.throw:
             self._ask_hub(end)
@@ -306,7 +309,7 @@ class Watchdog:
         self._hub_loop.run_callback_threadsafe(self._throw, end)
 
     def _is_on_cpu(self, end: End) -> bool:
-        return self._pool.is_on_cpu(end.run)  # type: ignore[arg-type]
+        return self._pool.is_on_cpu(end.run)
 
     # -- the end of the process ----------------------------------------------------------------------------------
 
@@ -328,7 +331,7 @@ class Watchdog:
             if run.call is not call or call.id in known:
                 continue
             if end is not None and run is end.run and isinstance(end.error, Ending):
-                report.append(failure(call, end.error.error, state=end.error.state))
+                report.append(failure(call, end.error.error, self._pool.stack_of(run), end.error.state))
             elif spec.at_most_once:
                 report.append(failure(call, shut_down(spec).error))
         self._exit = _Exit(status, reason, now_s + LAST_WORDS_S, report)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import urllib.request
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,14 +118,14 @@ def test_the_asyncio_program_awaits_all_pages(directory: Path, environment: dict
 
 
 @pytest.fixture
-def web(nodes: Nodes, environment: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+def web(nodes: Nodes, environment: dict[str, str]) -> tuple[str, dict[str, str]]:
     """The first two terminals of the web producer's docstring: the application's address, and the environment."""
     up, serve = commands("web_producer.py")[:2]
     shell = {**environment, "ACTORQ_URL": free_address()}
     nodes.start_command(*shlex.split(up), env=shell)
     application = nodes.start_command(*shlex.split(serve), "--port", "0", env=shell)
     application.wait_for_output("/texts")
-    yield application.output().strip(), shell
+    return application.output().strip(), shell
 
 
 def test_results_of_the_web_producer_are_looked_up_from_another_process(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from scripts.benchmarks.ceiling import bare, pipeline
 
-ROLES = {
+ROLES: dict[str, Callable[..., None]] = {
     "coordinator": pipeline.run_coordinator,
     "worker": pipeline.run_worker,
     "bare-coordinator": bare.run_coordinator,

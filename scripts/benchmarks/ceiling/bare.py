@@ -56,7 +56,8 @@ class Client:
     def round_trip(self, body: bytes) -> bytes:
         """Send one body and wait for it."""
         self._socket.send_multipart([self._reply_address, body])
-        return self._receive(copy=True)
+        reply: bytes = self._receive(copy=True)
+        return reply
 
     def stream(self, body: bytes, count: int, in_flight: int) -> float:
         """Send `body` `count` times, `in_flight` of them at any time. Returns the seconds until the last was back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -69,7 +70,7 @@ def run_worker(address: str) -> None:
     socket.connect(address)
     socket.send_multipart([HELLO, encode(WINDOW)])
     readable = GreenInput(socket)
-    tasks = {"add": work.add, "echo": work.echo, "spin": work.spin}
+    tasks: dict[str, Callable[..., Any]] = {"add": work.add, "echo": work.echo, "spin": work.spin}
     waiting = SimpleQueue()
     clients: dict[str, zmq.Socket[bytes]] = {}
     results: dict[str, list[tuple[str, bytes]]] = {}

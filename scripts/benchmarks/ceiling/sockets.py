@@ -52,7 +52,7 @@ class GreenInput:
 
     def look(self) -> None:
         """Ring if there is something."""
-        if self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        if int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._rung.set()
 
     def wait(self) -> None:

@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event
 
 from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, MailboxSettings, Overflow, Reason, Restart, handles
-from actorq.native import new_lock, start_thread
+from actorq.native import start_thread
 
 LIMIT_S = 10.0
 """No wait in these tests takes longer, unless something is broken."""
@@ -139,6 +139,3 @@ def occupy(ref: ActorRef) -> Busy:
 def only(system: ActorSystem, actor: Callable[[], Actor], restart: Restart = Restart.TEMPORARY) -> ActorRef:
     """Start an actor that is not started again."""
     return system.start(ChildSpec(actor, "only", restart))
-
-
-__all__ = ["LIMIT_S", "Add", "Busy", "Crash", "Get", "Part", "bounded", "in_thread", "new_lock", "occupy", "only", "part", "until"]

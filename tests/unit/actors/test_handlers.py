@@ -58,7 +58,9 @@ def test_a_message_without_a_handler_of_its_own_goes_to_that_of_its_nearest_base
 
 def test_a_message_that_nobody_handles_is_an_error_that_names_actor_type_and_known_types(system: ActorSystem) -> None:
     keeper = only(system, Keeper)
-    with pytest.raises(UnhandledMessage, match=r"actor test/only has no handler for Stone \(it handles: Animal, Dog, int"):
+    with pytest.raises(
+        UnhandledMessage, match=r"actor test/only has no handler for Stone \(it handles: Animal, Dog, int"
+    ):
         keeper.ask(Stone())
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import gevent
 import pytest
 
-from actorq.actors import Actor, ActorRef, ActorSystem, Reply, handles
-from actorq.errors import ActorStopped, TimeoutError
-from tests.unit.actors.support import LIMIT_S, Add, Crash, Get, Part, occupy, only, part, until
+from actorq.actors import Actor, ActorRef, ActorSystem, Ended, Reply, Restart, handles
+from actorq import errors
+from actorq.errors import ActorStopped
+from tests.unit.actors.support import LIMIT_S, Add, Busy, Crash, Get, Part, in_thread, occupy, only, part, until
 
 
 def test_messages_are_handled_in_the_order_in_which_they_were_told(system: ActorSystem) -> None:
@@ -91,7 +92,7 @@ def test_an_exception_in_the_handler_of_an_ask_goes_to_the_asker_and_is_a_failur
 def test_a_late_answer_is_an_error_that_names_actor_and_message(system: ActorSystem) -> None:
     ref = system.start(part("slow"))
     busy = occupy(ref)
-    with pytest.raises(TimeoutError, match=r"actor test/slow has not answered Get within 0\.01 s"):
+    with pytest.raises(errors.TimeoutError, match=r"actor test/slow has not answered Get within 0\.01 s"):
         ref.ask(Get(), timeout_s=0.01)
     busy.over.set()
 
@@ -99,7 +100,7 @@ def test_a_late_answer_is_an_error_that_names_actor_and_message(system: ActorSys
 def test_a_message_whose_asker_has_given_up_is_not_handled(system: ActorSystem) -> None:
     ref = system.start(part())
     busy = occupy(ref)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(errors.TimeoutError):
         ref.ask(Add("too late"), timeout_s=0)
     killed = gevent.spawn(ref.ask, Add("killed"))
     until(lambda: ref.waiting == 2)
@@ -122,35 +123,119 @@ def test_an_actor_that_has_stopped_takes_no_message(system: ActorSystem) -> None
         ref.ask(Get())
 
 
-@pytest.mark.parametrize("ending", ["stop", "crash", "kill"])
-def test_whoever_asked_an_actor_that_ends_is_answered(system: ActorSystem, ending: str) -> None:
-    # Given an actor that handles an ask, and one more in its mailbox
-    class Slow(Part):
-        @handles(str)
-        def wait(self, message: str) -> None:
-            gevent.sleep(LIMIT_S)
-
-    ref = system.start(part_of(Slow))
-    if ending == "kill":
-        first = gevent.spawn(catch, ref, "first")
-    else:
-        busy = occupy(ref)
-        first = None
-    second = gevent.spawn(catch, ref, Get())
+def test_who_waits_in_the_mailbox_of_an_actor_that_stops_is_answered(system: ActorSystem) -> None:
+    ref = system.start(part(restart=Restart.TRANSIENT))
+    busy = occupy(ref)
+    asker = gevent.spawn(outcome_of, ref, Get())
     until(lambda: ref.waiting == 1)
-    # When it ends
-    if ending == "stop":
-        ref.stop()
-        busy.over.set()
-    elif ending == "crash":
-        busy.over.set_exception = None
-    else:
-        system.stop_child("slow")
-    # Then both hear of it
-    for asker in [first, second]:
-        if asker is not None:
-            assert isinstance(asker.get(timeout=LIMIT_S), ActorStopped)
+    ref.stop()
+    busy.over.set()
+    assert str(asker.get(timeout=LIMIT_S)) == "actor test/part stopped, and does not take Get any more"
 
 
-def part_of(cls: type[Actor]) -> Any: ...
-def catch(ref: ActorRef, message: object) -> Any: ...
+def test_who_waits_in_the_mailbox_of_an_actor_that_fails_for_good_is_answered(system: ActorSystem) -> None:
+    ref = only(system, Part)
+    busy = occupy(ref)
+    first, second = gevent.spawn(outcome_of, ref, Crash(KeyError("x"))), gevent.spawn(outcome_of, ref, Get())
+    until(lambda: ref.waiting == 2)
+    busy.over.set()
+    assert isinstance(first.get(timeout=LIMIT_S), KeyError)
+    assert (
+        str(second.get(timeout=LIMIT_S)) == "actor test/only failed with KeyError('x'), and does not take Get any more"
+    )
+
+
+def test_all_who_wait_for_an_actor_that_is_killed_are_answered(system: ActorSystem) -> None:
+    ref = system.start(part(shutdown_s=0))
+    busy = Busy()
+    first = gevent.spawn(outcome_of, ref, busy)
+    busy.has_begun()
+    second = gevent.spawn(outcome_of, ref, Get())
+    until(lambda: ref.waiting == 1)
+    assert system.stop_child("part") is Ended.KILLED
+    assert str(first.get(timeout=LIMIT_S)) == "actor test/part has not answered, it was killed"
+    assert str(second.get(timeout=LIMIT_S)) == "actor test/part was killed, and does not take Get any more"
+
+
+def test_an_actor_may_answer_after_other_messages_and_from_another_thread(system: ActorSystem) -> None:
+    ref = only(system, Desk)
+    asker = gevent.spawn(outcome_of, ref, "question")
+    [reply] = until(lambda: ref.ask(Get()))
+    assert not asker.ready()
+    in_thread(lambda: reply.answer("answer"))()
+    assert asker.get(timeout=LIMIT_S) == "answer"
+
+
+def test_a_deferred_answer_may_be_an_error_and_does_not_fail_the_actor(system: ActorSystem) -> None:
+    ref = only(system, Desk)
+    asker = gevent.spawn(outcome_of, ref, "question")
+    [reply] = until(lambda: ref.ask(Get()))
+    reply.fail(KeyError("x"))
+    reply.answer("too late")
+    assert isinstance(asker.get(timeout=LIMIT_S), KeyError)
+    assert not ref.stopped
+
+
+def test_who_waits_for_a_deferred_answer_is_answered_when_the_actor_ends(system: ActorSystem) -> None:
+    ref = only(system, Desk)
+    asker = gevent.spawn(outcome_of, ref, "question")
+    until(lambda: ref.ask(Get()))
+    ref.stop()
+    assert str(asker.get(timeout=LIMIT_S)) == "actor test/only has not answered, it stopped"
+
+
+def test_nobody_hears_the_deferred_answer_to_a_message_that_was_told(system: ActorSystem) -> None:
+    ref = only(system, Desk)
+    ref.tell("question")
+    [reply] = ref.ask(Get())
+    reply.answer("answer")
+    assert ref.ask(Get()) == [reply]
+
+
+def test_an_actor_cannot_wait_for_itself(system: ActorSystem) -> None:
+    class Narcissus(Actor):
+        @handles(Get)
+        def get(self, message: Get) -> None:
+            self.ref.ask("me")
+
+        @handles(Add)
+        def add(self, message: Add) -> None:
+            self.ref.join()
+
+    with pytest.raises(RuntimeError, match="actor test/only would ask itself and wait for ever"):
+        only(system, Narcissus).ask(Get())
+    until(lambda: not system.children())
+    with pytest.raises(RuntimeError, match="would wait for the end of itself"):
+        only(system, Narcissus).ask(Add(1))
+
+
+def test_references_are_equal_if_they_are_of_the_same_actor(system: ActorSystem) -> None:
+    one, other = system.start(part("one")), system.start(part("other"))
+    assert one == system.children()["one"] != other
+    assert len({one, other, system.children()["other"]}) == 2
+    assert repr(one) == "<actor test/one>"
+    system.stop_child("one")
+    assert repr(one) == "<actor test/one, stopped>"
+
+
+class Desk(Actor):
+    """Answers questions when somebody else does it."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+
+    @handles(str)
+    def question(self, message: str) -> None:
+        self.replies.append(self.defer())
+
+    @handles(Get)
+    def get(self, message: Get) -> list[Reply]:
+        return self.replies
+
+
+def outcome_of(ref: ActorRef, message: object) -> Any:
+    """What asking gives, or the error that it raises."""
+    try:
+        return ref.ask(message)
+    except Exception as error:
+        return error

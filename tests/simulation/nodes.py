@@ -1,0 +1,577 @@
+"""Nodes: what the shells do around the three cores, without sockets, threads and clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from actorq.client.core import Client, Order, Request
+from actorq.client.pending import Pending
+from actorq.coordinator.core.checks import check
+from actorq.errors import ProtocolError
+from actorq.stores.api import Operation
+from actorq.wire import frames
+from actorq.wire import messages as m
+from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.payload import encode_failure
+from actorq.worker.core import ReplyTo, Worker
+from tests.simulation.network import Down, End, Received, Up
+from tests.simulation.oracle import Violation
+from tests.simulation.process import Machine, Process, Strand
+from tests.simulation.watched import WatchedCoordinator
+
+URGENT = (m.Renewed, m.Command, m.Replies, m.Acked)
+"""The coordinator's shell sends these first."""
+LONG_PAUSE_S = 2.5
+_ANY_KIND = {**frames.FROM_CLIENT, **frames.FROM_WORKER, **frames.FROM_CONTROL}
+
+
+class Node(Process):
+    """A process with a core."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self._packer = frames.Packer()
+
+    def pack(self, message: Message) -> list[frames.Frame]:
+        return [bytes(frame) for frame in self._packer.pack(message)]
+
+    def guarded(self, step: Callable[[list[Any]], float | None]) -> Callable[[list[Any]], float | None]:
+        """`step`, where an exception is a violation."""
+
+        def run(items: list[Any]) -> float | None:
+            try:
+                return step(items)
+            except Violation:
+                raise
+            except Exception as error:
+                raise Violation("no exception", f"{self.epoch}: {type(error).__name__}: {error}", ()) from error
+
+        return run
+
+    def copies(self) -> int:
+        """How often a message is fed to the core."""
+        return 2 if self.mesh.rng.random() < self.mesh.options.duplicate_share else 1
+
+
+# -- coordinator -------------------------------------------------------------------------------------------------
+
+
+class Persisted:
+    """The store has confirmed a batch."""
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+
+
+class CoordinatorProcess(Node):
+    """A coordinator node."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self.listens = Strand(self, self.guarded(self._step))
+        self.core = WatchedCoordinator(self)
+        if self.mesh.options.is_durable:
+            self.core.restore(self.mesh.store.load())
+        self._unwritten: list[tuple[int, list[Operation]]] = []
+        self._naps: list[tuple[float, float]] = []
+        self._paused_at_s = 0.0
+
+    def begin(self) -> None:
+        self.mesh.note(f"{self.epoch} starts")
+        self.listens.wake()
+
+    def pause(self) -> None:
+        self._paused_at_s = self.now_s
+        super().pause()
+
+    def resume(self) -> None:
+        if self.is_paused and self.now_s - self._paused_at_s > LONG_PAUSE_S:
+            self._naps.append((self._paused_at_s, self.now_s))
+        super().resume()
+
+    def awake_since(self, since_s: float) -> float:
+        """How long ago `since_s` was, without what this process slept through."""
+        return self.now_s - since_s - sum(max(end - max(begin, since_s), 0.0) for begin, end in self._naps)
+
+    def _step(self, items: list[Any]) -> float | None:
+        core = self.core
+        core.advance(self.now_s, self.wall_s)
+        for item in items:
+            if isinstance(item, Received):
+                self._receive(item)
+            elif isinstance(item, Down):
+                core.lose(item.peer)
+            elif isinstance(item, Persisted):
+                core.persisted(item.token)
+        effects = core.finish()
+        check(core)
+        self._check_bounds()
+        for peer, messages in effects.sends.items():
+            self._send(peer, messages)
+        for peer in effects.hang_ups:
+            if peer in self.ends:
+                self.ends[peer].hang_up()
+        if effects.token:
+            self._write(effects.token, list(effects.persist))
+        return None if effects.deadline_s is None else effects.deadline_s - self.now_s
+
+    def _receive(self, item: Received) -> None:
+        core, peer = self.core, item.peer
+        for _ in range(self.copies()):
+            is_known = peer in core._peers or peer in core._controls
+            allowed = core.allowed(peer) if is_known or not self.mesh.options.is_lenient else _ANY_KIND
+            try:
+                message = frames.unpack(item.frames, allowed)
+            except ProtocolError:
+                self._send(peer, [m.Reset()])
+                core.lose(peer)
+                if peer in self.ends:
+                    self.ends[peer].hang_up()
+                return
+            if is_known or isinstance(message, (m.ClientHello, m.WorkerHello, m.ControlHello)):
+                core.receive(peer, message)
+            else:
+                before = fingerprint(core)
+                core.receive(peer, message)
+                if fingerprint(core) != before:
+                    kind = type(message).__name__
+                    self.mesh.oracle.fail("stale session", f"a {kind} of a session that is not open has an effect")
+
+    def _send(self, peer: int, messages: list[Message]) -> None:
+        end = self.ends.get(peer)
+        if end is not None:
+            for message in sorted(messages, key=lambda each: not isinstance(each, URGENT)):
+                end.send(self.pack(message))
+
+    def _write(self, token: int, operations: list[Operation]) -> None:
+        self._unwritten.append((token, operations))
+        if len(self._unwritten) == 1:
+            self.mesh.loop.after(self.mesh.disk_s(), self._written)
+
+    def _written(self) -> None:
+        """The disk has done its part, whatever has become of the process meanwhile."""
+        if not self.is_alive and self.mesh.rng.random() < 0.5:
+            return
+        token, operations = self._unwritten.pop(0)
+        self.mesh.store.commit(operations)
+        if self.is_alive:
+            self.listens.put(Persisted(token))
+            if self._unwritten:
+                self.mesh.loop.after(self.mesh.disk_s(), self._written)
+            else:
+                self._check_replay()
+
+    def _check_replay(self) -> None:
+        """What a new coordinator would know is what this one knows."""
+        if not self.core._operations:
+            kept, known = self.mesh.store.open_calls(), set(self.core._calls)
+            known -= {call.id for call in self.core._calls.values() if not call.spec}
+            if kept != known:
+                ids = sorted(kept ^ known)
+                self.mesh.oracle.fail("replay", f"the journal and the coordinator do not agree about {ids}", *ids)
+
+    def _check_bounds(self) -> None:
+        core, bound, settings = self.core, self.mesh.oracle.bound, self.core.settings
+        bound("bounds", "outcomes", len(core._outcomes), settings.outcome_count + m.MAX_BATCH)
+        bound("bounds", "entries in the schedule", len(core._schedule), 4 * len(core._calls) + 100)
+        bound("bounds", "revocations", len(core._revoked), settings.revocation_count + 1)
+        for client in core._clients.values():
+            deferred = sum(len(each.calls) for each in client.deferred)
+            bound("window", f"calls that {client.session} has deferred", deferred, settings.client_window)
+        for queue in core._lanes.queues.values():
+            bound("bounds", f"calls in {queue.name}", queue.size, settings.queue_limit + self.mesh.options.calls)
+
+
+def fingerprint(core: Any) -> str:
+    """All that a core knows, as text."""
+    parts = [f"{name}={value!r}" for name, value in vars(core).items() if name not in ("_effects", "process", "oracle")]
+    lanes = [[[call.id for call in level] for level in lane.levels] for lane in core._lanes]
+    return "\n".join([*parts, repr(lanes)])
+
+
+# -- worker ------------------------------------------------------------------------------------------------------
+
+
+class Job:
+    """What a pool runs for the calls of one spec."""
+
+    def __init__(self, spec: CallSpec) -> None:
+        self.spec = spec
+        self.guarded = spec.at_most_once
+
+
+class Run:
+    """A running call."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.is_over = False
+
+
+class Ended:
+    """The pool has finished a call."""
+
+    def __init__(self, run: Run, outcome: Outcome | None) -> None:
+        self.run = run
+        self.outcome = outcome
+
+
+class ToHub:
+    """The watchdog asks the hub for something."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self.run = run
+
+
+class WorkerProcess(Node):
+    """A worker node: a hub with the work connection and the pool, and a watchdog thread with a connection of its own."""
+
+    def __init__(self, machine: Machine, queues: list[str], offers: list[str]) -> None:
+        super().__init__(machine)
+        self.hub = Strand(self, self.guarded(self._hub_step))
+        self.watchdog = Strand(self, self.guarded(self._watchdog_step))
+        settings = self.mesh.options.worker
+        self.core = Worker(machine.name, self.epoch, 1, queues, offers, self._make_job, settings, self.now_s)
+        self.begun: dict[str, None] = {}
+        """Guarded calls whose Begin came."""
+        self._work: End | None = None
+        self._control: End | None = None
+        self._control_nonce = 0
+        self._is_watched = False
+        """The control session is open."""
+        self._runs: list[Run] = []
+        self._backoff_s = {"work": 0.05, "control": 0.05}
+        self._started_s = 0.0
+        self._beat_s = 0.0
+
+    def begin(self) -> None:
+        self.mesh.note(f"{self.epoch} starts")
+        self._dial_work()
+
+    def drain(self) -> None:
+        """Give back what has not started, finish what runs, and end."""
+        self.core.advance(self.now_s)
+        self.core.drain()
+        self.hub.wake()
+
+    def stop(self) -> None:
+        """End now: running calls that may run at most once have failed, all other leases go back."""
+        if self._work is not None and self.core.welcomed:
+            outcomes = [_failure(run.call) for run in self._runs if not run.is_over and run.call.id in self.begun]
+            self.core.advance(self.now_s)
+            self.core.ended(outcomes)
+            for message in self.core.finish().sends:
+                self._work.send(self.pack(message))
+            self._work.send(self.pack(m.Bye("stopped")))
+        self.machine.kill()
+
+    def _make_job(self, spec: CallSpec, code: bytes | None) -> Job:
+        if spec.code and code is None:
+            self.mesh.oracle.fail("unexpected", f"{self.epoch} has no function for {spec.code}")
+        return Job(spec)
+
+    # -- hub -----------------------------------------------------------------------------------------------------
+
+    def _dial_work(self) -> None:
+        if self.is_alive:
+            self._work = self.mesh.network.dial(self.hub, "coordinator")
+
+    def _hub_step(self, items: list[Any]) -> None:
+        core = self.core
+        core.advance(self.now_s)
+        ended: list[Outcome] = []
+        for item in items:
+            if isinstance(item, Ended):
+                self._runs.remove(item.run)
+                if item.outcome is not None:
+                    ended.append(item.outcome)
+            elif isinstance(item, ToHub):
+                item.run()
+            elif isinstance(item, Received):
+                self._receive_work(item)
+            elif isinstance(item, Up):
+                core.opened(item.peer)
+            elif self._work is None or item.peer == self._work.peer or not self._work.peer:
+                core.lose(item.peer)
+                self._redial("work", self._dial_work)
+        if ended:
+            core.ended(ended)
+        self._carry_out()
+        self._fill()
+        if core.draining and core.is_idle() and not self._runs:
+            self._leave()
+
+    def _receive_work(self, item: Received) -> None:
+        for _ in range(self.copies()):
+            try:
+                message = frames.unpack(item.frames, frames.TO_WORKER)
+                if isinstance(message, m.Begin):
+                    self.begun.update(dict.fromkeys(message.ids))
+                self.core.receive(item.peer, message)
+            except ProtocolError as error:
+                self.mesh.oracle.fail("no exception", f"{self.epoch} does not understand its coordinator: {error}")
+        if self.core.welcomed:
+            self._backoff_s["work"] = 0.05
+            if self._control is None:
+                self._dial_control()
+
+    def _carry_out(self) -> None:
+        effects = self.core.finish()
+        if self._work is not None:
+            for message in effects.sends:
+                self._work.send(self.pack(message))
+        for reply_to, outcomes in effects.results.items():
+            for outcome in outcomes:
+                self.mesh.oracle.sent_straight(self, outcome)
+            message = m.Results(reply_to.session, outcomes)
+            lost = partial(self._unreachable, reply_to)
+            self.mesh.network.cast(self.machine, reply_to.address, self.pack(message), lost)
+        for task_id, attempt, is_wanted in effects.end:
+            self._end(task_id, attempt, is_wanted)
+        if effects.hang_up and self._work is not None:
+            self._work.hang_up()
+
+    def _unreachable(self, reply_to: ReplyTo) -> None:
+        self.hub.put(ToHub(lambda: self.core.unreachable(reply_to)))
+
+    def _redial(self, which: str, dial: Callable[[], None]) -> None:
+        wait_s = self._backoff_s[which]
+        self._backoff_s[which] = min(wait_s * 2, 1.0)
+        self.mesh.loop.after(self.mesh.rng.uniform(0.5, 1.0) * wait_s, dial)
+
+    def _leave(self) -> None:
+        if self._work is not None and self.core.welcomed:
+            self._work.send(self.pack(m.Bye("drained")))
+        self.machine.kill()
+
+    # -- pool ----------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        core = self.core
+        while core.ready and len(self._runs) < core.slots:
+            call, _ = core.ready.popleft()
+            if call.id in core.cancelled:
+                core.cancelled.discard(call.id)
+            elif call.expires and call.expires <= self.wall_s:
+                outcome = Outcome(call.id, call.attempt, m.REVOKED, encode_failure(TimeoutError("expired"), ""))
+                core.ended([outcome])
+                self.hub.wake()
+            else:
+                self._start(call)
+        if core.ready:
+            self.mesh.loop.after(core.settings.stall_s, self.watchdog.wake)
+
+    def _start(self, call: Call) -> None:
+        record = self.mesh.oracle.started(self, call)
+        self._started_s = self.now_s
+        run = Run(call)
+        self._runs.append(run)
+        body = b"%s made %d of %s" % (self.epoch.encode(), call.attempt, call.id.encode())
+        record.executions[body] = call.attempt
+        outcome = Outcome(call.id, call.attempt, m.SUCCESS, frames.body_of(body))
+        if record.kind == "failing":
+            outcome = _failure(call)
+        elif record.kind == "poison":
+            self.mesh.loop.after(record.duration_s, partial(self._kill_by, run))
+            return
+        elif record.kind == "stalling":
+            self.mesh.note(f"{self.epoch} has a busy hub", call.id)
+            self.hub.stall(record.duration_s)
+        self.mesh.loop.after(record.duration_s, partial(self._over, run, outcome))
+
+    def _over(self, run: Run, outcome: Outcome | None) -> None:
+        if not run.is_over:
+            run.is_over = True
+            self.hub.put(Ended(run, outcome))
+
+    def _kill_by(self, run: Run) -> None:
+        if self.is_alive and not run.is_over and not self.is_paused:
+            record = self.mesh.oracle.record(run.call.id)
+            record.kills[self.core.coordinator] += 1
+            self.mesh.crash(self.machine)
+
+    def _end(self, task_id: str, attempt: int, is_wanted: bool) -> None:
+        for run in self._runs:
+            if run.call.id == task_id and run.call.attempt == attempt and not run.is_over:
+                error = encode_failure(TimeoutError("terminated"), "")
+                outcome = Outcome(task_id, attempt, m.REVOKED, error) if is_wanted else None
+                self.mesh.loop.after(self.mesh.rng.choice((0.0, 0.2)), partial(self._over, run, outcome))
+
+    # -- watchdog ------------------------------------------------------------------------------------------------
+
+    def _dial_control(self) -> None:
+        if self.is_alive:
+            self._control = self.mesh.network.dial(self.watchdog, "coordinator")
+
+    def _watchdog_step(self, items: list[Any]) -> float:
+        for item in items:
+            if isinstance(item, Received):
+                for _ in range(self.copies()):
+                    self._receive_control(item)
+            elif isinstance(item, Up):
+                self._control_nonce += 1
+                versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
+                self._control_send(m.ControlHello(versions, str(self._control_nonce), self.machine.name, self.epoch))
+            else:
+                self._is_watched = False
+                self._redial("control", self._dial_control)
+        if self._is_watched:
+            self._give_back()
+            if self.now_s >= self._beat_s:
+                self._beat_s = self.now_s + self.core.settings.liveness.heartbeat_s
+                running = [(run.call.id, run.call.attempt) for run in self._runs]
+                self._control_send(m.Heartbeat(self.now_s, 0.0, running))
+        return max(self._beat_s - self.now_s, 0.1)
+
+    def _control_send(self, message: Message) -> None:
+        if self._control is not None:
+            self._control.send(self.pack(message))
+
+    def _receive_control(self, item: Received) -> None:
+        if self._control is None or item.peer != self._control.peer:
+            return
+        message = frames.unpack(item.frames, frames.TO_CONTROL)
+        core = self.core
+        if isinstance(message, m.Welcome):
+            self._is_watched = message.nonce == str(self._control_nonce)
+            self._backoff_s["control"] = 0.05
+        elif isinstance(message, m.Reset):
+            # The coordinator does not know this node (any more): the hub has to say Hello.
+            self._control.hang_up()
+            self.hub.put(ToHub(lambda: self._work is not None and self._work.peer and self._work.hang_up() or None))
+        elif isinstance(message, m.Renewed):
+            holds_s = message.sent_s + core.settings.liveness.grace_s
+            core.leases_hold_until_s = max(core.leases_hold_until_s, holds_s)
+        elif isinstance(message, m.Command):
+            self._control_send(m.Reply(message.token, self.epoch))
+        elif isinstance(message, m.Revoke):
+            ids, terminate, forget = message.ids, message.terminate, message.forget
+            self.hub.put(ToHub(lambda: core.revoke(ids, terminate, forget)))
+
+    def _give_back(self) -> None:
+        """Calls that wait for long behind running ones are for somebody else."""
+        if self.core.ready and self.now_s - self._started_s >= self.core.settings.stall_s:
+            sends: list[Message] = []
+            self.core.give_back_to(sends)
+            for message in sends:
+                self._control_send(message)
+
+
+def _failure(call: Call) -> Outcome:
+    return Outcome(call.id, call.attempt, m.FAILURE, encode_failure(ValueError(call.id), ""))
+
+
+# -- client ------------------------------------------------------------------------------------------------------
+
+
+class SimulatedPending(Pending):
+    """Tells the oracle what the user sees."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: ClientProcess, task_id: str, call: Call | None) -> None:
+        super().__init__(task_id, call)
+        self._client = client
+
+    def settle(self, outcome: Outcome) -> None:
+        super().settle(outcome)
+        self._client.mesh.oracle.seen(self._client.epoch, self.id, outcome)
+
+    def fail(self, error: Exception) -> None:
+        super().fail(error)
+        self._client.mesh.oracle.seen(self._client.epoch, self.id, error)
+
+
+class ClientProcess(Node):
+    """A program with a session."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self.listens = Strand(self, self.guarded(self._step))
+        self.core = Client(
+            machine.name, self.epoch, ["coordinator"], machine.name, self.mesh.options.client, self.now_s
+        )
+        self.answers: dict[int, Any] = {}
+        self.orders: dict[int, Order] = {}
+        self._end: End | None = None
+        self._numbers: dict[CallSpec, int] = {}
+
+    def begin(self) -> None:
+        self.mesh.note(f"{self.epoch} starts")
+        self.listens.wake()
+
+    def submit(self, calls: Iterable[tuple[str, CallSpec, Call]], is_chosen: bool) -> None:
+        """Hand calls over, as users' threads do."""
+        for task_id, spec, call in calls:
+            call.spec = self._number(spec)
+            if is_chosen:
+                self.core.chosen_ids.add(task_id)
+            if not spec.ignore_result:
+                self.core.pending[task_id] = SimulatedPending(self, task_id, call)
+                self.mesh.oracle.record(task_id).waiting[self.epoch] = None
+            self.mesh.note(f"{self.epoch} submits {task_id}", task_id)
+            self.core.outbox.append(call)
+        self.listens.wake()
+
+    def request(self, request: Request) -> None:
+        """Ask or order something."""
+        if isinstance(request, Order):
+            self.orders[request.token] = request
+        self.core.requests.append(request)
+        self.listens.wake()
+
+    def _number(self, spec: CallSpec) -> int:
+        number = self._numbers.get(spec)
+        if number is None:
+            number = self._numbers[spec] = len(self._numbers) + 1
+            if spec.code:
+                self.core.codes[spec.code] = spec.code.encode()
+            self.core.specs.append((number, spec))
+        return number
+
+    def _step(self, items: list[Any]) -> float | None:
+        core = self.core
+        core.advance(self.now_s)
+        for item in items:
+            if isinstance(item, Received):
+                for _ in range(self.copies()):
+                    self._receive(item)
+            elif isinstance(item, Up):
+                core.opened(item.peer)
+            else:
+                core.lose(item.peer)
+        effects = core.finish()
+        if self._end is not None:
+            for message in effects.sends:
+                self._end.send(self.pack(message))
+        if effects.dial:
+            if self._end is not None and self._end.peer:
+                self._end.hang_up()
+            self._end = self.mesh.network.dial(self.listens, effects.dial)
+            core.dialled(self._end.peer)
+        self.answers.update(effects.answers)
+        self.mesh.oracle.bound("window", f"calls of {self.epoch} to accept", core.unaccepted_count, max(core.window, 0))
+        return None if effects.deadline_s is None else effects.deadline_s - self.now_s
+
+    def _receive(self, item: Received) -> None:
+        if self._end is None or item.peer != self._end.peer:
+            if not item.peer:
+                results = frames.unpack(item.frames, frames.TO_REPLY_SOCKET)
+                assert isinstance(results, m.Results)
+                if results.session == self.core.session:
+                    self.core.settled(results.outcomes)
+            return
+        message = frames.unpack(item.frames, frames.TO_CLIENT)
+        if isinstance(message, m.Accepted) and self.core._durable and self.core.is_open:
+            self._check_accepted(message.seq)
+        self.core.receive(item.peer, message)
+
+    def _check_accepted(self, seq: int) -> None:
+        store = self.mesh.store
+        for number, calls in self.core._unaccepted:
+            if number <= seq:
+                for call in calls:
+                    if not store.has_call(call.id) and call.id not in self.mesh.refused:
+                        self.mesh.oracle.fail("accepted", f"{call.id} is accepted and not in the journal", call.id)

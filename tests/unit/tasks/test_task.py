@@ -1,0 +1,99 @@
+"""Defining tasks, and what bad definitions and calls are told."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from actorq import ActorQ
+from actorq.errors import BadAddress, ImproperlyConfigured, NotRegistered, OperationalError
+from actorq.tasks.task import expiry_time_s, start_time_s
+from tests.support import free_address
+
+
+@pytest.fixture
+def app() -> ActorQ:
+    """Not connected: nothing is until the first call."""
+    return ActorQ("tasks", free_address())
+
+
+def test_a_task_is_named_after_its_module_and_function(app: ActorQ) -> None:
+    @app.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    assert add.name.endswith("add")
+    assert app.tasks[add.name] is add
+    assert add(2, 3) == 5
+    assert add.request.called_directly
+
+
+def test_the_first_task_of_a_name_stays(app: ActorQ) -> None:
+    first = app.task(name="same")(lambda: 1)
+    assert app.task(name="same")(lambda: 2) is first
+
+
+def test_a_bound_task_gets_itself(app: ActorQ) -> None:
+    @app.task(bind=True, name="whoami")
+    def whoami(self: object) -> object:
+        return self
+
+    assert whoami() is whoami
+
+
+def test_a_misspelt_option_is_refused_with_the_nearest_one(app: ActorQ) -> None:
+    with pytest.raises(ImproperlyConfigured, match="did you mean 'priority'"):
+        app.task(priorty=3)(lambda: None)
+    task = app.task(name="t")(lambda: None)
+    with pytest.raises(ImproperlyConfigured, match="did you mean 'countdown'"):
+        task.apply_async(countdwn=3)
+
+
+@pytest.mark.parametrize(
+    "options", [{"priority": 10}, {"priority": -1}, {"max_deliveries": 0}, {"queue": 5}, {"serializer": "yamll"}]
+)
+def test_an_impossible_value_is_refused_at_the_definition(app: ActorQ, options: dict[str, object]) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        app.task(name="t", **options)(lambda: None)
+
+
+def test_a_soft_limit_above_the_hard_one_is_refused(app: ActorQ) -> None:
+    with pytest.raises(ImproperlyConfigured, match="soft_time_limit"):
+        app.task(name="t", soft_time_limit=10, time_limit=5)(lambda: None)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_one(app: ActorQ) -> None:
+    app.task(name="proj.add")(lambda: None)
+    with pytest.raises(NotRegistered, match=r"did you mean 'proj\.add'"):
+        app.tasks["proj.ad"]
+
+
+def test_an_unreachable_mesh_says_what_was_tried_and_what_to_do(app: ActorQ) -> None:
+    task = app.task(name="t")(lambda: None)
+    with pytest.raises(OperationalError, match=r"tried tcp://127\.0\.0\.1.*actorq up"):
+        task.apply_async(publish_timeout=0.2)
+    with pytest.raises(OperationalError):
+        task.apply_async(retry=False)
+    with pytest.raises(OperationalError):
+        task.apply_async(retry_policy={"max_retries": 2, "interval_step": 0.1})
+    with pytest.raises(ImproperlyConfigured, match="interval_stp"):
+        task.apply_async(retry_policy={"interval_stp": 0.1})
+    app.close()
+
+
+@pytest.mark.parametrize("url", ["localhost", "http://x:1", "tcp://host", "tcp://:5570", ","])
+def test_a_url_of_the_wrong_form_says_the_right_one(url: str) -> None:
+    with pytest.raises(BadAddress, match=r"tcp://"):
+        _ = ActorQ("tasks", url).session
+
+
+def test_times_are_absolute_on_the_wire() -> None:
+    moment = datetime(2030, 1, 1, tzinfo=timezone.utc)
+    assert start_time_s(None, moment, 0.0) == moment.timestamp()
+    assert start_time_s(5, None, 100.0) == 105.0
+    assert start_time_s(None, None, 100.0) == start_time_s(0, None, 100.0) == 0.0
+    assert expiry_time_s(10, 100.0) == 110.0
+    assert expiry_time_s(moment + timedelta(hours=1), 0.0) == moment.timestamp() + 3600
+    with pytest.raises(ImproperlyConfigured):
+        start_time_s(1, moment, 0.0)
