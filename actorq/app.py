@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,17 +11,18 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from actorq import native
+from actorq import native, states
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
 from actorq.config import BLOB_BYTES, DEFAULT_ADDRESS, MAX_BODY_BYTES, URL_VARIABLE, ClientSettings
 from actorq.control.control import Control
 from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
-from actorq.policies.addresses import parse_url
+from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.retry import RetryPolicy
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.mapping import Map
 from actorq.tasks.progress import Progress
+from actorq.tasks.reference import reference_to
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.task import (
     CALL_OPTIONS,
@@ -32,7 +34,7 @@ from actorq.tasks.task import (
     start_time_s,
 )
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import SUCCESS, Blob, Body, Call, CallSpec, Outcome, Replies
+from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Replies
 from actorq.wire.payload import Serializers, code_blob, decode_failure
 
 P = ParamSpec("P")
@@ -84,6 +86,8 @@ class ActorQ:
         self._local: Any = None
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
+        self._codes: dict[str, bytes] = {}
+        """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
 
     # -- tasks ---------------------------------------------------------------------------------------------------
@@ -126,13 +130,22 @@ class ActorQ:
         return f"{module}.{fn.__qualname__}"
 
     def code_of(self, task: Task[Any, Any]) -> str:
-        """The digest of the task's function if it has to travel by value: one of `__main__`, which no worker can import."""
-        if task.fn.__module__ != "__main__" or self.is_worker:
+        """The digest of the task's function if it has to travel by value: one of `__main__`, which no worker can import.
+
+        The workers of an embedded mesh can import what this program can, but have no module named to them: there the
+        tasks of modules travel too, by reference.
+        """
+        if self.is_worker:
             return ""
-        return self._add_code(task if task.bind else task.fn)
+        is_local = self.url.startswith(LOCAL)
+        if task.fn.__module__ != "__main__" and not is_local:
+            return ""
+        reference = reference_to(task, self) if is_local and task.fn.__module__ != "__main__" else None
+        return self._add_code(reference or (task if task.bind else task.fn))
 
     def _add_code(self, fn: Callable[..., Any]) -> str:
         digest, blob = code_blob(fn)
+        self._codes[digest] = blob
         self.session.add_code(digest, blob)
         return digest
 
@@ -154,6 +167,8 @@ class ActorQ:
 
     def _route(self, spec: CallSpec) -> Route:
         session = self.session
+        if self._local is not None:
+            self._local.check_queue(spec.queue)
         return Route(session, spec, session.number(spec), self.serializers.get(spec.serializer).encode_call)
 
     def _encode(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> Body:
@@ -200,15 +215,22 @@ class ActorQ:
     ) -> AsyncResult[Any]:
         """Call a task by name, without its code. If no worker offers the name, the call waits until one does.
 
+        In an embedded mesh the task has to be registered here. Raises NotRegistered if it is not.
+
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
         check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
-        task = self.tasks.get(name)
-        spec = CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
+        spec = self._spec_by_name(name)
         changes = {key: value for key, value in options.items() if key in SPEC_OPTIONS}
         if changes:
             spec = make_spec(spec, changes)
         return self.send(spec, args, kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+
+    def _spec_by_name(self, name: str) -> CallSpec:
+        if self.url.startswith(LOCAL):
+            return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
+        task = self.tasks.get(name)
+        return CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -317,8 +339,13 @@ class ActorQ:
             return self.serializers.loads(outcome.content, body) if len(body) else None
         return decode_failure(body)
 
-    def state_of(self, task_id: str) -> str:
-        return self.session.states([task_id], self.settings.publish_timeout_s).get(task_id) or "PENDING"
+    def state_of(self, pending: Pending) -> str:
+        found = self.session.look_up([pending.id], self.settings.publish_timeout_s)
+        if pending.outcome is None:
+            pending.outcome = found.outcomes.get(pending.id)
+        if pending.outcome is not None:
+            return OUTCOME_STATES[pending.outcome.state]
+        return found.states.get(pending.id) or states.PENDING
 
     def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
         if not wait:
@@ -338,6 +365,8 @@ class ActorQ:
             session = self._session
             if session is None or session.is_over:
                 session = self._session = Session(self._addresses(), self.settings)
+                for digest, blob in self._codes.items():
+                    session.add_code(digest, blob)
                 atexit.register(self.close)
             return session
 
@@ -345,10 +374,14 @@ class ActorQ:
         url = parse_url(self.url)
         if not url.is_local:
             return url.addresses
-        from actorq.client.embedded import EmbeddedMesh
+        from actorq.client.embedded import EmbeddedMesh, surrounding_mesh
 
+        surrounding = surrounding_mesh()
+        if surrounding:
+            return (surrounding,)
         if self._local is None:
-            self._local = EmbeddedMesh(url.options)
+            queues = [task.options["queue"] for task in self.tasks.values() if "queue" in task.options]
+            self._local = EmbeddedMesh(url.options, queues)
         return (self._local.address,)
 
     def close(self) -> None:
@@ -369,6 +402,16 @@ class ActorQ:
 
     def __repr__(self) -> str:
         return f"<ActorQ {self.main!r} at {self.url}>"
+
+    def __reduce__(self) -> Any:
+        """Functions that travel by value may refer to their application. It arrives without its tasks and its session."""
+        return (_twin, (self.main, self.url, self.settings, tuple(self.serializers.accept_content)))
+
+
+@functools.cache
+def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
+    """The application that stands here for one of another process. One for all that were alike, and so one session."""
+    return ActorQ(main, url, settings=settings, accept_content=accept_content)
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

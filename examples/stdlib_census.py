@@ -1,7 +1,7 @@
 """Fan-out over many files: the longest and the most branched functions of Python's standard library.
 
     python examples/stdlib_census.py
-    python examples/stdlib_census.py --top 5 asyncio json
+    python examples/stdlib_census.py --top 5 json
 
 Every module's source goes to the mesh, where it is parsed; the findings are gathered as they come, under a progress
 bar. The workers need neither this program nor the files: the function and the sources travel to them. The mesh is an
@@ -89,7 +89,11 @@ def stdlib_files(modules: list[str]) -> list[Path]:
 
 
 def table(title: str, functions: list[Function], key: Callable[[Function], int], top: int) -> Table:
-    result = Table("lines", "branches", "function", "place", title=title, title_justify="left")
+    result = Table(title=title, title_justify="left")
+    result.add_column("lines", justify="right")
+    result.add_column("branches", justify="right")
+    result.add_column("function", overflow="fold")
+    result.add_column("place", overflow="fold")
     for each in heapq.nlargest(top, functions, key):
         result.add_row(f"{each.lines:,}", f"{each.branches:,}", each.name, each.place)
     return result

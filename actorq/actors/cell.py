@@ -66,6 +66,8 @@ class Cell:
         self._hub: Any = get_hub()
         self._parent = parent
         self._greenlet: Any = None
+        self._context: Context | None = None
+        self._started: Any = None
         self._decides_itself = True
         """Whether it closes when its end is one that no restart follows; not when its supervisor has stopped it."""
         self._watchers: dict[Hashable, Callable[[Reason], None]] = {}
@@ -76,8 +78,8 @@ class Cell:
         """Begin a new incarnation, and wait until it has started. Returns why it has not, or None if it has."""
         self.incarnation += 1
         self._decides_itself = True
-        context = Context(self.incarnation, self.ref, self.mailbox, Timers(self._hub, self.mailbox))
-        started = AsyncResult()
+        context = self._context = Context(self.incarnation, self.ref, self.mailbox, Timers(self._hub, self.mailbox))
+        started = self._started = AsyncResult()
         greenlet = self._greenlet = Greenlet(self._run, context, started)
         greenlet.name = self.ref.name
         greenlet.rawlink(lambda _: self._conclude(context, started, Ended.KILLED))  # If it was killed before it began.
@@ -100,12 +102,20 @@ class Cell:
                     break
                 self.kill()
                 self._greenlet.join(KILL_GRACE_S)
+            if not self.has_ended:
+                self.abandon()
         return self.has_ended
 
     def kill(self) -> None:
         """Raise GreenletExit where the actor is now, and have it end also if it catches that. From any thread."""
         self.mailbox.signal(Stop(Ended.KILLED, self.incarnation))
         call_soon(self._hub, self._greenlet.kill, GreenletExit, False)
+
+    def abandon(self) -> None:
+        """Give up an incarnation that goes on although it was killed. It must not be started again."""
+        log.error("actor %s goes on although it was killed %d times; it is left behind", self.ref.name, KILLS)
+        if self._context is not None:
+            self._conclude(self._context, self._started, Ended.KILLED)
 
     def close(self) -> None:
         """Stop for good: the actor will not be started again. Answers all who wait for it."""

@@ -153,8 +153,7 @@ class Supervisor(Actor):
 
     def _end(self, cell: Cell) -> None:
         """Stop a child for good."""
-        if not cell.stop(cell.spec.shutdown_s):
-            log.error("actor %s goes on although it was killed several times; it is left behind", cell.ref.name)
+        cell.stop(cell.spec.shutdown_s)
         self._forget(cell)
 
     def _forget(self, cell: Cell) -> None:

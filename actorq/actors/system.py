@@ -85,8 +85,7 @@ class ActorSystem:
             self._root.kill()
             if self._has_ended_within(2 * KILL_GRACE_S):
                 return
-        log.error("system %s goes on although it was killed %d times; it is left behind", self.root.name, KILLS)
-        call_soon(self._hub, self._root.close)
+        call_soon(self._hub, self._root.abandon)
 
     def join(self, timeout_s: float | None = None) -> None:
         """Wait until the system has ended. Raises the reason if it failed, and TimeoutError after `timeout_s`."""

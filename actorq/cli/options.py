@@ -41,7 +41,7 @@ loglevel_option = click.option(
     "-l",
     "--loglevel",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
-    default="INFO",
+    default="WARNING",
     show_default=True,
     help="What to log to standard error.",
 )

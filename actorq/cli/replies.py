@@ -21,7 +21,7 @@ def show_replies(replies: BroadcastReplies, as_json: bool, timeout_s: float) -> 
     if as_json:
         click.echo(to_json(replies))
     else:
-        for node, reply in replies.items():
+        for node, reply in sorted(replies.items()):
             show_reply(node, reply)
     if not replies:
         raise no_answer(replies.missing, timeout_s)

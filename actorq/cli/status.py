@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,7 +62,7 @@ def look(mesh: ActorQ, reply_s: float) -> Status:
     """Ask the coordinator and all workers. Raises OperationalError if there is no coordinator."""
     inspect = mesh.control.inspect(timeout=reply_s)
     answers = inspect.ping()
-    return Status(dict(answers), answers.missing, dict(inspect.coordinator()))
+    return Status(dict(sorted(answers.items())), answers.missing, dict(inspect.coordinator()))
 
 
 def await_worker(mesh: ActorQ, timeout_s: float) -> Status:
@@ -107,7 +108,7 @@ def show_workers(coordinators: dict[str, Any]) -> None:
         table = Table(title=title, title_justify="left", title_style="", box=None)
         for heading in ("worker", "state", "running", "slots", "leases", "lag", "memory", "queues"):
             table.add_column(heading, justify="left" if heading in {"worker", "state", "queues"} else "right")
-        for worker in stats["workers"]:
+        for worker in sorted(stats["workers"], key=itemgetter("name")):
             table.add_row(
                 worker["name"],
                 worker["state"],

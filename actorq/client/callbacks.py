@@ -42,8 +42,8 @@ class Callbacks:
         if is_green():
             from gevent import Greenlet, get_hub
 
-            hub_loop = get_hub().loop
-            return lambda: hub_loop.run_callback_threadsafe(Greenlet(run).start)
+            loop_of_hub, start = get_hub().loop, Greenlet(run).start  # A greenlet belongs to the hub that it is made on.
+            return lambda: loop_of_hub.run_callback_threadsafe(start)
         return lambda: self._put(run)
 
     def _put(self, run: Callable[[], None]) -> None:

@@ -25,10 +25,18 @@ CODE_MISSING = "its function is not here; it is sent again"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask for the states of calls; the answer comes as `Effects.answers[token]`: `{id: state}`."""
+    """Look calls up; the answer comes as `Effects.answers[token]`: a LookUp."""
 
     token: int
     ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What the coordinator knows of calls: outcomes of those that have settled, states of the others (``""``: unknown)."""
+
+    states: dict[str, str]
+    outcomes: dict[str, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,8 @@ class Client:
         """Accepted calls by the time when they were accepted or last asked for."""
         self._asked: dict[int, list[str]] = {}
         self._unanswered: dict[int, Request] = {}
+        self._looked_up: dict[str, Outcome | None] = {}
+        """Ids that are asked for and not pending, with their outcomes when these have come."""
         self._token = 0
         self._pinged_s = now_s
         self._effects = Effects()
@@ -169,8 +179,7 @@ class Client:
         elif kind is m.Report:
             self._report(message)
         elif kind is m.Refused:
-            for task_id, reason in message.calls:
-                self._refused(task_id, reason)
+            self._refused(message)
         elif kind is m.Pressure:
             self.pressure = message.reason
         elif kind is m.Replies:
@@ -187,6 +196,8 @@ class Client:
                 pending.call = None
                 if pending.waiters is not None:  # They register before they look at `outcome`.
                     pending.notify()
+            elif outcome.id in self._looked_up:
+                self._looked_up[outcome.id] = outcome
 
     def finish(self) -> Effects:
         """End the batch: send what waits, ask what is due, and return the effects."""
@@ -228,6 +239,9 @@ class Client:
             waiting = {call.id for call in list(self.outbox)}
             again = {task_id: call for task_id, call in again.items() if task_id not in waiting}
             self._awaited.clear()
+        else:
+            self._awaited.extend((self._now_s, ids) for ids in self._asked.values())
+        self._asked.clear()
         self._again = deque(again.values())
         self._coordinator, self._durable = welcome.epoch, welcome.durable
         self._seq = self._sent_specs = 0
@@ -266,15 +280,11 @@ class Client:
     # -- submission ----------------------------------------------------------------------------------------------
 
     def _submit(self) -> None:
-        while self._again and self._has_window():
-            self._send_calls([self._again.popleft() for _ in range(min(len(self._again), self._batch))], again=True)
-        outbox = self.outbox
-        while outbox and self._has_window():
-            pop = outbox.popleft
-            self._send_calls([pop() for _ in range(min(len(outbox), self._batch))], again=False)
-
-    def _has_window(self) -> bool:
-        return self.unaccepted_count < self.window
+        for waiting in (self._again, self.outbox):
+            pop = waiting.popleft
+            while waiting and (room := self.window - self.unaccepted_count) > 0:
+                calls = [pop() for _ in range(min(len(waiting), self._batch, room))]
+                self._send_calls(calls, again=waiting is self._again)
 
     def _send_calls(self, calls: list[Call], again: bool) -> None:
         specs = self.specs[self._sent_specs :]
@@ -309,17 +319,18 @@ class Client:
         if awaited:
             self._awaited.append((self._now_s, awaited))
 
-    def _refused(self, task_id: str, reason: str) -> None:
+    def _refused(self, message: m.Refused) -> None:
         calls = {call.id: call for _, batch in self._unaccepted for call in batch}
-        call = calls.get(task_id)
-        if call is not None and reason == CODE_MISSING:
-            spec = self.specs[call.spec - 1][1]
-            self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
-            self._again.append(call)
-            return
-        pending = self.pending.pop(task_id, None)
-        if pending is not None:
-            pending.fail(CallRefused(task_id, reason))
+        for task_id, reason in message.calls:
+            call = calls.get(task_id)
+            if call is not None and reason == CODE_MISSING:
+                spec = self.specs[call.spec - 1][1]
+                self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
+                self._again.append(call)
+                continue
+            pending = self.pending.pop(task_id, None)
+            if pending is not None:
+                pending.fail(CallRefused(task_id, reason))
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -330,6 +341,7 @@ class Client:
             return
         self._unanswered[request.token] = request
         if isinstance(request, Ask):
+            self._looked_up.update(dict.fromkeys(request.ids))
             self._effects.sends.append(m.Query(request.token, list(request.ids)))
         else:
             self._effects.sends.append(
@@ -352,13 +364,21 @@ class Client:
                 self._token -= 1  # The shell's tokens are positive.
                 self._asked[self._token] = now
                 self._effects.sends.append(m.Query(self._token, now))
-                self._awaited.append((self._now_s, now))
 
     def _report(self, report: m.Report) -> None:
         if self._asked.pop(report.token, None) is not None:
+            known = []
             for task_id, state in report.states:
                 pending = self.pending.get(task_id)
-                if not state and pending is not None and pending.call is not None:
+                if state:
+                    known.append(task_id)
+                elif pending is not None and pending.call is not None:
                     self._again.append(pending.call)  # The coordinator does not know it (any more).
-        elif self._unanswered.pop(report.token, None) is not None:
-            self._effects.answers[report.token] = dict(report.states)
+            if known:
+                self._awaited.append((self._now_s, known))
+            return
+        request = self._unanswered.pop(report.token, None)
+        if isinstance(request, Ask):  # The outcomes came before the report.
+            found = {task_id: self._looked_up.pop(task_id, None) for task_id in request.ids}
+            outcomes = {task_id: outcome for task_id, outcome in found.items() if outcome is not None}
+            self._effects.answers[report.token] = LookUp(dict(report.states), outcomes)

@@ -37,7 +37,13 @@ class Pending:
             self.notify()
 
     def notify(self) -> None:
-        """Tell everyone who waits."""
-        waiters, self.waiters = self.waiters or [], None
-        for waiter in waiters:
+        """Tell everyone who waits. By the session, and by whoever has registered after the call had settled: each
+        waiter is taken out by one of them, and so told once.
+        """
+        waiters = self.waiters
+        while waiters:
+            try:
+                waiter = waiters.pop(0)
+            except IndexError:
+                return
             waiter()

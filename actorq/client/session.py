@@ -17,7 +17,7 @@ from typing import Any
 from actorq import context, ids, native
 from actorq.client.bells import new_bell
 from actorq.client.callbacks import Callbacks
-from actorq.client.core import Ask, Client, Order, Watch
+from actorq.client.core import Ask, Client, LookUp, Order, Watch
 from actorq.client.pending import Pending
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, OperationalError, ProtocolError, TimeoutError
@@ -155,10 +155,9 @@ class Session:
         if pending.is_settled():
             pending.notify()
 
-    def states(self, task_ids: Sequence[str], timeout_s: float | None) -> dict[str, str]:
-        """The states of calls that have not settled, as the coordinator sees them; ``""`` for unknown ones."""
-        token = self._tokens()
-        answer: dict[str, str] = self._ask(Ask(token, task_ids), timeout_s)
+    def look_up(self, task_ids: Sequence[str], timeout_s: float | None) -> LookUp:
+        """What the coordinator knows of these calls."""
+        answer: LookUp = self._ask(Ask(self._tokens(), task_ids), timeout_s)
         return answer
 
     def order(
@@ -246,7 +245,7 @@ class Session:
             self._answers.pop(request.token, None)
 
     def _wait_for_room(self, timeout_s: float | None) -> None:
-        core, limit = self.core, self.settings.outbox_limit
+        core, limit = self.core, self.settings.outbox_limit * 3 // 4  # Not to be back here after the next call.
         if not core.is_open:
             self.wait_open(timeout_s)
         self._link.wake()

@@ -41,6 +41,7 @@ class Mesh(Protocol):
     def open_outcome(self, outcome: Outcome) -> Any:
         """The value of a SUCCESS, or the exception of another outcome."""
 
-    def state_of(self, task_id: str) -> str: ...
+    def state_of(self, pending: Pending) -> str:
+        """The state of a call; if it turns out to have settled, sets its outcome."""
 
     def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]: ...

@@ -85,8 +85,7 @@ class AsyncResult(Pending, Generic[R]):
             return OUTCOME_STATES[self.outcome.state]
         if self.error is not None:
             return states.FAILURE
-        state = self._mesh.state_of(self.id)
-        return OUTCOME_STATES[self.outcome.state] if self.outcome is not None else state
+        return self._mesh.state_of(self)
 
     @property
     def status(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import time
 from functools import partial
@@ -34,7 +35,7 @@ class Dialler(MonitoredChannel):
         self.session.channel = self
         self._address = address
         self._attempt = attempt
-        self._has_begun = False
+        self._has_begun = self._is_open = False
         self._lost: str | None = None
         self._lost_at_s = 0.0
         self.socket.connect(address)
@@ -69,22 +70,34 @@ class Dialler(MonitoredChannel):
         self.close(self._parts.limits.hang_up_s)
 
     def _on_event(self, event: int, value: int, endpoint: str) -> None:
-        if event in (monitor.CONNECT_DELAYED, monitor.CONNECTED):
+        if event == monitor.CONNECT_DELAYED:
             self._has_begun = True
+        elif event == monitor.CONNECTED:
+            self._has_begun = True
+            self._parts.reactor.after(self._parts.limits.handshake_s, self._expect_open)
         elif event == monitor.HANDSHAKE_SUCCEEDED:
             self._open()
         elif event == monitor.CLOSED:
             self._redial()
-        elif self._lost is None:
-            self.session.is_open = False
-            self._lost = monitor.why_lost(event, value, self._address)
-            self._lost_at_s = time.monotonic()
-            self._parts.reactor.touch(self)
+        else:
+            self._lose(monitor.why_lost(event, value, self._address))
 
     def _open(self) -> None:
-        self.session.is_open = True
+        self._is_open = self.session.is_open = True
         self._sessions.events.append(Up(self.session.peer, self._address))
         self._sessions.queue(self.session)
+
+    def _expect_open(self) -> None:
+        """libzmq waits for ever for one that it believes to speak ZMTP 1.0, and nearly all noise looks like that."""
+        if not self._is_open:
+            self._lose(monitor.why_lost(monitor.HANDSHAKE_FAILED, errno.ETIMEDOUT, self._address))
+
+    def _lose(self, reason: str) -> None:
+        if self._lost is None:
+            self.session.is_open = False
+            self._lost = reason
+            self._lost_at_s = time.monotonic()
+            self._parts.reactor.touch(self)
 
     def _settle(self, reason: str) -> None:
         """The session is over when its last words are received: libzmq tells of the end a moment before it has them.

@@ -8,7 +8,7 @@ from typing import Protocol
 from actorq.transport.events import Event, Frame, Peer
 
 Turn = Callable[[list[Event]], "float | None"]
-"""Is given all that has happened since the last call. Returns in how many seconds it wants the next one at the latest."""
+"""Takes all that has happened since the last call; returns in how many seconds it wants the next one, at the latest."""
 
 
 class Transport(Protocol):

@@ -44,5 +44,7 @@ class LinkStats:
     """How often a peer did not take messages as fast as they were sent, so that they are kept here."""
     oversized: int = 0
     """Messages refused by `send` as too large."""
+    foreign: int = 0
+    """Messages dropped because their sender does not speak ZMTP 3: noise, mostly."""
     missed_wakeups: int = 0
     """Messages that only the safety timer found. Must stay 0: everything else is a bug in the loop."""

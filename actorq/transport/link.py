@@ -156,13 +156,16 @@ class Link:
         try:
             while self._linger_s is None:
                 self._round(parts)
-            linger_s = self._linger(parts, self._linger_s)
+            linger_s = self._linger(parts)
         finally:
             self._close(linger_s)
 
     def stop(self, linger_s: float = 1.0) -> None:
-        """End the loop. What is in the outboxes has `linger_s` to leave. From any thread; does not wait for the end."""
-        self._linger_s = linger_s
+        """End the loop. What is in the outboxes has `linger_s` to leave. From any thread; does not wait for the end.
+
+        A second call can shorten that time.
+        """
+        self._linger_s = linger_s if self._linger_s is None else min(linger_s, self._linger_s)
         self.asleep = False
         self._waiter.wake()
         if not self._is_running and self._owner == _here():
@@ -274,13 +277,17 @@ class Link:
         if self._owner is None or self._owner[0] != os.getpid():
             raise RuntimeError("a link cannot go on in a process that was forked off; make another one there")
 
-    def _linger(self, parts: Parts, linger_s: float) -> float:
-        """Send what waits, without the owner. Returns what is left of `linger_s`."""
-        deadline_s = time.monotonic() + linger_s
-        self._turn = lambda events: deadline_s - time.monotonic()
-        while self._sessions.have_backlog() and time.monotonic() < deadline_s:
+    def _linger(self, parts: Parts) -> float:
+        """Send what waits, without the owner. Returns how long ZeroMQ has for the rest."""
+        began_s = time.monotonic()
+
+        def left_s() -> float:
+            return max(began_s + (self._linger_s or 0.0) - time.monotonic(), 0.0)
+
+        self._turn = lambda events: left_s()
+        while self._sessions.have_backlog() and left_s():
             self._round(parts)
-        return max(deadline_s - time.monotonic(), 0.0)
+        return left_s()
 
     def _close(self, linger_s: float) -> None:
         """Close the sockets, and wait until ZeroMQ has let them go, but not for ever."""

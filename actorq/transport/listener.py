@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 
 import zmq
@@ -19,15 +20,16 @@ _PROBES = 12  # Each after twice the time of the one before: four seconds in all
 class Listener(RouterChannel):
     """A ROUTER that listens. A peer is known from its first message on.
 
-    The monitor tells that a connection is over, but not whose: only its file descriptor, which each message has too.
-    By then it may be the descriptor of another connection. So those who have it are suspects, and are probed with an
-    empty message, which ROUTER_MANDATORY makes fail for one that is gone.
+    The monitor tells that a connection is over, but not whose: only its file descriptor, which each message has too. By
+    then it may be that of another connection, and the message may not be received yet. So whoever has a descriptor with
+    an end that is nobody's yet is a suspect, and is probed with an empty message, which ROUTER_MANDATORY makes fail for
+    one that is gone.
     """
 
     def __init__(self, parts: Parts, address: str) -> None:
-        self._on_fd: dict[int, list[Session]] = {}
         self._fds: dict[Peer, int] = {}
-        self._closed_fds: set[int] = set()  # Of connections that were closed before their first message was received.
+        self._on_fd: dict[int, list[Session]] = {}
+        self._ends: Counter[int] = Counter()  # By descriptor: ends that were told, less the peers that were lost.
         socket, self.address = new_listener(parts.context, address, parts.limits)
         super().__init__(parts, socket, monitor.DISCONNECTED)
 
@@ -38,32 +40,43 @@ class Listener(RouterChannel):
         self._on_fd[fd].remove(session)
         if not self._on_fd[fd]:
             del self._on_fd[fd]
+        if not session.is_open:
+            self._count_end(fd, -1)
 
     def _admit(self, route: bytes, first: zmq.Frame) -> Session | None:
         if not first.more and not len(first):
             return None  # A probe.
+        try:
+            fd = first.get(zmq.SRCFD)
+        except zmq.ZMQError:
+            self._stats.foreign += 1  # ZMTP before 3.0 has no metadata. libzmq takes nearly all noise for it.
+            return None
         session = self._routes[route] = self._sessions.begin(self, route)
-        fd = self._fds[session.peer] = first.get(zmq.SRCFD)
+        self._fds[session.peer] = fd
         self._on_fd.setdefault(fd, []).append(session)
-        if fd in self._closed_fds:
-            self._closed_fds.remove(fd)
+        if self._ends[fd] > 0:
             self._probe(session)
         return session
 
     def _on_event(self, event: int, value: int, endpoint: str) -> None:
-        suspects = self._on_fd.get(value)
-        if suspects is None:
-            self._closed_fds.add(value)
-        else:
-            for session in suspects:
-                self._probe(session)
+        self._count_end(value, +1)
+        for session in self._on_fd.get(value, ()):
+            self._probe(session)
 
     def _probe(self, session: Session, probes: int = 0) -> None:
         """Until it is gone: libzmq says so a moment before it lets it go. Or else until it is clear that it stays."""
-        if session.is_open:
-            if self._is_reachable(session):
-                self._send(b"", NOBLOCK)
-            self._parts.reactor.touch(self)
-            if probes < _PROBES:
-                delay_s = _FIRST_PROBE_S * 2**probes
-                self._parts.reactor.after(delay_s, partial(self._probe, session, probes + 1))
+        if not session.is_open:
+            return
+        if self._is_reachable(session):
+            self._send(b"", NOBLOCK)
+        self._parts.reactor.touch(self)
+        if probes < _PROBES:
+            delay_s = _FIRST_PROBE_S * 2**probes
+            self._parts.reactor.after(delay_s, partial(self._probe, session, probes + 1))
+        else:
+            self._ends.pop(self._fds[session.peer], None)  # Of a connection that never said anything.
+
+    def _count_end(self, fd: int, count: int) -> None:
+        self._ends[fd] += count
+        if not self._ends[fd]:
+            del self._ends[fd]

@@ -28,6 +28,8 @@ JobFactory = Callable[[CallSpec, "bytes | None"], Any]
 REPORT_BATCH = 512
 RELAY_S = 5.0
 """For how long the outcomes for a client that could not be reached go through the coordinator."""
+ANOTHER = -1
+"""`client` of a call that an earlier coordinator delivered: its numbers mean nothing any more, the outcome is relayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Worker:
         self._guarded: dict[str, tuple[Call, Any]] = {}
         self._unacked: deque[tuple[int, list[Outcome]]] = deque()
         self._unreported: list[Outcome] = []
+        self._given_back: deque[tuple[str, int]] = deque()
         self._unacked_count = 0
         self._owes_relay = False
         self._hello_s = now_s
@@ -115,7 +118,8 @@ class Worker:
         self._nonce += 1
         self._hello_s = self._now_s
         self._capacity = (self.capacity(), self.slots)
-        self._effects.sends.append(
+        self._given_back.clear()  # Not held any more, so not listed.
+        self._effects.sends = [  # What was to be said on an earlier connection is not for this one.
             m.WorkerHello(
                 (m.OLDEST_VERSION, m.PROTOCOL_VERSION),
                 str(self._nonce),
@@ -129,7 +133,7 @@ class Worker:
                 self._list_held(),
                 self.pid,
             )
-        )
+        ]
 
     def lose(self, peer: Peer) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
@@ -175,7 +179,9 @@ class Worker:
             self._unreported.append(outcome)
             if call.client:
                 reply_to = self._clients.get(call.client)
-                if reply_to is not None:
+                if reply_to is None:
+                    self._owes_relay = True
+                else:
                     self._effects.results.setdefault(reply_to, []).append(outcome)
         self._window_count += len(outcomes)
 
@@ -188,6 +194,7 @@ class Worker:
         self._measure()
         if self.welcomed:
             self._report()
+            self._return()
             wanted = (self.capacity(), self.slots)
             if self._is_news(wanted):
                 self._capacity = wanted
@@ -201,13 +208,11 @@ class Worker:
     def drain(self) -> None:
         """Take nothing new, and give back what has not started."""
         self.draining = True
-        self.give_back_to(self._effects.sends)
-        if self._guarded:
-            attempts = [(call.id, call.attempt) for call, _ in self._guarded.values()]
-            for task_id, _ in attempts:
-                self.held.pop(task_id, None)
-            self._guarded.clear()
-            self._effects.sends.append(m.Returned(attempts))
+        self._given_back.extend(self._take_unstarted())
+        for task_id, (call, _) in self._guarded.items():
+            self.held.pop(task_id, None)
+            self._given_back.append((task_id, call.attempt))
+        self._guarded.clear()
 
     def is_idle(self) -> bool:
         """Nothing is held, and every outcome is acknowledged."""
@@ -224,6 +229,10 @@ class Worker:
         settings = self.settings
         return self.slots + min(int(self._rate * settings.lookahead_work_s), settings.lookahead_limit)
 
+    def job_of(self, call: Call) -> Any:
+        """The job of a call that was delivered."""
+        return self._jobs[call.spec]
+
     # -- also called by the watchdog, from its own thread ----------------------------------------------------------
 
     def waiting(self) -> list[tuple[Call, Any]]:
@@ -231,20 +240,27 @@ class Worker:
         return list(self.ready) + list(self._guarded.values())
 
     def give_back_to(self, sends: list[Message]) -> None:
-        """Take what has not started from the end of `ready`, and append the message that gives it back."""
+        """Take what has not started, and append the message that gives it back.
+
+        It is said twice: now, on the watchdog's connection, and when the hub takes a turn, on the one whose loss brings
+        the leases in line. If only the first were lost with its connection, the calls would stay leased to nobody.
+        """
+        attempts = self._take_unstarted()
+        if attempts:
+            self._rate = 0.0  # What is at hand was not run soon: ask for no more than the slots.
+            self._given_back.extend(attempts)
+            sends.append(m.Returned(attempts))
+
+    def _take_unstarted(self) -> list[tuple[str, int]]:
+        """Empty `ready` from its end; returns the attempts in the order in which they stood there."""
         attempts = []
         while True:
             try:
                 call, _ = self.ready.pop()
             except IndexError:
-                break
-            if call.id in self.cancelled:
-                self.cancelled.discard(call.id)
-            elif self.held.pop(call.id, None) is not None:
+                return attempts[::-1]
+            if self.held.pop(call.id, None) is not None:
                 attempts.append((call.id, call.attempt))
-        if attempts:
-            self._rate = 0.0  # What is at hand was not run soon: ask for no more than the slots.
-            sends.append(m.Returned(attempts[::-1]))
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -257,8 +273,8 @@ class Worker:
         if welcome.epoch != self.coordinator:
             self.coordinator = welcome.epoch
             self._clients = {}
-            for call in self.held.values():
-                call.client = 0  # A number of the earlier coordinator.
+            for call in list(self.held.values()):
+                call.client = call.client and ANOTHER
         again = [outcome for _, batch in self._unacked for outcome in batch]
         self._unacked.clear()
         self._unacked_count = 0
@@ -271,8 +287,11 @@ class Worker:
         for number, spec in message.specs:
             self._jobs[number] = self._make_job(spec, self._codes.get(spec.code))
         for number, session, address in message.clients:
-            self._clients[number] = ReplyTo(session, address)
-            self._relayed.pop(self._clients[number], None)
+            known = self._clients.pop(number, None)
+            if known is not None:
+                self._relayed.pop(known, None)
+            if session:
+                self._clients[number] = ReplyTo(session, address)
 
     def _deliver(self, message: m.Deliver) -> None:
         if message.seq <= self._delivered:
@@ -305,28 +324,33 @@ class Worker:
 
     def revoke(self, ids: Sequence[str], terminate: bool, forget: bool) -> None:
         """Do not start these; end those that run, if `terminate` or `forget`."""
+        waiting = {pair[0].id: pair for pair in self.waiting()}
         for task_id in ids:
             call = self.held.get(task_id)
+            pair = waiting.get(task_id)
             if call is None:
                 continue
-            if self._is_waiting(task_id):
-                self.held.pop(task_id, None)
+            if pair is not None:
+                if not self._withdraw(pair):
+                    continue  # The watchdog has just given it back: the coordinator revokes it.
                 if not forget:
-                    error = TaskRevokedError("it was revoked")
-                    self._unreported.append(Outcome(task_id, call.attempt, m.REVOKED, encode_failure(error, "")))
+                    error = encode_failure(TaskRevokedError("it was revoked"), "")
+                    self._unreported.append(Outcome(task_id, call.attempt, m.REVOKED, error))
+                    self._owes_relay = True
             elif terminate or forget:
                 self._effects.end.append((task_id, call.attempt, not forget))
-                if forget:
-                    self.held.pop(task_id, None)
+            if forget or pair is not None:
+                self.held.pop(task_id, None)
 
-    def _is_waiting(self, task_id: str) -> bool:
-        """Whether a held call has not started; if so, it will not."""
-        if self._guarded.pop(task_id, None) is not None:
+    def _withdraw(self, pair: tuple[Call, Any]) -> bool:
+        """Take a call that has not started out of where it waits. False if it is not there any more."""
+        if self._guarded.pop(pair[0].id, None) is not None:
             return True
-        if any(call.id == task_id for call, _ in self.ready):
-            self.cancelled.add(task_id)
-            return True
-        return False
+        try:
+            self.ready.remove(pair)
+        except ValueError:
+            return False
+        return True
 
     # -- reports ---------------------------------------------------------------------------------------------------
 
@@ -335,6 +359,11 @@ class Worker:
         relay = self._choose_relay()
         for start in range(0, len(outcomes), REPORT_BATCH):
             self._send_report(outcomes[start : start + REPORT_BATCH], relay)
+
+    def _return(self) -> None:
+        count = len(self._given_back)
+        if count:
+            self._effects.sends.append(m.Returned([self._given_back.popleft() for _ in range(count)]))
 
     def _choose_relay(self) -> bool:
         """Whether the coordinator is to pass the outcomes on: our leases may be over, or a client is out of reach."""
@@ -374,7 +403,7 @@ class Worker:
     def _measure(self) -> None:
         """Follow the rate at which calls end, over windows of a few milliseconds."""
         elapsed_s = self._now_s - self._window_s
-        if elapsed_s < self.settings.lookahead_work_s:
+        if elapsed_s <= self.settings.lookahead_work_s:
             return
         rate = self._window_count / elapsed_s
         self._rate = rate if rate < self._rate / 4 else (self._rate + rate) / 2

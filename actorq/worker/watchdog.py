@@ -33,12 +33,15 @@ from actorq.worker.core import Worker
 from actorq.worker.endings import Ending, shut_down, terminated
 from actorq.worker.jobs import failure
 from actorq.worker.limits import GRACE_S, End, Limits
+from actorq.worker.options import EXIT_REPLACE
 from actorq.worker.pool import Pool, Run
 
-EXIT_REPLACE = 75
-"""Exit status of a node that a fresh process is to replace at once (EX_TEMPFAIL)."""
 SIGNAL = signal.SIGUSR2
 """Interrupts the hub's thread where it is stuck in a call. Python runs the handler between two bytecodes."""
+ALARM_AFTER_S, ALARM_EVERY_S = 0.8, 0.2
+ALARM_PAUSE_S = 0.01
+"""C code that keeps the interpreter's lock (a regular expression, some libraries) keeps this thread from running too.
+If that goes on for so long, the kernel's timer interrupts it, and the handler sleeps, which lets other threads run."""
 REPORT_BATCH = 512
 LAST_WORDS_S = 1.0
 """For how long a process that has to go waits for the coordinator to take its last report."""
@@ -93,6 +96,9 @@ class Watchdog:
     def start(self) -> None:
         """Start the thread. On the process's main thread, where signals are handled."""
         signal.signal(SIGNAL, self._interrupt)
+        if signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+            signal.signal(signal.SIGALRM, let_others_run)
+            signal.siginterrupt(signal.SIGALRM, False)
         native.start_thread(self._run)
 
     def stop(self) -> None:
@@ -138,6 +144,8 @@ class Watchdog:
 
     def _turn(self, events: list[Event]) -> float:
         now_s = time.monotonic()
+        if signal.getsignal(signal.SIGALRM) is let_others_run:  # Else a task uses the alarm for something of its own.
+            signal.setitimer(signal.ITIMER_REAL, ALARM_AFTER_S, ALARM_EVERY_S)
         for event in events:
             if event.__class__ is Received or self._peer == event.peer:
                 self._take(event, now_s)
@@ -347,6 +355,11 @@ class Watchdog:
                 self._send(m.Bye(leaving.reason))
             self._link.stop(LAST_WORDS_S / 2)
         return max(leaving.until_s - now_s, 0.0)
+
+
+def let_others_run(signum: int, frame: FrameType | None) -> None:
+    """A signal handler: blocks this native thread for a moment, without the interpreter's lock."""
+    native.sleep(ALARM_PAUSE_S)
 
 
 def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The coordinator's core alone, fed with messages: what a call costs it while many are queued and many workers are there.
+"""The coordinator's core alone, fed with messages: what a call costs it beside many queued calls and many workers.
 
     python -m scripts.benchmarks.core_load QUEUED WORKERS CALLS     prints the microseconds of CPU per call, as JSON
 
@@ -95,7 +95,9 @@ class Load:
     def _submission(self) -> m.Submit:
         self._submissions += 1
         first, self._ids = self._ids, self._ids + SLOTS
-        calls = [m.Call(f"0123456789abcdef{number:x}", 1, b"\x92\x92\x01\x02\x80") for number in range(first, self._ids)]
+        calls = [
+            m.Call(f"0123456789abcdef{number:x}", 1, b"\x92\x92\x01\x02\x80") for number in range(first, self._ids)
+        ]
         return m.Submit(self._submissions, self._specs if self._submissions == 1 else [], calls)
 
     def _report(self, peer: int) -> m.Finished:

@@ -19,6 +19,13 @@ ITSELF = "scripts/test"
 """Runs this test, and so is not run by it."""
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5570"
 SESSION_S = 110.0
+ELSEWHERE = """
+actorq() {
+    [ "$1" != up ] || set -- "$@" --listen "$ACTORQ_URL"
+    command actorq "$@"
+}
+"""
+"""The mesh of these tests is not at the default address, so that they disturb nobody who uses that."""
 
 
 class Command(NamedTuple):
@@ -68,7 +75,6 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """With a mesh at an address of its own, so that these tests disturb nobody who uses the default one."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {"PATH": path, "ACTORQ_URL": free_address(), "COLUMNS": "100"}
 
@@ -77,7 +83,7 @@ def environment() -> dict[str, str]:
 def session(directory: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """What became of each command: all are typed into one shell, one after the other."""
     typed = [f'{command.line}\necho "@@ $? {number}"' for number, command in enumerate(commands())]
-    (directory / "session.sh").write_text("exec 2>session.err\n" + "\n".join([*typed, 'echo "@@ end"']))
+    (directory / "session.sh").write_text("\n".join(["exec 2>session.err", ELSEWHERE, *typed, 'echo "@@ end"']))
     with Nodes(tmp_path_factory.mktemp("logs")) as nodes:
         shell = nodes.start_command("bash", "-c", f"cd {shlex.quote(str(directory))}; . ./session.sh", env=environment)
         try:

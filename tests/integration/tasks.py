@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
+import hashlib
 import os
 import re
 import signal
 import time
 from typing import Any
+
+from gevent import monkey
 
 from actorq import ActorQ
 from actorq.errors import SoftTimeLimitExceeded
@@ -88,14 +90,20 @@ def spin_until_the_hard_limit() -> None:
 
 
 @app.task(time_limit=1)
-def stuck_in_c_sleep() -> None:
-    """Blocks the whole process in C, as a library would that gevent cannot patch."""
-    ctypes.PyDLL(None).usleep(ctypes.c_uint(60_000_000))
+def stuck_in_an_unpatched_sleep() -> None:
+    monkey.get_original("time", "sleep")(60)
 
 
 @app.task(time_limit=1)
 def stuck_in_a_regular_expression() -> None:
+    """Holds the interpreter's lock all the time."""
     re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+@app.task(time_limit=1)
+def stuck_in_c_for_good() -> None:
+    """Never comes back to the interpreter, not even for a signal."""
+    hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
 
 
 @app.task

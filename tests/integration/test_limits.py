@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from actorq import Task
 from actorq.errors import TaskRevokedError, Terminated, TimeLimitExceeded
 from tests.integration import tasks
 from tests.integration.mesh import Mesh, wait_for_workers, worker_stats
@@ -45,19 +46,24 @@ def test_a_busy_task_that_catches_everything_ends_at_its_hard_limit(mesh: Mesh) 
             tasks.spin_until_the_hard_limit.delay().get(timeout=20)
 
 
-@pytest.mark.parametrize("stuck", [tasks.stuck_in_c_sleep, tasks.stuck_in_a_regular_expression], ids=lambda t: t.name)
-def test_a_task_stuck_in_c_ends_at_its_hard_limit_and_the_others_of_its_node_finish(mesh: Mesh, stuck: object) -> None:
+STUCK = [tasks.stuck_in_an_unpatched_sleep, tasks.stuck_in_a_regular_expression, tasks.stuck_in_c_for_good]
+
+
+@pytest.mark.parametrize("stuck", STUCK, ids=lambda task: task.__name__)
+def test_a_task_stuck_in_c_ends_at_its_hard_limit_and_the_others_of_its_node_finish(
+    mesh: Mesh, stuck: Task[[], None]
+) -> None:
     mesh.start_coordinator()
     mesh.start_worker("-c", "4")
     with mesh.client() as app:
         (before,) = wait_for_workers(app, 1)
         others = [tasks.pid_after.delay(0.5) for _ in range(3)]
-        result = stuck.delay()  # type: ignore[attr-defined]
         with pytest.raises(TimeLimitExceeded):
-            result.get(timeout=30)
+            stuck.delay().get(timeout=30)
         assert len(app.gather(*others, timeout=30)) == 3
+        # And where nothing could bring it back, its process was replaced
         (after,) = wait_for_workers(app, 1)
-        assert after["pid"] != before["pid"]
+        assert (after["pid"] != before["pid"]) == (stuck is tasks.stuck_in_c_for_good)
 
 
 def test_one_long_and_many_short_tasks_do_not_wait_for_one_another(mesh: Mesh) -> None:

@@ -236,7 +236,8 @@ class Network:
         self.loop.after(self._delay(*names), partial(self._arrive_cast, names, frames, lost))
 
     def _arrive_cast(self, names: tuple[str, str], frames: Frames, lost: Callable[[], None]) -> None:
-        process = self.machines[names[1]].process
+        machine = self.machines.get(names[1])
+        process = None if machine is None else machine.process
         if process is None or process.listens is None:
             self.loop.after(self._delay(*names), lost)
         elif names not in self.blocked:

@@ -8,7 +8,9 @@ from typing import Any
 
 from actorq.client.core import Client, Order, Request
 from actorq.client.pending import Pending
+from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
+from actorq.coordinator.core.state import FOREIGN
 from actorq.errors import ProtocolError
 from actorq.stores.api import Operation
 from actorq.wire import frames
@@ -19,7 +21,7 @@ from actorq.worker.core import ReplyTo, Worker
 from tests.simulation.network import Down, End, Received, Up
 from tests.simulation.oracle import Violation
 from tests.simulation.process import Machine, Process, Strand
-from tests.simulation.watched import WatchedCoordinator
+from tests.simulation.watched import Watch
 
 URGENT = (m.Renewed, m.Command, m.Replies, m.Acked)
 """The coordinator's shell sends these first."""
@@ -71,7 +73,9 @@ class CoordinatorProcess(Node):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self.listens = Strand(self, self.guarded(self._step))
-        self.core = WatchedCoordinator(self)
+        settings = self.mesh.options.coordinator
+        self.core = Coordinator(machine.name, self.epoch, settings, self.now_s, self.wall_s)
+        Watch(self, self.core)
         if self.mesh.options.is_durable:
             self.core.restore(self.mesh.store.load())
         self._unwritten: list[tuple[int, list[Operation]]] = []
@@ -120,7 +124,7 @@ class CoordinatorProcess(Node):
     def _receive(self, item: Received) -> None:
         core, peer = self.core, item.peer
         for _ in range(self.copies()):
-            is_known = peer in core._peers or peer in core._controls
+            is_known = peer in core.state.peers or peer in core.state.controls
             allowed = core.allowed(peer) if is_known or not self.mesh.options.is_lenient else _ANY_KIND
             try:
                 message = frames.unpack(item.frames, allowed)
@@ -165,29 +169,35 @@ class CoordinatorProcess(Node):
 
     def _check_replay(self) -> None:
         """What a new coordinator would know is what this one knows."""
-        if not self.core._operations:
-            kept, known = self.mesh.store.open_calls(), set(self.core._calls)
-            known -= {call.id for call in self.core._calls.values() if not call.spec}
+        if not self.core.state.operations:
+            kept = self.mesh.store.open_calls()
+            known = {call.id for call in self.core.state.calls.values() if call.spec != FOREIGN}
             if kept != known:
                 ids = sorted(kept ^ known)
                 self.mesh.oracle.fail("replay", f"the journal and the coordinator do not agree about {ids}", *ids)
 
     def _check_bounds(self) -> None:
-        core, bound, settings = self.core, self.mesh.oracle.bound, self.core.settings
-        bound("bounds", "outcomes", len(core._outcomes), settings.outcome_count + m.MAX_BATCH)
-        bound("bounds", "entries in the schedule", len(core._schedule), 4 * len(core._calls) + 100)
-        bound("bounds", "revocations", len(core._revoked), settings.revocation_count + 1)
-        for client in core._clients.values():
+        state, bound = self.core.state, self.mesh.oracle.bound
+        settings = state.settings
+        bound("bounds", "outcomes", len(state.outcomes), settings.outcome_count + m.MAX_BATCH)
+        bound("bounds", "entries in the schedule", len(state.schedule), 4 * len(state.calls) + 100)
+        bound("bounds", "revocations", len(state.revoked), settings.revocation_count + 1)
+        for client in state.clients.values():
             deferred = sum(len(each.calls) for each in client.deferred)
             bound("window", f"calls that {client.session} has deferred", deferred, settings.client_window)
-        for queue in core._lanes.queues.values():
+        for queue in state.lanes.queues.values():
             bound("bounds", f"calls in {queue.name}", queue.size, settings.queue_limit + self.mesh.options.calls)
 
 
-def fingerprint(core: Any) -> str:
+def fingerprint(core: Coordinator) -> str:
     """All that a core knows, as text."""
-    parts = [f"{name}={value!r}" for name, value in vars(core).items() if name not in ("_effects", "process", "oracle")]
-    lanes = [[[call.id for call in level] for level in lane.levels] for lane in core._lanes]
+    lanes = [[[call.id for call in level] for level in lane.levels] for lane in core.state.lanes]
+    parts = [
+        f"{name}={value!r}"
+        for owner in (core.state, core._intake, core._broadcasts, core)
+        for name, value in vars(owner).items()
+        if name != "effects"
+    ]
     return "\n".join([*parts, repr(lanes)])
 
 
@@ -237,7 +247,9 @@ class WorkerProcess(Node):
         self.begun: dict[str, None] = {}
         """Guarded calls whose Begin came."""
         self._work: End | None = None
+        self._work_peer = 0
         self._control: End | None = None
+        self._control_peer = 0
         self._control_nonce = 0
         self._is_watched = False
         """The control session is open."""
@@ -277,6 +289,7 @@ class WorkerProcess(Node):
     def _dial_work(self) -> None:
         if self.is_alive:
             self._work = self.mesh.network.dial(self.hub, "coordinator")
+            self._work_peer = self._work.peer
 
     def _hub_step(self, items: list[Any]) -> None:
         core = self.core
@@ -293,7 +306,7 @@ class WorkerProcess(Node):
                 self._receive_work(item)
             elif isinstance(item, Up):
                 core.opened(item.peer)
-            elif self._work is None or item.peer == self._work.peer or not self._work.peer:
+            elif item.peer == self._work_peer:
                 core.lose(item.peer)
                 self._redial("work", self._dial_work)
         if ended:
@@ -307,8 +320,7 @@ class WorkerProcess(Node):
         for _ in range(self.copies()):
             try:
                 message = frames.unpack(item.frames, frames.TO_WORKER)
-                if isinstance(message, m.Begin):
-                    self.begun.update(dict.fromkeys(message.ids))
+                self._note_work(message)
                 self.core.receive(item.peer, message)
             except ProtocolError as error:
                 self.mesh.oracle.fail("no exception", f"{self.epoch} does not understand its coordinator: {error}")
@@ -316,6 +328,17 @@ class WorkerProcess(Node):
             self._backoff_s["work"] = 0.05
             if self._control is None:
                 self._dial_control()
+
+    def _note_work(self, message: Message) -> None:
+        """What the oracle wants to know of it."""
+        if isinstance(message, m.Begin):
+            self.begun.update(dict.fromkeys(message.ids))
+        elif isinstance(message, m.Acked) and self.mesh.options.is_durable:
+            reported = [each for seq, batch in self.core._unacked if seq <= message.seq for each in batch]
+            for outcome in reported:
+                record = self.mesh.oracle.record(outcome.id)
+                if self.core.coordinator in record.settled and not self.mesh.store.has_outcome(outcome.id):
+                    self.mesh.oracle.fail("acknowledged", f"{outcome.id} is not in the journal", outcome.id)
 
     def _carry_out(self) -> None:
         effects = self.core.finish()
@@ -330,11 +353,15 @@ class WorkerProcess(Node):
             self.mesh.network.cast(self.machine, reply_to.address, self.pack(message), lost)
         for task_id, attempt, is_wanted in effects.end:
             self._end(task_id, attempt, is_wanted)
-        if effects.hang_up and self._work is not None:
-            self._work.hang_up()
+        if effects.hang_up:
+            self._hang_up_work()
 
     def _unreachable(self, reply_to: ReplyTo) -> None:
         self.hub.put(ToHub(lambda: self.core.unreachable(reply_to)))
+
+    def _hang_up_work(self) -> None:
+        if self._work is not None and self._work.peer:
+            self._work.hang_up()
 
     def _redial(self, which: str, dial: Callable[[], None]) -> None:
         wait_s = self._backoff_s[which]
@@ -404,6 +431,7 @@ class WorkerProcess(Node):
     def _dial_control(self) -> None:
         if self.is_alive:
             self._control = self.mesh.network.dial(self.watchdog, "coordinator")
+            self._control_peer = self._control.peer
 
     def _watchdog_step(self, items: list[Any]) -> float:
         for item in items:
@@ -414,7 +442,7 @@ class WorkerProcess(Node):
                 self._control_nonce += 1
                 versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
                 self._control_send(m.ControlHello(versions, str(self._control_nonce), self.machine.name, self.epoch))
-            else:
+            elif isinstance(item, Down) and item.peer == self._control_peer:
                 self._is_watched = False
                 self._redial("control", self._dial_control)
         if self._is_watched:
@@ -431,7 +459,7 @@ class WorkerProcess(Node):
 
     def _receive_control(self, item: Received) -> None:
         if self._control is None or item.peer != self._control.peer:
-            return
+            return  # Hung up meanwhile.
         message = frames.unpack(item.frames, frames.TO_CONTROL)
         core = self.core
         if isinstance(message, m.Welcome):
@@ -439,8 +467,9 @@ class WorkerProcess(Node):
             self._backoff_s["control"] = 0.05
         elif isinstance(message, m.Reset):
             # The coordinator does not know this node (any more): the hub has to say Hello.
+            self._is_watched = False
             self._control.hang_up()
-            self.hub.put(ToHub(lambda: self._work is not None and self._work.peer and self._work.hang_up() or None))
+            self.hub.put(ToHub(self._hang_up_work))
         elif isinstance(message, m.Renewed):
             holds_s = message.sent_s + core.settings.liveness.grace_s
             core.leases_hold_until_s = max(core.leases_hold_until_s, holds_s)
@@ -466,22 +495,17 @@ def _failure(call: Call) -> Outcome:
 # -- client ------------------------------------------------------------------------------------------------------
 
 
-class SimulatedPending(Pending):
-    """Tells the oracle what the user sees."""
+def new_pending(client: ClientProcess, task_id: str, call: Call | None) -> Pending:
+    """What a user waits with. The oracle hears what the user sees."""
+    pending = Pending(task_id, call)
 
-    __slots__ = ("_client",)
+    def see() -> None:
+        outcome = pending.outcome or pending.error
+        assert outcome is not None
+        client.mesh.oracle.seen(client.epoch, task_id, outcome)
 
-    def __init__(self, client: ClientProcess, task_id: str, call: Call | None) -> None:
-        super().__init__(task_id, call)
-        self._client = client
-
-    def settle(self, outcome: Outcome) -> None:
-        super().settle(outcome)
-        self._client.mesh.oracle.seen(self._client.epoch, self.id, outcome)
-
-    def fail(self, error: Exception) -> None:
-        super().fail(error)
-        self._client.mesh.oracle.seen(self._client.epoch, self.id, error)
+    pending.waiters = [see]
+    return pending
 
 
 class ClientProcess(Node):
@@ -497,6 +521,7 @@ class ClientProcess(Node):
         self.orders: dict[int, Order] = {}
         self._end: End | None = None
         self._numbers: dict[CallSpec, int] = {}
+        self._refused: set[str] = set()
 
     def begin(self) -> None:
         self.mesh.note(f"{self.epoch} starts")
@@ -509,7 +534,7 @@ class ClientProcess(Node):
             if is_chosen:
                 self.core.chosen_ids.add(task_id)
             if not spec.ignore_result:
-                self.core.pending[task_id] = SimulatedPending(self, task_id, call)
+                self.core.pending[task_id] = new_pending(self, task_id, call)
                 self.mesh.oracle.record(task_id).waiting[self.epoch] = None
             self.mesh.note(f"{self.epoch} submits {task_id}", task_id)
             self.core.outbox.append(call)
@@ -556,15 +581,18 @@ class ClientProcess(Node):
         return None if effects.deadline_s is None else effects.deadline_s - self.now_s
 
     def _receive(self, item: Received) -> None:
-        if self._end is None or item.peer != self._end.peer:
-            if not item.peer:
-                results = frames.unpack(item.frames, frames.TO_REPLY_SOCKET)
-                assert isinstance(results, m.Results)
-                if results.session == self.core.session:
-                    self.core.settled(results.outcomes)
+        if not item.peer:
+            results = frames.unpack(item.frames, frames.TO_REPLY_SOCKET)
+            assert isinstance(results, m.Results)
+            if results.session == self.core.session:
+                self.core.settled(results.outcomes)
             return
+        if self._end is None or item.peer != self._end.peer:
+            return  # Hung up meanwhile.
         message = frames.unpack(item.frames, frames.TO_CLIENT)
-        if isinstance(message, m.Accepted) and self.core._durable and self.core.is_open:
+        if isinstance(message, m.Refused):
+            self._refused.update(task_id for task_id, _ in message.calls)
+        elif isinstance(message, m.Accepted) and self.core._durable and self.core.is_open:
             self._check_accepted(message.seq)
         self.core.receive(item.peer, message)
 
@@ -573,5 +601,5 @@ class ClientProcess(Node):
         for number, calls in self.core._unaccepted:
             if number <= seq:
                 for call in calls:
-                    if not store.has_call(call.id) and call.id not in self.mesh.refused:
+                    if not store.has_call(call.id) and call.id not in self._refused:
                         self.mesh.oracle.fail("accepted", f"{call.id} is accepted and not in the journal", call.id)

@@ -183,12 +183,12 @@ class Oracle:
         coordinator = self.mesh.coordinator
         if coordinator is None:
             return
-        core = coordinator.core
-        call = core._calls.get(outcome.id)
-        if call is None or core._outcomes.get(outcome.id) is not None:
+        state = coordinator.core.state
+        call = state.calls.get(outcome.id)
+        if call is None:
             return
-        holder = core._workers_by_number[call.worker].epoch if call.worker else ""
-        is_same = core.epoch == worker.core.coordinator
+        holder = state.workers_by_number[call.worker].epoch if call.worker else ""
+        is_same = state.epoch == worker.core.coordinator
         if (holder == worker.epoch and call.attempt == outcome.attempt) or (not is_same and not holder):
             return
         self.fail("two leases", f"{worker.epoch} reports {outcome.id} to the client, its lease is over", outcome.id)

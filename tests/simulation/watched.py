@@ -1,8 +1,9 @@
-"""A coordinator's core that the oracle listens in on. It decides nothing."""
+"""Listens in on a coordinator's core: what it decides is held against what the rest of the mesh knows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actorq.coordinator.core import Coordinator
@@ -15,88 +16,106 @@ from actorq.wire.messages import Call, Outcome
 if TYPE_CHECKING:
     from tests.simulation.nodes import CoordinatorProcess
 
-Ready = dict[str, "tuple[Call, Lane, tuple[int, int]]"]
+Rank = tuple[int, int]
+"""Priority and age of a ready call: the highest goes first."""
+Ready = dict[str, "tuple[Call, Lane, Rank]"]
 
 
-class WatchedCoordinator(Coordinator):
-    """Tells the oracle of each decision, and holds it against what the rest of the mesh knows."""
+class Watch:
+    """Stands in front of the methods in which a core decides, and calls them."""
 
-    def __init__(self, process: CoordinatorProcess) -> None:
+    def __init__(self, process: CoordinatorProcess, core: Coordinator) -> None:
         self.process = process
+        self.mesh = process.mesh
         self.oracle = process.mesh.oracle
+        self.core = core
+        self.state = core.state
         self._heard: dict[str, float] = {}
         self._down: dict[str, float] = {}
         self._told: dict[str, int] = {}
+        """The capacity that each worker has asked for."""
         self._latest_wall_s = 0.0
         self._is_releasing = False
-        settings = process.mesh.options.coordinator
-        super().__init__(process.machine.name, process.epoch, settings, process.now_s, process.wall_s)
+        leases = core._leases
+        for owner, name, stand_in in (
+            (core, "advance", self._advance),
+            (core, "receive", self._receive),
+            (core, "lose", self._lose),
+            (core._intake, "_accept", self._accept),
+            (core._commands, "_revoke_one", self._revoke_one),
+            (self.state, "settle", self._settle),
+            (leases, "dispatch", self._dispatch),
+            (leases, "release", self._release),
+            (leases, "requeue", self._requeue),
+            (leases, "_adopt", self._adopt),
+        ):
+            setattr(owner, name, partial(stand_in, getattr(owner, name)))
 
     # -- what came -----------------------------------------------------------------------------------------------
 
-    def advance(self, now_s: float, wall_s: float) -> None:
-        super().advance(now_s, wall_s)
+    def _advance(self, advance: Callable[..., None], now_s: float, wall_s: float) -> None:
+        advance(now_s, wall_s)
         self._latest_wall_s = max(self._latest_wall_s, wall_s)
 
-    def receive(self, peer: int, message: Any) -> None:
-        epoch = self._worker_epoch(peer)
-        if isinstance(message, (m.WorkerHello, m.Capacity)):
-            self._told[epoch or message.epoch] = message.capacity  # type: ignore[union-attr]
-        super().receive(peer, message)
+    def _receive(self, receive: Callable[..., None], peer: int, message: Any) -> None:
+        if isinstance(message, m.Capacity):
+            self._told[self._worker_epoch(peer)] = message.capacity
+        elif isinstance(message, m.WorkerHello):
+            self._told[message.epoch] = message.capacity
+        receive(peer, message)
         epoch = self._worker_epoch(peer)
         if epoch:
-            self._heard[epoch] = self._now_s
+            self._heard[epoch] = self.state.now_s
 
-    def lose(self, peer: int) -> None:
-        party = self._peers.get(peer)
+    def _lose(self, lose: Callable[..., None], peer: int) -> None:
+        party = self.state.peers.get(peer)
         if isinstance(party, Worker) and party.peer == peer:
-            self._down[party.epoch] = self._now_s
-        super().lose(peer)
+            self._down[party.epoch] = self.state.now_s
+        lose(peer)
 
     def _worker_epoch(self, peer: int) -> str:
-        party = self._peers.get(peer)
-        return party.epoch if isinstance(party, Worker) else self._controls.get(peer, "")
+        party = self.state.peers.get(peer)
+        return party.epoch if isinstance(party, Worker) else self.state.controls.get(peer, "")
 
     # -- what is decided -----------------------------------------------------------------------------------------
 
-    def _accept(self, client: Client, message: m.Submit) -> None:
-        super()._accept(client, message)
+    def _accept(self, accept: Callable[..., None], client: Client, message: m.Submit) -> None:
+        accept(client, message)
         for call in message.calls:
-            record = self.oracle.record(call.id)
-            record.accepted[self.epoch] = None
-            self.process.mesh.note(f"{self.epoch} accepts {call.id} of {client.session}", call.id)
+            self.oracle.record(call.id).accepted[self.state.epoch] = None
+            self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
 
-    def _settle(self, outcomes: list[Outcome]) -> None:
+    def _settle(self, settle: Callable[..., None], outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
-            self.oracle.settled(self.epoch, outcome, self._outcomes.get(outcome.id) is not None)
-        super()._settle(outcomes)
+            self.oracle.settled(self.state.epoch, outcome, self.state.outcomes.get(outcome.id) is not None)
+        settle(outcomes)
 
-    def _adopt(self, worker: Worker, task_id: str, attempt: int) -> bool:
-        is_adopted = super()._adopt(worker, task_id, attempt)
+    def _adopt(self, adopt: Callable[..., bool], worker: Worker, task_id: str, attempt: int) -> bool:
+        is_adopted = adopt(worker, task_id, attempt)
         if is_adopted:
-            self.oracle.adopted(self.epoch, task_id, attempt, worker.epoch)
+            self.oracle.adopted(self.state.epoch, task_id, attempt, worker.epoch)
         return is_adopted
 
-    def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
-        became = super()._revoke_one(task_id, terminate, until_s)
-        self.process.mesh.note(f"{self.epoch} revokes {task_id}: {became}", task_id)
+    def _revoke_one(self, revoke: Callable[..., str], task_id: str, terminate: bool, until_s: float) -> str:
+        became = revoke(task_id, terminate, until_s)
+        self.mesh.note(f"{self.state.epoch} revokes {task_id}: {became}", task_id)
         record = self.oracle.records.get(task_id)
         if record is not None:
-            record.revoked[self.epoch] = None
+            record.revoked[self.state.epoch] = None
         return became
 
-    def _release(self, worker: Worker, reason: str, counted: bool) -> None:
+    def _release(self, release: Callable[..., None], worker: Worker, reason: str, counted: bool) -> None:
         if counted:
             self._check_lost(worker, reason)
         for call in worker.leases.values():
-            self.oracle.lost_lease(self.epoch, call, worker.epoch, reason)
+            self.oracle.lost_lease(self.state.epoch, call, worker.epoch, reason)
         self._is_releasing = True
-        super()._release(worker, reason, counted)
+        release(worker, reason, counted)
         self._is_releasing = False
 
     def _check_lost(self, worker: Worker, reason: str) -> None:
-        liveness = self.settings.liveness
-        successor = self.process.mesh.process(worker.name)
+        liveness = self.state.settings.liveness
+        successor = self.mesh.process(worker.name)
         if "started again" in reason:
             is_gone = successor is None or successor.epoch != worker.epoch
         elif worker.contact is Contact.LOST:
@@ -106,45 +125,44 @@ class WatchedCoordinator(Coordinator):
         if not is_gone:
             self.oracle.fail("living worker", f"{worker.epoch} is given up too soon: {reason}", *worker.leases)
 
-    def _requeue(self, worker: Worker, calls: Sequence[Call]) -> None:
+    def _requeue(self, requeue: Callable[..., None], worker: Worker, calls: Sequence[Call]) -> None:
         if not self._is_releasing:
             for call in calls:
                 self._check_given_back(worker, call)
-        super()._requeue(worker, calls)
+        requeue(worker, calls)
 
     def _check_given_back(self, worker: Worker, call: Call) -> None:
-        self.process.mesh.note(f"{self.epoch} has {call.id} back from {worker.epoch}", call.id)
-        holder = self.process.mesh.worker(worker.epoch)
-        if holder is None:
+        self.mesh.note(f"{self.state.epoch} has {call.id} back from {worker.epoch}", call.id)
+        holder = self.mesh.worker(worker.epoch)
+        if holder is None or holder.core.coordinator != self.state.epoch:
             return
         held = holder.core.held.get(call.id)
-        outcomes = [each for each in holder.core.unacked() if each.id == call.id]
-        if (held is not None and held.attempt == call.attempt) or any(x.attempt == call.attempt for x in outcomes):
-            if holder.core.coordinator == self.epoch:
-                self.oracle.fail("living worker", f"{call.id} is taken back, {worker.epoch} still has it", call.id)
+        attempts = [each.attempt for each in holder.core.unacked() if each.id == call.id]
+        if (held is not None and held.attempt == call.attempt) or call.attempt in attempts:
+            self.oracle.fail("living worker", f"{call.id} is taken back, {worker.epoch} still has it", call.id)
 
     # -- dispatch ------------------------------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, dispatch: Callable[[], None]) -> None:
         ready: Ready = {
             call.id: (call, lane, (level, -call.seq))
-            for lane in self._lanes
+            for lane in self.state.lanes
             if lane.size
             for level, calls in enumerate(lane.levels)
             for call in calls
             if call.attempt != GONE
         }
-        super()._dispatch()
+        dispatch()
         if ready:
             self._check_dispatch(ready)
 
     def _check_dispatch(self, ready: Ready) -> None:
-        taken: dict[int, list[tuple[Call, tuple[int, int]]]] = {}
+        taken: dict[int, list[tuple[Call, Rank]]] = {}
         for call, _, rank in ready.values():
             if call.worker:
                 taken.setdefault(call.worker, []).append((call, rank))
         for number, calls in taken.items():
-            worker = self._workers_by_number[number]
+            worker = self.state.workers_by_number[number]
             for call, _ in calls:
                 self._check_delivery(worker, call)
             self._check_order(worker, calls, ready)
@@ -153,27 +171,27 @@ class WatchedCoordinator(Coordinator):
                 self._check_passed_over(worker, calls)
 
     def _check_delivery(self, worker: Worker, call: Call) -> None:
-        self.oracle.delivered(self.epoch, call, worker.epoch)
+        self.oracle.delivered(self.state.epoch, call, worker.epoch)
         record = self.oracle.record(call.id)
         if record.not_before > self._latest_wall_s:
             self.oracle.fail("ETA", f"{call.id} is delivered before its time", call.id)
-        if record.expires and record.expires <= self._wall_s:
+        if record.expires and record.expires <= self.state.wall_s:
             self.oracle.fail("expiry", f"{call.id} is delivered after it expired", call.id)
         if worker.contact is not Contact.READY or worker.peer is None:
             self.oracle.fail("living worker", f"{call.id} is delivered to {worker.epoch}, which is away", call.id)
-        if not worker.group.matches(self._entries_by_number[call.spec].lane):
+        if not worker.group.matches(self.state.entries_by_number[call.spec].lane):
             self.oracle.fail("unexpected", f"{call.id} is delivered to {worker.epoch}, which cannot run it", call.id)
 
-    def _check_order(self, worker: Worker, calls: list[tuple[Call, tuple[int, int]]], ready: Ready) -> None:
+    def _check_order(self, worker: Worker, calls: list[tuple[Call, Rank]], ready: Ready) -> None:
         call, worst = min(calls, key=lambda each: each[1])
         for other, lane, rank in ready.values():
-            if rank > worst and not other.worker and other.id in self._calls and worker.group.matches(lane):
+            if rank > worst and not other.worker and other.id in self.state.calls and worker.group.matches(lane):
                 self.oracle.fail("order", f"{call.id} is delivered before {other.id}", call.id, other.id)
 
-    def _check_passed_over(self, worker: Worker, calls: list[tuple[Call, tuple[int, int]]]) -> None:
-        lanes = [self._entries_by_number[call.spec].lane for call, _ in calls]
-        for other in self._workers.values():
-            is_free = other.contact is Contact.READY and other.peer and len(other.leases) < min(other.slots, other.capacity)
-            if is_free and all(other.group.matches(lane) for lane in lanes):
+    def _check_passed_over(self, worker: Worker, calls: list[tuple[Call, Rank]]) -> None:
+        lanes = [self.state.entries_by_number[call.spec].lane for call, _ in calls]
+        for other in self.state.workers.values():
+            is_free = len(other.leases) < min(other.slots, other.capacity) and other.peer is not None
+            if is_free and other.contact is Contact.READY and all(other.group.matches(lane) for lane in lanes):
                 ids = [call.id for call, _ in calls]
                 self.oracle.fail("passed over", f"{worker.epoch} gets more than it can run, {other.epoch} is free", *ids)

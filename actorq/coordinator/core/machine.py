@@ -67,12 +67,13 @@ class Coordinator:
             client = state.client(session, "", "")
             client.left_s = state.now_s
             entry = state.entry(spec)
-            call.spec, call.client, call.worker = entry.number, client.number, 0
-            state.seq += 1
-            call.seq = state.seq
+            call.spec, call.client, call.worker = entry.number, client.number if entry.replies else 0, 0
+            call.attempt = max(call.attempt, 0)  # It may have been GONE when it was written.
             state.calls[call.id] = call
             state.held_back[call.id] = call
             state.count_blob(call, 1)
+            if call.expires:
+                state.schedule.add(call.expires, call)
         state.outcomes.add(kept.outcomes, state.now_s)
         state.revoked.update(kept.revocations)
 

@@ -62,9 +62,14 @@ class Lane:
                 del group.active[self]
 
     def put_back(self, level: int, calls: list[Call]) -> None:
-        """Put calls that were leased before the others, in the order given."""
-        self.levels[level].extendleft(reversed(calls))
-        self.grow(len(calls))
+        """Put calls that were leased where they belong by age: before all that came after them."""
+        waiting, count = self.levels[level], len(calls)
+        youngest = max([call.seq for call in calls])
+        while waiting and waiting[0].seq < youngest:
+            calls.append(waiting.popleft())
+        calls.sort(key=_age)
+        waiting.extendleft(reversed(calls))
+        self.grow(count)
 
     def take_out(self, call: Call) -> None:
         """Remove a call from the middle: it is only marked, and dropped when its turn comes or half of all are such."""
@@ -142,6 +147,10 @@ class Group:
             if limit <= len(taken) or not self.active:
                 break
         return taken
+
+
+def _age(call: Call) -> int:
+    return call.seq
 
 
 def _oldest(lanes: list[Lane], level: int, limit: int) -> list[Call]:

@@ -121,11 +121,13 @@ class State:
             self.acks.append((client.peer, m.Settled([outcome])))
 
     def enqueue(self, calls: Iterable[Call]) -> None:
-        """Put calls at the end of their lanes, unless they stand there."""
+        """Put calls whose time has come at the end of their lanes."""
         for call in calls:
             entry = self.entries_by_number[call.spec]
-            entry.lane.levels[entry.spec.priority].append(call)
+            self.seq += 1
+            call.seq = self.seq
             call.not_before = 0
+            entry.lane.levels[entry.spec.priority].append(call)
             entry.lane.grow(1)
 
     def withdraw(self, call: Call) -> None:

@@ -1,4 +1,4 @@
-"""The pipeline's three hops with nothing but ZeroMQ: client → coordinator → worker → client, frames handed on as they are."""
+"""The three hops of the pipeline with nothing but ZeroMQ: client → coordinator → worker → client."""
 
 from __future__ import annotations
 

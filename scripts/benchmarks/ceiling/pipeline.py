@@ -1,4 +1,4 @@
-"""The nodes of the ceiling's pipeline. A call is ``[id, task, arguments, reply address]``, a message holds up to 256."""
+"""The nodes of the ceiling's pipeline. A call is ``[id, task, arguments, reply address]``; a message holds many."""
 
 from __future__ import annotations
 

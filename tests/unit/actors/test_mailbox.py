@@ -18,7 +18,7 @@ def full(
     system: ActorSystem, overflow: Overflow, limit: int = 2, block_timeout_s: float = LIMIT_S
 ) -> tuple[ActorRef, Busy]:
     """A busy actor, and as many messages as there is room for: 0, 1, ..."""
-    ref = system.start(part(mailbox=bounded(limit, overflow, block_timeout_s)))
+    ref = system.start(part(restart=Restart.TRANSIENT, mailbox=bounded(limit, overflow, block_timeout_s)))
     busy = occupy(ref)
     for number in range(limit):
         ref.tell(Add(number))
@@ -119,8 +119,8 @@ def test_block_never_lets_more_in_than_the_limit(system: ActorSystem) -> None:
         @handles(Add)
         def add(self, message: Add) -> int:
             nonlocal most
+            gevent.sleep(0)  # Senders that were let in put their message.
             most = max(most, self.ref.waiting)
-            gevent.sleep(0)
             return super().add(message)
 
     ref = system.start(ChildSpec(Measured, "measured", mailbox=bounded(3, Overflow.BLOCK)))
@@ -162,8 +162,8 @@ def test_senders_that_wait_for_room_hear_that_the_actor_has_stopped(system: Acto
     ref, busy = full(system, Overflow.BLOCK)
     senders = [gevent.spawn(attempt, ref.tell, Add("late")), gevent.spawn(attempt, ref.ask, Get())]
     gevent.sleep(0)
+    ref.stop()
     busy.over.set()
-    system.stop_child("part")
     for sender in senders:
         assert isinstance(sender.get(timeout=LIMIT_S), ActorStopped)
 

@@ -7,8 +7,8 @@ from typing import Any
 import gevent
 import pytest
 
-from actorq.actors import Actor, ActorRef, ActorSystem, Ended, Reply, Restart, handles
 from actorq import errors
+from actorq.actors import Actor, ActorRef, ActorSystem, Ended, Reply, Restart, handles
 from actorq.errors import ActorStopped
 from tests.unit.actors.support import LIMIT_S, Add, Busy, Crash, Get, Part, in_thread, occupy, only, part, until
 

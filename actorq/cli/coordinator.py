@@ -1,0 +1,37 @@
+"""``actorq coordinator``: the coordinator, in this process."""
+
+from __future__ import annotations
+
+import socket
+
+import click
+
+from actorq import log
+from actorq.cli.listening import MEMORY_NOTICE, check_exposure, insecure_option, listen_option
+from actorq.cli.options import loglevel_option
+
+
+@click.command()
+@listen_option
+@click.option("-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name.")
+@insecure_option
+@loglevel_option
+def command(listen: str, name: str, insecure: bool, loglevel: str) -> None:
+    """Run a coordinator, which takes calls from clients and leases them to workers.
+
+    It never imports your code. Ends with Ctrl-C or TERM; workers and clients wait for the next one.
+    The exit status is 78 if it cannot listen.
+
+    \b
+    Examples:
+      actorq coordinator
+      actorq coordinator --listen tcp://127.0.0.1:5571
+      actorq coordinator --listen tcp://10.0.0.5:5570 --insecure
+    """
+    check_exposure(listen, insecure)
+    from actorq.coordinator import node
+
+    name = name.replace("%h", socket.gethostname())
+    log.configure(loglevel, name)
+    click.echo(MEMORY_NOTICE, err=True)
+    node.run(listen, name)

@@ -1,0 +1,57 @@
+"""``actorq up``: a coordinator and workers on this host, in the foreground."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import click
+
+from actorq import log
+from actorq.cli.children import CoordinatorChild
+from actorq.cli.listening import MEMORY_NOTICE, check_exposure, insecure_option, listen_option
+from actorq.cli.worker import node_options, worker_options
+from actorq.client.embedded import cpu_count
+
+
+@click.command()
+@node_options
+@listen_option
+@insecure_option
+@click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
+@click.pass_context
+def command(ctx: click.Context, listen: str, insecure: bool, processes: int | None, loglevel: str, **options: Any) -> None:
+    """Run a coordinator and workers on this host.
+
+    Ctrl-C or TERM ends all: the workers first, which let running calls end within --drain seconds, then the coordinator.
+    A second Ctrl-C does not wait for running calls. The exit status is 78 if a module cannot be imported or the address
+    is in use.
+
+    \b
+    Examples:
+      actorq up -A proj.tasks
+      actorq up -A proj.tasks --processes 4 -c 50 -Q default,fast
+      actorq up --listen tcp://127.0.0.1:5571
+    """
+    check_exposure(listen, insecure)
+    from actorq.worker.supervisor import run_supervisor
+
+    processes = processes or cpu_count()
+    log.configure(loglevel, "up")
+    coordinator = CoordinatorChild(listen, f"coordinator@{socket.gethostname()}", loglevel)
+    try:
+        status = coordinator.wait_ready()
+        if status:
+            ctx.exit(status)
+        chosen = worker_options([dialled(coordinator.address)], processes=processes, loglevel=loglevel, **options)
+        click.echo(f"coordinator at {coordinator.address}, {processes} worker processes. Ctrl-C ends all.", err=True)
+        click.echo(MEMORY_NOTICE, err=True)
+        status = run_supervisor(chosen)
+    finally:
+        coordinator.close()
+    ctx.exit(status)
+
+
+def dialled(address: str) -> str:
+    """Where the workers of this host connect to a coordinator that listens there."""
+    return address.replace("tcp://0.0.0.0:", "tcp://127.0.0.1:").replace("tcp://*:", "tcp://127.0.0.1:")

@@ -1,0 +1,119 @@
+"""``actorq worker``: a supervisor with one or several worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from actorq.cli.options import app_option, listed, loglevel_option, url_option
+from actorq.cli.problems import MISCONFIGURED, Problem
+from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE, URL_VARIABLE
+from actorq.policies.addresses import parse_url
+from actorq.worker.options import WorkerOptions
+
+C = TypeVar("C", bound=Callable[..., object])
+DEFAULTS = WorkerOptions()
+
+
+def node_options(command: C) -> C:
+    """What may be said of workers wherever they are started."""
+    for option in reversed(
+        [
+            app_option,
+            click.option("-I", "--include", metavar="MODULE,…", callback=listed, help="More modules with tasks."),
+            click.option(
+                "-Q", "--queues", metavar="QUEUE,…", callback=listed, help=f"Take calls of these only. [{DEFAULT_QUEUE}]"
+            ),
+            click.option(
+                "-c",
+                "--concurrency",
+                type=click.IntRange(min=1),
+                default=DEFAULTS.concurrency,
+                show_default=True,
+                help="Calls that run at once in each process.",
+            ),
+            click.option(
+                "--drain",
+                "drain_s",
+                metavar="SECONDS",
+                type=click.FloatRange(min=0),
+                default=DEFAULTS.drain_s,
+                show_default=True,
+                help="How long running calls may go on when the worker is told to end.",
+            ),
+            click.option("--no-code", is_flag=True, help="Refuse functions by value: run only tasks that are imported."),
+            loglevel_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def worker_options(
+    addresses: Sequence[str],
+    app: str | None,
+    include: Sequence[str],
+    queues: Sequence[str],
+    concurrency: int,
+    processes: int,
+    drain_s: float,
+    no_code: bool,
+    loglevel: str,
+    name: str = DEFAULTS.name,
+) -> WorkerOptions:
+    """The options as the supervisor takes them. Raises UsageError where nothing would be left to run."""
+    if not app and not include:
+        if no_code:
+            raise click.UsageError("with --no-code a worker needs tasks: name their module with -A")
+        click.echo("no -A: the workers have no tasks of their own, and run functions by value only.", err=True)
+    return WorkerOptions(
+        addresses=tuple(addresses),
+        app=app or "",
+        include=tuple(include),
+        queues=tuple(queues) or DEFAULTS.queues,
+        concurrency=concurrency,
+        processes=processes,
+        name=name,
+        drain_s=drain_s,
+        loglevel=loglevel,
+        by_value=not no_code,
+    )
+
+
+@click.command()
+@node_options
+@url_option
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, each a node of its own."
+)
+@click.option(
+    "-n",
+    "--name",
+    "--hostname",
+    default=DEFAULTS.name,
+    show_default=True,
+    help="Name of each process; %h: host, %n: host without domain, %i: number of the process, %p: its process id.",
+)
+@click.pass_context
+def command(ctx: click.Context, url: str | None, **options: Any) -> None:
+    """Run worker processes, which import your tasks and run calls.
+
+    TERM lets running calls end within --drain seconds and gives the others back; a second TERM, or Ctrl-C, does not
+    wait. The exit status is 78 if the module cannot be imported.
+
+    \b
+    Examples:
+      actorq worker -A proj.tasks
+      actorq worker -A proj.tasks -u tcp://10.0.0.5:5570 -Q fast,default -c 100 --processes 2
+      actorq worker -A proj.tasks:app -n gpu@%h --no-code -l INFO
+    """
+    mesh = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS)
+    if mesh.is_local:
+        raise Problem(f"{url} is a mesh inside one program: a worker needs a coordinator's address (-u)", MISCONFIGURED)
+    chosen = worker_options(mesh.addresses, **options)
+    from actorq.worker.supervisor import run_supervisor
+
+    ctx.exit(run_supervisor(chosen))

@@ -1,0 +1,79 @@
+"""Finding the user's application, from the name that is given on the command line."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from actorq.errors import ImproperlyConfigured, nearest
+from actorq.wire.payload import Serializers
+from actorq.worker.jobs import Application, TaskLike
+
+USUAL_NAMES = ("app", "celery", "actorq")
+
+
+class NoApplication:
+    """What a worker runs without `-A`: functions by value, which bring everything with them."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, TaskLike] = {}
+        self.serializers = Serializers.default(("msgpack", "json", "cloudpickle"))
+
+
+def find_application(name: str) -> Application:
+    """The application in ``module`` or ``module:attribute``; without an attribute, the one that the module has.
+
+    Raises ImproperlyConfigured if there is none, or several, and whatever the module raises when it is imported.
+    """
+    if not name:
+        return NoApplication()
+    module_name, _, attribute = name.partition(":")
+    module = _import(module_name)
+    if attribute:
+        return _attribute(module, attribute)
+    found = {key: value for key, value in vars(module).items() if is_application(value)}
+    for usual in USUAL_NAMES:
+        if usual in found:
+            application: Application = found[usual]
+            return application
+    if len({id(value) for value in found.values()}) > 1:
+        first = next(iter(found))
+        raise ImproperlyConfigured(
+            f"module {module_name} has several applications ({', '.join(found)}): name one, as in {module_name}:{first}"
+        )
+    for value in found.values():
+        return value  # type: ignore[no-any-return]
+    raise ImproperlyConfigured(
+        f"module {module_name} has no application: make one in it, app = ActorQ({module_name!r}), or name its attribute"
+    )
+
+
+def is_application(value: Any) -> bool:
+    """Whether it has what a worker needs. A module or a class that happens to have these names is none."""
+    if isinstance(value, (type, ModuleType)):
+        return False
+    return isinstance(getattr(value, "serializers", None), Serializers) and hasattr(value, "tasks")
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ImproperlyConfigured(
+                f"there is no module {name!r} (missing: {error.name!r}): start the worker in the directory that has "
+                f"it, install it, or set PYTHONPATH"
+            ) from None
+        raise
+
+
+def _attribute(module: ModuleType, attribute: str) -> Application:
+    value = getattr(module, attribute, None)
+    if value is None:
+        names = [key for key, each in vars(module).items() if is_application(each)]
+        hint = nearest(attribute, names) or f"its applications are: {', '.join(names) or 'none'}"
+        raise ImproperlyConfigured(f"module {module.__name__} has no attribute {attribute!r}: {hint}")
+    if not is_application(value):
+        raise ImproperlyConfigured(f"{module.__name__}:{attribute} is not an application, but {value!r}")
+    return value  # type: ignore[no-any-return]

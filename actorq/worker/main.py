@@ -1,0 +1,98 @@
+"""A worker node as a process: ``python -m actorq.worker.main OPTIONS``, with `WorkerOptions` as JSON."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # Before anything else is imported, so that nothing holds on to what is not patched.
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import faulthandler
+import gc
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from actorq import __version__, log
+from actorq.config import WorkerSettings
+from actorq.errors import ActorqError
+from actorq.worker.application import find_application
+from actorq.worker.jobs import Application
+from actorq.worker.node import Node
+from actorq.worker.options import EXIT_CONFIG, WorkerOptions, expand_name
+
+
+def run(options: WorkerOptions) -> int:
+    """Run a node until it is told to end. Returns its exit status."""
+    name = expand_name(options.name, os.getpid())
+    log.configure(options.loglevel, name)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    try:
+        application: Any = find_application(options.app)
+        for module in options.include:
+            import_module(module)
+    except ActorqError as error:
+        return _refuse(str(error))
+    except Exception:
+        import traceback
+
+        return _refuse(f"the application cannot be imported:\n{traceback.format_exc()}")
+    if hasattr(application, "url"):
+        application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
+    settings = WorkerSettings(concurrency=options.concurrency)
+    node = Node(
+        name, os.getpid(), application, options.addresses, options.queues, settings, options.drain_s, options.by_value
+    )
+    if options.parent_fd is not None:
+        node.stop_with_parent(options.parent_fd)
+    if options.banner:
+        sys.stderr.write(banner(name, options, application))
+    _tune_collector()
+    node.run()
+    return _refuse(node.error) if node.error else 0
+
+
+def banner(name: str, options: WorkerOptions, application: Application) -> str:
+    """What a node says first, as users of Celery know it."""
+    by_value = " and functions by value" if options.by_value else ""
+    tasks = "".join(f"\n  . {task}" for task in sorted(application.tasks))
+    return (
+        f"actorq {__version__} worker {name}\n"
+        f"  app:         {options.app or 'none'}\n"
+        f"  mesh:        {', '.join(options.addresses)}\n"
+        f"  concurrency: {options.concurrency} (green)\n"
+        f"  queues:      {', '.join(options.queues)}\n"
+        f"[tasks]{tasks or ' none'}{by_value}\n"
+    )
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"actorq worker: {reason}\n")
+    return EXIT_CONFIG
+
+
+def _tune_collector() -> None:
+    """Modules and what they made at import stay: leave them out of every collection.
+
+    Then collect more rarely: calls and outcomes are records that the collector does not look at (`gc=False`), so that
+    only tasks make what it is for. The default of 700 objects would stop the node some hundred times a second.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The entry point."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m actorq.worker.main OPTIONS (for people: actorq worker --help)\n")
+        return 2
+    return run(WorkerOptions.from_json(arguments[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

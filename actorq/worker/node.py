@@ -1,0 +1,136 @@
+"""A worker node: its parts, put together, from its start to its end.
+
+Three actors: the link, which owns the sockets; the worker, around the core; and the watchdog's, which starts and stops
+its thread. A failure of any of them ends the process, and a fresh one takes its place: what was leased to it is
+delivered again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from gevent import get_hub
+
+from actorq import ids
+from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, MailboxSettings, Overflow, Reason
+from actorq.actors.link import LinkActor
+from actorq.config import WorkerSettings
+from actorq.transport import Event, GreenWaiter, Link
+from actorq.wire.messages import Outcome
+from actorq.worker.commands import Commands
+from actorq.worker.core import Worker
+from actorq.worker.jobs import Application, Jobs
+from actorq.worker.pool import Pool
+from actorq.worker.shell import Drain, Ended, WorkerActor
+from actorq.worker.watchdog import Watchdog
+
+MAILBOX = MailboxSettings(limit=1_000_000, overflow=Overflow.REFUSE)
+"""The link and the pool never wait for the worker: what they tell it is bounded by its credit and its slots."""
+
+logger = logging.getLogger("actorq.worker")
+
+
+class Node:
+    """One worker node, for the main thread of a monkey-patched process."""
+
+    def __init__(
+        self,
+        name: str,
+        pid: int,
+        application: Application,
+        addresses: Sequence[str],
+        queues: Sequence[str],
+        settings: WorkerSettings,
+        drain_s: float,
+        by_value: bool = True,
+    ) -> None:
+        self.error = ""
+        """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
+        self._drain_s = drain_s
+        self._addresses = list(addresses)
+        self._inbox: ActorRef | None = None
+        self._stops = 0
+        self._hub = get_hub()
+        self._link = Link(GreenWaiter(), self._tell)
+        self._jobs = Jobs(application, by_value)
+        self.core = Worker(
+            name, ids.random_id(), pid, queues, self._jobs.offers(), self._jobs.make, settings, time.monotonic()
+        )
+        self._pool = Pool(self.core.ready, self.core.cancelled, name, settings.concurrency, self._deliver)
+        commands = Commands(self.core, self._pool, self._jobs, lambda: self.stop("told to shut down"))
+        self._watchdog = Watchdog(self.core, self._pool, commands, self._hub, settings)
+        self._system: ActorSystem | None = None
+
+    def run(self) -> None:
+        """Run until it is told to stop. Raises what one of its actors has failed with."""
+        with ActorSystem("worker", intensity=0) as system:
+            self._system = system
+            system.start(ChildSpec(lambda: LinkActor(self._link), "link"))
+            self._inbox = system.start(ChildSpec(self._make_worker, "worker", mailbox=MAILBOX))
+            system.start(ChildSpec(lambda: WatchdogActor(self._watchdog), "watchdog"))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._on_signal)
+            signal.signal(signal.SIGQUIT, self._on_quit)
+            system.join()
+
+    def stop(self, reason: str) -> None:
+        """End: first give back what has not started, and let run what runs for `drain_s`. Again: end that as well, now.
+
+        From any thread, also in a signal handler.
+        """
+        self._stops += 1
+        now_s = time.monotonic()
+        self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
+        self._watchdog.wake()
+        self._hub.loop.run_callback_threadsafe(self._tell, Drain(reason))
+
+    def stop_with_parent(self, parent_fd: int) -> None:
+        """Stop when `parent_fd`, the reading end of a pipe, says that nobody holds the other end any more."""
+        os.set_inheritable(parent_fd, False)
+        watcher = self._hub.loop.io(parent_fd, 1)
+
+        def on_readable() -> None:
+            watcher.stop()
+            self.stop("its parent process has died")
+
+        watcher.start(on_readable)
+
+    def _make_worker(self) -> WorkerActor:
+        return WorkerActor(self.core, self._link, self._pool, self._jobs, self._watchdog, self._addresses, self._leave)
+
+    def _tell(self, message: list[Event] | Ended | Drain) -> None:
+        if self._inbox is not None and message:
+            self._inbox.tell(message)
+
+    def _deliver(self, outcomes: list[Outcome]) -> None:
+        self._tell(Ended(outcomes))
+
+    def _leave(self, error: str) -> None:
+        self.error = self.error or error
+        if self._system is not None:
+            self._system.root.stop()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stop(f"told to end by {signal.Signals(number).name}")
+
+    def _on_quit(self, number: int, frame: FrameType | None) -> None:
+        self._stops += 1
+        self._on_signal(number, frame)
+
+
+class WatchdogActor(Actor):
+    """The watchdog's thread lives and dies with it."""
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        self._watchdog = watchdog
+
+    def on_start(self) -> None:
+        self._watchdog.start()
+
+    def on_stop(self, reason: Reason) -> None:
+        self._watchdog.stop()

@@ -1,0 +1,74 @@
+"""How a worker is started: what the command line, the supervisor and the nodes themselves pass on."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE
+
+EXIT_CONFIG = 78
+"""Exit status of a node that cannot run as it is told to (EX_CONFIG): starting it again would not help."""
+EXIT_REPLACE = 75
+"""Exit status of a node that a fresh process is to replace at once (EX_TEMPFAIL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """Options of a worker, of one or several processes. All are plain values: they travel as JSON."""
+
+    addresses: tuple[str, ...] = (DEFAULT_ADDRESS,)
+    """Coordinators. A node talks to one of them, and to the next if that does not answer."""
+    app: str = ""
+    """Module with the application: ``proj.tasks``, or ``proj.tasks:app``. Empty: only functions by value."""
+    include: tuple[str, ...] = ()
+    """More modules to import, for the tasks in them."""
+    queues: tuple[str, ...] = (DEFAULT_QUEUE,)
+    concurrency: int = 100
+    """Calls that run at once in each process."""
+    processes: int = 1
+    name: str = "worker-%i@%h"
+    """Of each process. %h: host, %n: host without domain, %i: number of the process from 1, %p: its process id."""
+    drain_s: float = 25.0
+    """How long running calls may go on after the worker is told to end."""
+    loglevel: str = "WARNING"
+    banner: bool = True
+    """Whether each node says at its start what it is and offers, as users of Celery know it."""
+    by_value: bool = True
+    """Whether functions that come by value are run: whoever reaches the coordinator can run any code here then."""
+    parent_fd: int | None = None
+    """A pipe whose end means that the parent has died, and this process is to end too."""
+
+    def to_json(self) -> str:
+        """For the command line of a node's process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> WorkerOptions:
+        """From `to_json`."""
+        values: Any = json.loads(text)
+        for name in ("addresses", "include", "queues"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+    def of_process(self, number: int, parent_fd: int | None) -> WorkerOptions:
+        """The options of one process, counted from 1; its name stands for one process only."""
+        name = self.name
+        if self.processes > 1 and "%i" not in name:
+            node, at, host = name.partition("@")
+            name = f"{node}-%i{at}{host}"
+        return replace(self, name=name.replace("%i", str(number)), processes=1, parent_fd=parent_fd)
+
+
+def expand_name(pattern: str, pid: int) -> str:
+    """The name of a node, from a pattern as in `WorkerOptions.name`."""
+    host = socket.gethostname()
+    parts = {"%h": host, "%n": host.partition(".")[0], "%i": "1", "%p": str(pid), "%%": "%"}
+    name, rest = "", pattern
+    while rest:
+        size = 2 if rest[:2] in parts else 1
+        name += parts.get(rest[:2], rest[0])
+        rest = rest[size:]
+    return name

@@ -1,0 +1,72 @@
+"""Results on their way straight to clients: one connection per client, hung up when it is not used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from actorq.errors import ActorqError
+from actorq.transport import Link, Peer
+from actorq.wire.frames import Packer
+from actorq.wire.messages import Outcome, Results
+from actorq.worker.core import ReplyTo
+
+IDLE_S = 60.0
+LIMIT = 1000
+"""Connections to clients. Beyond it the one that was not used for the longest time is hung up."""
+BACKLOG = 64
+"""Messages that a client may leave untaken, before its results go through the coordinator."""
+BATCH = 512
+
+
+@dataclass(slots=True)
+class _Connection:
+    peer: Peer
+    used_s: float = 0.0
+    sessions: set[ReplyTo] = field(default_factory=set)
+
+
+class Replies:
+    """Sends outcomes to clients' reply sockets. Best effort: the coordinator has the outcomes too."""
+
+    def __init__(self, link: Link, packer: Packer) -> None:
+        self._link = link
+        self._packer = packer
+        self._connections: dict[str, _Connection] = {}
+        self._by_peer: dict[Peer, str] = {}
+
+    def send(self, reply_to: ReplyTo, outcomes: list[Outcome], now_s: float) -> bool:
+        """Send outcomes to a session. False if the next ones had better go through the coordinator."""
+        connection = self._connections.get(reply_to.address)
+        if connection is None:
+            try:
+                connection = self._connect(reply_to.address)
+            except ActorqError:
+                return False  # No address that can be called.
+        connection.used_s = now_s
+        connection.sessions.add(reply_to)
+        peer = connection.peer
+        for start in range(0, len(outcomes), BATCH):
+            self._link.send(peer, self._packer.pack(Results(reply_to.session, outcomes[start : start + BATCH])))
+        return self._link.backlog(peer) <= BACKLOG
+
+    def lose(self, peer: Peer) -> set[ReplyTo]:
+        """A connection is gone. Returns the sessions that it led to."""
+        address = self._by_peer.pop(peer, None)
+        return set() if address is None else self._connections.pop(address).sessions
+
+    def hang_up_idle(self, now_s: float) -> None:
+        """Hang up what was not used for a minute."""
+        for connection in list(self._connections.values()):
+            if now_s - connection.used_s >= IDLE_S:
+                self._hang_up(connection)
+
+    def _connect(self, address: str) -> _Connection:
+        if len(self._connections) >= LIMIT:
+            self._hang_up(min(self._connections.values(), key=lambda each: each.used_s))
+        connection = self._connections[address] = _Connection(self._link.call(address))
+        self._by_peer[connection.peer] = address
+        return connection
+
+    def _hang_up(self, connection: _Connection) -> None:
+        del self._connections[self._by_peer.pop(connection.peer)]
+        self._link.hang_up(connection.peer)

@@ -1,0 +1,206 @@
+"""The worker as an actor: carries out what its core decides."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actorq.actors import Actor
+from actorq.errors import ProtocolError
+from actorq.transport import Down, Event, Link, Peer, Received
+from actorq.wire import frames
+from actorq.wire import messages as m
+from actorq.wire.messages import Outcome
+from actorq.worker import lines
+from actorq.worker.core import Effects, Worker
+from actorq.worker.jobs import Jobs
+from actorq.worker.pool import Pool
+from actorq.worker.replies import Replies
+from actorq.worker.watchdog import Watchdog
+
+TICK_S = 0.5
+REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 2.0
+ANSWER_S = 2.0
+"""A coordinator that has not welcomed us after so long is left for the next address, if there is one."""
+GOODBYE_S = 5.0
+"""How long a worker that ends, and has nothing left to run, waits for the coordinator to take its outcomes."""
+
+logger = logging.getLogger("actorq.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Calls have ended, or the number of slots has changed."""
+
+    outcomes: list[Outcome]
+
+
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take nothing new, let run what runs, and end the node."""
+
+    reason: str
+
+
+TICK = Tick()
+
+
+class WorkerActor(Actor):
+    """Its messages are batches of transport events, of outcomes, and orders to drain.
+
+    `leave(reason)` is called when the worker has nothing left to do, with an empty reason, or cannot go on.
+    """
+
+    def __init__(
+        self,
+        core: Worker,
+        link: Link,
+        pool: Pool,
+        jobs: Jobs,
+        watchdog: Watchdog,
+        addresses: Sequence[str],
+        leave: Callable[[str], None],
+    ) -> None:
+        self._core, self._link, self._pool, self._jobs, self._watchdog = core, link, pool, jobs, watchdog
+        self._addresses = list(addresses)
+        self._leave = leave
+        self._packer = frames.Packer()
+        self._replies = Replies(link, self._packer)
+        self._peer: Peer = 0
+        self._address = ""
+        self._number = 0
+        self._failures = 0
+        self._next_dial_s = 0.0
+        self._answer_until_s = 0.0
+        self._drain_reason = ""
+        self._goodbye_until_s = 0.0
+
+    def on_start(self) -> None:
+        self.every(TICK_S, TICK)
+        self._keep_connected(time.monotonic())
+
+    def receive(self, message: Any) -> None:
+        """Feed the batch to the core and carry out the effects."""
+        now_s = time.monotonic()
+        core = self._core
+        core.advance(now_s)
+        if isinstance(message, list):
+            for event in message:
+                self._take(event, now_s)
+        elif isinstance(message, Ended):
+            core.slots = self._pool.concurrency + self._pool.paused
+            core.ended(message.outcomes)
+        elif isinstance(message, Drain):
+            self._drain_reason = self._drain_reason or message.reason
+            core.drain()
+        else:
+            self._replies.hang_up_idle(now_s)
+        self._carry_out(core.finish(), now_s)
+        self._keep_connected(now_s)
+        if core.ready:
+            self._pool.wake()
+        if self._watchdog.dozes and core.held:
+            self._watchdog.wake()
+        if self._drain_reason:
+            self._leave_if_done(now_s)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event, now_s: float) -> None:
+        if event.peer != self._peer:
+            if isinstance(event, Down):
+                for reply_to in self._replies.lose(event.peer):
+                    self._core.unreachable(reply_to)
+        elif isinstance(event, Received):
+            try:
+                message = frames.unpack(event.frames, frames.TO_WORKER)
+                self._core.receive(event.peer, message)
+            except ProtocolError as error:
+                logger.error("the coordinator at %s broke the protocol, reconnecting: %s", self._address, error)
+                self._hang_up(now_s)
+            else:
+                self._notice(message)
+        elif isinstance(event, Down):
+            self._lose(now_s)
+            logger.warning("the connection to the coordinator at %s is lost: %s", self._address, event.reason)
+        else:
+            self._core.opened(event.peer)
+
+    def _notice(self, message: m.Message) -> None:
+        """What the shell itself makes of a message, once the core has taken it."""
+        if isinstance(message, m.Deliver):
+            if lines.is_verbose():
+                for call in message.calls:
+                    lines.received(self._core.job_of(call).spec, call)
+        elif isinstance(message, m.Welcome) and self._core.welcomed:
+            self._failures = 0
+            self._answer_until_s = 0.0
+            self._watchdog.address = self._address
+            self._watchdog.wake()
+            if message.max_body_bytes:
+                self._jobs.max_body_bytes = message.max_body_bytes
+            logger.info("connected to coordinator %s at %s", message.name, self._address)
+
+    # -- effects -------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: Effects, now_s: float) -> None:
+        for reply_to, outcomes in effects.results.items():
+            if not self._replies.send(reply_to, outcomes, now_s):
+                self._core.unreachable(reply_to)
+        send, pack, peer = self._link.send, self._packer.pack, self._peer
+        for message in effects.sends:
+            send(peer, pack(message))
+        for task_id, attempt, _ in effects.end:
+            self._watchdog.end(task_id, attempt)
+        if effects.hang_up:
+            self._hang_up(now_s)
+        if effects.rejected:
+            self._leave(f"the coordinator at {self._address} does not take this worker: {effects.rejected}")
+
+    # -- the connection ------------------------------------------------------------------------------------------
+
+    def _keep_connected(self, now_s: float) -> None:
+        """Dial; while a coordinator does not answer, the next one: each after a longer pause, with some jitter."""
+        if self._peer:
+            if self._answer_until_s and now_s >= self._answer_until_s and len(self._addresses) > 1:
+                logger.warning("no answer from a coordinator at %s, trying the next address", self._address)
+                self._hang_up(now_s)
+            return
+        if now_s < self._next_dial_s:
+            return
+        self._address = self._addresses[self._number % len(self._addresses)]
+        self._answer_until_s = now_s + ANSWER_S
+        self._peer = self._link.dial(self._address)
+
+    def _hang_up(self, now_s: float) -> None:
+        self._link.hang_up(self._peer)
+        self._lose(now_s)
+
+    def _lose(self, now_s: float) -> None:
+        if not self._core.welcomed:
+            self._number += 1
+            self._failures += 1
+        self._core.lose(self._peer)
+        self._peer = 0
+        pause_s = min(REDIAL_MIN_S * 2**self._failures, REDIAL_MAX_S) * random.uniform(0.5, 1.0)
+        self._next_dial_s = now_s + pause_s
+        self.after(pause_s, TICK)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _leave_if_done(self, now_s: float) -> None:
+        """Leave when nothing runs any more and the coordinator has taken all outcomes, or does not come to it."""
+        if self._core.held or self._pool.running():
+            return
+        self._goodbye_until_s = self._goodbye_until_s or now_s + GOODBYE_S
+        if self._core.is_idle() or now_s >= self._goodbye_until_s:
+            self._link.send(self._peer, self._packer.pack(m.Bye(self._drain_reason)))
+            self._leave("")

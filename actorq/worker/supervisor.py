@@ -1,0 +1,168 @@
+"""The supervisor of `actorq worker`: starts the nodes' processes, and others in place of those that die.
+
+It imports neither gevent nor the user's code, so there is little that can go wrong in it. The nodes run in sessions of
+their own: Ctrl-C in a terminal comes to the supervisor only, which hands it on once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from actorq import log
+from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, WorkerOptions
+
+PAUSE_MIN_S, PAUSE_MAX_S = 0.2, 30.0
+"""Before a process that has died is started again: doubled each time, from the first to the second."""
+STEADY_S = 10.0
+"""A process that ran for so long was all right: the next pause is the shortest again."""
+REPLACEMENTS = 5
+"""Within STEADY_S, replacements are started at once; beyond, after a pause as well."""
+KILL_MARGIN_S = 5.0
+"""What is left so long after the time to drain is killed."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+logger = logging.getLogger("actorq.worker.supervisor")
+
+
+@dataclass(slots=True)
+class _Child:
+    """One of the processes, through all its lives."""
+
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    start_at_s: float = 0.0
+    """When to start it (again); 0: it runs, or has ended for good."""
+    deaths: int = 0
+    """In a row."""
+    replaced_s: deque[float] = field(default_factory=lambda: deque(maxlen=REPLACEMENTS))
+
+
+def run_supervisor(options: WorkerOptions) -> int:
+    """Run `options.processes` nodes until they are told to end. Returns an exit status. On the main thread.
+
+    SIGTERM and SIGINT: have the nodes drain; the second time, have them end what runs. SIGQUIT: that at once. What has
+    not ended `drain_s` and a few seconds later is killed. Returns 0 if all nodes ended as they were told, EXIT_CONFIG
+    if one of them cannot run as it is told to (then all are ended), and 1 if some had to be killed.
+    """
+    log.configure(options.loglevel, "supervisor")
+    return Supervisor(options).run()
+
+
+def start_node(options: WorkerOptions, number: int, parent_fd: int) -> subprocess.Popen[bytes]:
+    """Start the process of node `number`. It drains and ends when the other end of the pipe `parent_fd` is closed."""
+    of_process = options.of_process(number, parent_fd)
+    command = [sys.executable, "-m", "actorq.worker.main", of_process.to_json()]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(parent_fd,), start_new_session=True)
+
+
+class Supervisor:
+    """The nodes of one worker."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._children = [_Child(number) for number in range(1, options.processes + 1)]
+        self._status = 0
+        self._stops = 0
+        self._kill_at_s = 0.0
+
+    def run(self) -> int:
+        """Start all, and go on until all have ended. Returns an exit status."""
+        parent_fd, own_fd = os.pipe()  # The nodes have the one, we keep the other: it closes when we die, however.
+        heard, bell = os.pipe()
+        for end in (heard, bell):
+            os.set_blocking(end, False)
+        previous_bell = signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        previous = {number: signal.signal(number, _note) for number in (*STOP_SIGNALS, signal.SIGCHLD)}
+        try:
+            for child in self._children:
+                self._start(child, parent_fd)
+            while any(child.process is not None or child.start_at_s for child in self._children):
+                for number in self._wait(heard):
+                    if number in STOP_SIGNALS:
+                        self._hand_on(signal.Signals(number))
+                self._look_after(parent_fd)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(previous_bell)
+            for end in (heard, bell, parent_fd, own_fd):
+                os.close(end)
+        return self._status
+
+    def _wait(self, heard: int) -> bytes:
+        """Sleep until a signal comes or something is due. Returns the numbers of the signals."""
+        due_s = [child.start_at_s for child in self._children if child.start_at_s]
+        if self._kill_at_s:
+            due_s.append(self._kill_at_s)
+        timeout_s = max(min(due_s) - time.monotonic(), 0.0) if due_s else None
+        readable, _, _ = select.select([heard], [], [], timeout_s)
+        return os.read(heard, 4096) if readable else b""
+
+    def _look_after(self, parent_fd: int) -> None:
+        now_s = time.monotonic()
+        for child in self._children:
+            if child.process is not None and child.process.poll() is not None:
+                self._ended(child, child.process.returncode, now_s)
+            if child.start_at_s and now_s >= child.start_at_s:
+                self._start(child, parent_fd)
+        if self._kill_at_s and now_s >= self._kill_at_s:
+            self._kill_at_s = 0.0
+            for child in self._children:
+                if child.process is not None:
+                    logger.error("worker process %d did not end in time and is killed", child.process.pid)
+                    self._status = self._status or 1
+                    child.process.kill()
+
+    def _start(self, child: _Child, parent_fd: int) -> None:
+        child.start_at_s = 0.0
+        child.started_s = time.monotonic()
+        child.process = start_node(self._options, child.number, parent_fd)
+
+    def _ended(self, child: _Child, status: int, now_s: float) -> None:
+        assert child.process is not None
+        pid, child.process = child.process.pid, None
+        if status == EXIT_CONFIG:
+            self._status = EXIT_CONFIG
+            self._hand_on(signal.SIGTERM)
+        elif not self._stops and status != 0:
+            pause_s = self._pause_s(child, status, now_s)
+            child.start_at_s = now_s + pause_s
+            logger.warning("worker process %d %s; another one starts in %.1f s", pid, _how(status), pause_s)
+
+    def _pause_s(self, child: _Child, status: int, now_s: float) -> float:
+        if now_s - child.started_s >= STEADY_S:
+            child.deaths = 0
+        if status == EXIT_REPLACE:
+            child.replaced_s.append(now_s)
+            if len(child.replaced_s) < REPLACEMENTS or now_s - child.replaced_s[0] > STEADY_S:
+                return 0.0
+        child.deaths += 1
+        return min(PAUSE_MIN_S * 2.0 ** (child.deaths - 1), PAUSE_MAX_S)
+
+    def _hand_on(self, number: signal.Signals) -> None:
+        self._stops += 1
+        wait_s = self._options.drain_s if self._stops == 1 and number != signal.SIGQUIT else 0.0
+        self._kill_at_s = time.monotonic() + wait_s + KILL_MARGIN_S
+        for child in self._children:
+            child.start_at_s = 0.0
+            if child.process is not None:
+                child.process.send_signal(number)
+
+
+def _note(number: int, frame: object) -> None:
+    """A handler, so that the signal is not ignored; its number comes through the wake-up descriptor."""
+
+
+def _how(status: int) -> str:
+    if status == EXIT_REPLACE:
+        return "has to be replaced"
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"

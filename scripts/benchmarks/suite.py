@@ -1,0 +1,31 @@
+"""All benchmarks, by name."""
+
+from __future__ import annotations
+
+from scripts.benchmarks import (
+    first_result,
+    idle_node_memory,
+    metg,
+    million_queued,
+    noop_throughput,
+    payload,
+    queued_call_memory,
+    round_trip,
+)
+from scripts.benchmarks.figure import Measure
+
+_MODULES = (
+    noop_throughput,
+    round_trip,
+    payload,
+    metg,
+    idle_node_memory,
+    queued_call_memory,
+    first_result,
+    million_queued,
+)
+
+BENCHMARKS: dict[str, Measure] = {module.__name__.rpartition(".")[2]: module.measure for module in _MODULES}
+QUESTIONS: dict[str, str] = {
+    module.__name__.rpartition(".")[2]: (module.__doc__ or "").partition("\n")[0] for module in _MODULES
+}

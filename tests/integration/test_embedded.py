@@ -1,0 +1,271 @@
+"""`local://`: a mesh inside one program, for as long as the program lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from actorq import ActorQ
+from actorq.errors import ImproperlyConfigured, NotRegistered
+from tests.support import NodeProcess, Nodes, eventually
+
+URL = "local://?processes=2&concurrency=4"
+
+TASKS = f"""
+import os
+from actorq import ActorQ
+
+app = ActorQ("jobs", url={URL!r})
+calls = []
+
+@app.task
+def add(x, y):
+    return x + y
+
+@app.task
+def twice(x):
+    return add.delay(x, x).get(timeout=20)
+
+@app.task(bind=True, queue="counting")
+def count(self):
+    calls.append(self.name)  # A list of the module's: by value, each worker would get a copy for each function.
+    return [self.name, len(calls), calls is __import__("jobs").calls]
+
+@app.task
+def die():
+    os.kill(os.getpid(), 9)
+
+@app.task
+def pid():
+    return os.getpid()
+"""
+"""A module with tasks that a program imports."""
+
+PLAIN = """
+import os
+from jobs import add, app, count, twice
+assert add.delay(2, 3).get(timeout=20) == 5
+assert twice.delay(4).get(timeout=20) == 8
+name, calls, is_of_module = count.delay().get(timeout=20)
+assert name == "jobs.count" and calls >= 1 and is_of_module
+assert app.send_task("jobs.add", (1, 2)).get(timeout=20) == 3
+assert sorted(app.map(lambda x: x * x, range(10))) == [x * x for x in range(10)]
+
+@app.task
+def late(x):
+    return helper(x) + add.delay(x, 1).get(timeout=20)
+
+def helper(x):
+    return 100 * x
+
+assert late.delay(1).get(timeout=20) == 102
+print("done", flush=True)
+"""
+
+PATCHED = "from gevent import monkey\nmonkey.patch_all()\n" + PLAIN
+
+ASYNCIO = """
+import asyncio
+from jobs import add
+
+async def main():
+    assert await add.delay(2, 3) == 5
+    assert await asyncio.gather(*[add.delay(i, 1) for i in range(100)]) == list(range(1, 101))
+
+asyncio.run(main())
+print("done")
+"""
+
+FORKED = """
+import os
+from jobs import add, app
+assert add.delay(2, 3).get(timeout=20) == 5
+pid = os.fork()
+if pid == 0:
+    status = 1
+    try:
+        assert add.delay(20, 22).get(timeout=20) == 42
+        app.close()
+        status = 0
+    finally:
+        os._exit(status)
+assert os.waitpid(pid, 0)[1] == 0
+assert add.delay(3, 3).get(timeout=20) == 6, "the child has ended its parent's mesh"
+print("done")
+"""
+
+AGAIN = """
+from actorq import ActorQ
+app = ActorQ(url="local://?processes=1")
+
+@app.task
+def add(x, y):
+    return x + y
+
+for i in range(2):
+    with app:
+        assert add.delay(i, 1).get(timeout=20) == i + 1
+print("done")
+"""
+
+WAITING = """
+import sys, time
+from jobs import add
+assert add.delay(2, 3).get(timeout=20) == 5
+print("ready", flush=True)
+sys.stdin.read()
+time.sleep(600)
+"""
+
+Program = Callable[[str], NodeProcess]
+
+
+@pytest.fixture
+def start(nodes: Nodes, tmp_path: Path) -> Program:
+    """Starts a program beside the module `jobs`, in another directory, with a directory for temporary files."""
+    (tmp_path / "program").mkdir()
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "program" / "jobs.py").write_text(TASKS)
+
+    def start(source: str) -> NodeProcess:
+        path = tmp_path / "program" / "main.py"
+        path.write_text(source)
+        return nodes.start_command(sys.executable, str(path), env={"TMPDIR": str(tmp_path / "temporary")})
+
+    return start
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(PLAIN, id="plain"),
+        pytest.param(PATCHED, id="patched by gevent"),
+        pytest.param(ASYNCIO, id="asyncio"),
+        pytest.param(FORKED, id="after a fork"),
+        pytest.param(AGAIN, id="closed and used again"),
+    ],
+)
+def test_a_program_needs_nothing_but_the_url(start: Program, nodes: Nodes, tmp_path: Path, program: str) -> None:
+    running = start(program)
+    assert running.wait() == 0
+    # Then it has said nothing but its own words, and has left nothing behind.
+    assert running.output() == "done\n"
+    eventually(lambda: not nodes.alive(), what="the end of all processes of the mesh")
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_mesh_ends_with_its_program_however_that_ends(
+    start: Program, nodes: Nodes, tmp_path: Path, number: signal.Signals
+) -> None:
+    program = start(WAITING)
+    program.wait_for_output("ready")
+    assert len(nodes.alive()) == 5  # The program, the keeper, the coordinator, two workers.
+    program.signal(number)
+    program.wait()
+    eventually(lambda: not nodes.alive(), what="the end of all processes of the mesh")
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_the_mesh_ends_with_its_program_though_a_forked_child_lives_on(start: Program, nodes: Nodes) -> None:
+    program = start(WAITING.replace("print(", "import os\nif os.fork() == 0: time.sleep(600)\nprint("))
+    program.wait_for_output("ready")
+    program.signal(signal.SIGKILL)
+    program.wait()
+    eventually(lambda: len(nodes.alive()) == 1, what="the end of all processes of the mesh")
+
+
+def test_only_this_user_reaches_the_coordinator(start: Program, tmp_path: Path) -> None:
+    start(WAITING).wait_for_output("ready")
+    (directory,) = (tmp_path / "temporary").iterdir()
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_keeper_and_all_others_end_when_the_keeper_is_killed(start: Program, nodes: Nodes) -> None:
+    program = start(WAITING)
+    program.wait_for_output("ready")
+    (keeper,) = psutil.Process(program.pid).children()
+    keeper.kill()
+    eventually(lambda: [each.pid for each in nodes.alive()] == [program.pid], what="the end of the mesh")
+
+
+def test_a_worker_or_a_coordinator_that_dies_is_replaced(start: Program) -> None:
+    program = start(
+        """
+import os, signal
+from actorq.errors import WorkerLostError
+from jobs import add, app, die, pid
+try:
+    die.delay().get(timeout=30)
+except WorkerLostError:
+    pass
+assert add.delay(2, 3).get(timeout=30) == 5
+print("workers replaced", flush=True)
+(stats,) = app.control.inspect().coordinator().values()
+import psutil
+(keeper,) = psutil.Process().children()
+(coordinator,) = [each for each in keeper.children() if "actorq.coordinator.node" in each.cmdline()]
+coordinator.kill()
+assert add.delay(3, 3).get(timeout=30) == 6
+(other,) = app.control.inspect().coordinator().values()
+assert other["epoch"] != stats["epoch"]
+print("coordinator replaced", flush=True)
+"""
+    )
+    program.wait_for_output("coordinator replaced", 60)
+
+
+# -- in this program: nothing is started ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("local://?process=2", "no option 'process': did you mean 'processes'?"),
+        ("local://?colour=red", "known are processes, concurrency, queues"),
+        ("local://?processes=0", "takes a whole number from 1 on"),
+        ("local://?concurrency=many", "takes a whole number from 1 on"),
+    ],
+)
+def test_options_that_cannot_be_used_say_what_can(url: str, text: str) -> None:
+    app = ActorQ(url=url)
+    with pytest.raises(ImproperlyConfigured, match=text.replace("?", r"\?")):
+        app.submit(os.getpid)
+    assert not psutil.Process().children()
+
+
+def test_a_task_that_is_not_registered_is_an_error_and_does_not_wait_for_ever() -> None:
+    app = ActorQ(url="local://")
+    with pytest.raises(NotRegistered, match="no task 'jobs.ad'"):
+        app.send_task("jobs.ad", (1, 2))
+
+
+# -- one mesh for the rest -----------------------------------------------------------------------------------------
+
+
+def test_queues_are_those_of_the_tasks_and_of_the_url() -> None:
+    app = ActorQ(url="local://?processes=1&queues=default,extra")
+
+    @app.task(queue="fast")
+    def name() -> str | None:
+        return name.request.queue
+
+    with app:
+        for queue in ("fast", "extra", "default"):
+            assert name.apply_async(queue=queue).get(timeout=20) == queue
+        with pytest.raises(ImproperlyConfigured, match="not for 'slow'.*queues=default,slow"):
+            name.apply_async(queue="slow")
+
+
+def test_a_program_without_a_python_to_start_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(ImproperlyConfigured, match=r"sys\.executable"):
+        ActorQ(url="local://").submit(os.getpid)
+
+

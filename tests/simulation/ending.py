@@ -1,0 +1,183 @@
+"""What must hold when nothing breaks any more: everything settles, and nothing is left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actorq.wire import messages as m
+from actorq.wire.messages import Outcome
+from tests.simulation.nodes import ClientProcess, CoordinatorProcess
+from tests.simulation.oracle import Record
+
+if TYPE_CHECKING:
+    from tests.simulation.mesh import Mesh
+
+
+def is_settled(mesh: Mesh) -> bool:
+    """Whether nobody waits for anything any more."""
+    coordinator = mesh.coordinator
+    if coordinator is None or coordinator.core.state.calls or not all(each.process for each in mesh.machines.values()):
+        return False
+    return all(worker.core.is_idle() and worker.core.welcomed for worker in mesh.worker_processes()) and all(
+        client.core.backlog() == 0 and not _awaited(client) for client in mesh.clients()
+    )
+
+
+def _awaited(client: ClientProcess) -> list[str]:
+    """Calls of its own that a client waits for. (A call that it only watches may have been lost with its owner.)"""
+    return [each.id for each in client.core.pending.values() if each.call is not None]
+
+
+def explain_unsettled(mesh: Mesh) -> None:
+    """It takes too long: say who waits for what."""
+    lines, ids = [], []
+    coordinator = mesh.coordinator
+    if coordinator is not None:
+        for call in coordinator.core.state.calls.values():
+            lines.append(f"{call.id}: attempt {call.attempt}, held by worker {call.worker}")
+            ids.append(call.id)
+    for client in mesh.clients():
+        if client.core.backlog():
+            lines.append(f"{client.epoch} has {client.core.backlog()} calls that are not accepted")
+        for task_id in _awaited(client):
+            lines.append(f"{client.epoch} waits for {task_id}")
+            ids.append(task_id)
+    for worker in mesh.worker_processes():
+        if not worker.core.is_idle() or not worker.core.welcomed:
+            held = [*worker.core.held, *[each.id for each in worker.core.unacked()]]
+            lines.append(f"{worker.epoch} holds {held}; welcomed: {worker.core.welcomed}")
+            ids += held
+    mesh.oracle.fail("lost", "it does not settle: " + "; ".join(lines[:10]), *ids[:1])
+
+
+def check_all(mesh: Mesh) -> None:
+    """All that must hold at the end."""
+    coordinator = mesh.coordinator
+    assert coordinator is not None
+    for record in mesh.oracle.records.values():
+        _check_call(mesh, coordinator, record)
+    _check_answers(mesh)
+    _check_coordinator(mesh, coordinator)
+    _check_workers(mesh, coordinator)
+    _check_clients(mesh)
+
+
+def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:
+    oracle, epoch = mesh.oracle, coordinator.epoch
+    for client in mesh.clients():
+        if client.epoch in record.waiting and client.epoch not in record.seen:
+            oracle.fail("lost", f"{client.epoch} does not hear of {record.id}", record.id)
+    if epoch in record.accepted and epoch not in record.settled and not _was_settled_before(mesh, record):
+        oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
+    if mesh.options.is_durable and mesh.store.has_call(record.id) and not mesh.store.has_outcome(record.id):
+        oracle.fail("lost", f"{record.id} is in the journal without an outcome", record.id)
+    _check_agreement(mesh, coordinator, record)
+    if mesh.options.is_calm:
+        _check_calm(mesh, record)
+    for coordinator_epoch, kills in record.kills.items():
+        if kills > record.spec.max_deliveries:
+            oracle.fail("poison", f"{record.id} killed {kills} workers of {coordinator_epoch}", record.id)
+
+
+def _was_settled_before(mesh: Mesh, record: Record) -> bool:
+    return mesh.options.is_durable and mesh.store.has_outcome(record.id)
+
+
+def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:
+    """What a client has seen is what the coordinator has settled.
+
+    It cannot be demanded where a lease was taken back: a worker may have reported to the client, and died before the
+    coordinator knew. Nor where a coordinator died, that knew the outcome and had not written it down.
+    """
+    stored = coordinator.core.state.outcomes.get(record.id)
+    if stored is None or record.leases_lost or len(record.accepted) > 1 or len(record.attempts) > 1:
+        return
+    for session, outcome in record.seen.items():
+        if isinstance(outcome, Outcome) and (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
+            mesh.oracle.fail("agreement", f"{session} has another outcome of {record.id} than is kept", record.id)
+
+
+def _check_calm(mesh: Mesh, record: Record) -> None:
+    if record.starts_count > 1:
+        mesh.oracle.fail("executions", f"{record.id} ran {record.starts_count} times, though nothing broke", record.id)
+    outcome = next(iter(record.settled.values()), None)
+    if outcome is not None and outcome.state == m.REVOKED and not record.expires and not record.revoked:
+        mesh.oracle.fail("unexpected", f"{record.id} was neither revoked nor had it a time to expire", record.id)
+
+
+def _check_answers(mesh: Mesh) -> None:
+    """A command is answered: by each node, or with the name of each that did not."""
+    for client in mesh.clients():
+        for token, order in client.orders.items():
+            answer = client.answers.get(token)
+            if answer is None:
+                mesh.oracle.fail("broadcast", f"{client.epoch} has no answer to {order.command}")
+            elif order.command == "ping" and order.destination:
+                named = {*answer.replies, *answer.missing}
+                if named != set(order.destination) or set(answer.replies) & set(answer.missing):
+                    mesh.oracle.fail("broadcast", f"{client.epoch} asked {order.destination}, and hears of {named}")
+
+
+def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
+    core, state = coordinator.core, coordinator.core.state
+    left = {
+        "calls": state.calls,
+        "held back": state.held_back,
+        "scheduled": state.schedule._heap,
+        "deferring": core._intake._deferring,
+        "broadcasts": core._broadcasts._open,
+        "unconfirmed": core._unconfirmed,
+        "acknowledgements": state.acks,
+        "operations": state.operations,
+        "bytes of large bodies": state.blob_bytes,
+        "ready calls": [call.id for lane in state.lanes for level in lane.levels for call in level],
+        "sessions of nobody": [peer for peer in state.peers if peer not in coordinator.ends],
+        "control sessions of nobody": [peer for peer in state.controls if peer not in coordinator.ends],
+        "watchers": [each for each in state.watchers if not _is_watched(mesh, each)],
+    }
+    for what, value in left.items():
+        if value:
+            mesh.oracle.fail("left behind", f"the coordinator still has {what}: {value}")
+    for group in state.lanes.groups.values():
+        mesh.oracle.bound("bounds", "workers in rings", len(group.free) + len(group.ahead), group.workers)
+    for worker in state.workers.values():
+        if worker.credit != worker.capacity or worker.begun or worker.exclusive or worker.exclusive_waiting:
+            mesh.oracle.fail("left behind", f"the coordinator has not got back all credit of {worker.epoch}")
+        if mesh.worker(worker.epoch) is None:
+            mesh.oracle.fail("left behind", f"the coordinator still knows {worker.epoch}")
+
+
+def _is_watched(mesh: Mesh, task_id: str) -> bool:
+    return any(task_id in client.core.pending for client in mesh.clients())
+
+
+def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
+    known = {worker.epoch for worker in coordinator.core.state.workers.values()}
+    for worker in mesh.worker_processes():
+        core = worker.core
+        left = {
+            "held": core.held,
+            "ready": core.ready,
+            "guarded": core._guarded,
+            "cancelled": core.cancelled,
+            "unacknowledged": core._unacked,
+            "outcomes to report": core._unreported,
+        }
+        for what, value in left.items():
+            if value:
+                mesh.oracle.fail("left behind", f"{worker.epoch} still has {what}: {value}")
+        if worker.epoch not in known:
+            mesh.oracle.fail("lost", f"the coordinator does not know {worker.epoch}")
+        if core._unacked_count:
+            mesh.oracle.fail("left behind", f"{worker.epoch} counts {core._unacked_count} unacknowledged outcomes")
+
+
+def _check_clients(mesh: Mesh) -> None:
+    for client in mesh.clients():
+        core = client.core
+        left = {"outbox": core.outbox, "again": core._again, "unaccepted": core._unaccepted, "asked": core._asked}
+        for what, value in left.items():
+            if value:
+                mesh.oracle.fail("left behind", f"{client.epoch} still has {what}: {value}")
+        if core.unaccepted_count:
+            mesh.oracle.fail("left behind", f"{client.epoch} counts {core.unaccepted_count} calls to be accepted")

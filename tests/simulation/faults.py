@@ -1,0 +1,160 @@
+"""What breaks, and when: drawn from the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.simulation.nodes import WorkerProcess
+from tests.simulation.process import Machine, Process
+
+if TYPE_CHECKING:
+    from tests.simulation.mesh import Mesh
+
+
+class Faults:
+    """Breaks something every now and then, until `heal`."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self.rng = mesh.rng
+        self._is_over = False
+        self._breaks: dict[str, Callable[[], bool]] = {
+            "coordinator crash": lambda: self._crash(self.mesh.coordinators),
+            "worker crash": lambda: self._crash(self.mesh.workers),
+            "worker stop": lambda: self._on_worker(WorkerProcess.stop),
+            "worker drain": lambda: self._on_worker(WorkerProcess.drain),
+            "client crash": lambda: self._crash(self.mesh.client_machines),
+            "coordinator pause": lambda: self._pause(self.mesh.coordinators),
+            "worker pause": lambda: self._pause(self.mesh.workers),
+            "client pause": lambda: self._pause(self.mesh.client_machines),
+            "busy hub": self._busy_hub,
+            "lost link": self._lose_link,
+            "one-way partition": lambda: self._partition(self.rng.choice(("to", "from"))),
+            "partition": lambda: self._partition("both"),
+            "slow machine": self._slow_machine,
+            "clock step": self._clock_step,
+            "slow disk": self._slow_disk,
+        }
+
+    def begin(self) -> None:
+        if self.mesh.options.faults:
+            self._later()
+
+    def _later(self) -> None:
+        self.mesh.loop.after(self.rng.expovariate(1 / self.mesh.options.fault_every_s), self._break)
+
+    def _break(self) -> None:
+        if not self._is_over:
+            kind = self.rng.choice(self.mesh.options.faults)
+            if self._breaks[kind]():
+                self.mesh.counts[kind] += 1
+            self._later()
+
+    def heal(self) -> None:
+        """From now on nothing breaks, and all that is broken is repaired."""
+        self._is_over = True
+        network = self.mesh.network
+        for source, target in list(network.blocked):
+            network.unblock(source, target)
+        network.slow.clear()
+        network.unseen_share = 0.0
+        self.mesh.disk_factor = 1.0
+        for machine in self.mesh.machines.values():
+            if machine.process is not None:
+                machine.process.resume()
+            machine.start()
+
+    # -- kinds ---------------------------------------------------------------------------------------------------
+
+    def _process(self, machines: list[Machine]) -> Process | None:
+        running = [each.process for each in machines if each.process is not None and not each.process.is_paused]
+        return self.rng.choice(running) if running else None
+
+    def _for_a_while(self, mean_s: float, undo: Callable[[], None]) -> None:
+        self.mesh.loop.after(self.rng.expovariate(1 / mean_s), undo)
+
+    def _crash(self, machines: list[Machine]) -> bool:
+        process = self._process(machines)
+        if process is None:
+            return False
+        self.mesh.crash(process.machine)
+        return True
+
+    def _on_worker(self, do: Callable[[WorkerProcess], None]) -> bool:
+        process = self._process(self.mesh.workers)
+        if not isinstance(process, WorkerProcess):
+            return False
+        self.mesh.note(f"{process.epoch} is to end")
+        do(process)
+        self._for_a_while(3.0, process.machine.start)
+        return True
+
+    def _pause(self, machines: list[Machine]) -> bool:
+        process = self._process(machines)
+        if process is None:
+            return False
+        self.mesh.note(f"{process.epoch} stands still")
+        process.pause()
+        self._for_a_while(self.rng.choice((0.5, 3.0, 20.0)), partial(self._resume, process))
+        return True
+
+    def _resume(self, process: Process) -> None:
+        self.mesh.note(f"{process.epoch} goes on")
+        process.resume()
+
+    def _busy_hub(self) -> bool:
+        process = self._process(self.mesh.workers)
+        if not isinstance(process, WorkerProcess):
+            return False
+        self.mesh.note(f"{process.epoch} has a busy hub")
+        process.hub.stall(self.rng.expovariate(1 / self.rng.choice((0.2, 3.0, 10.0))))
+        return True
+
+    def _lose_link(self) -> bool:
+        pairs = self.mesh.network.pairs()
+        if not pairs:
+            return False
+        end, other = self.rng.choice(pairs)
+        self.mesh.note(f"the link {end.process.epoch} - {other.process.epoch} is lost")
+        self.mesh.network.cut(end)
+        return True
+
+    def _partition(self, direction: str) -> bool:
+        """One machine and some of the others do not hear each other, or only one way."""
+        machines = sorted(self.mesh.machines)
+        name = self.rng.choice(machines)
+        others = [each for each in machines if each != name]
+        for other in self.rng.sample(others, self.rng.randint(1, len(others))):
+            ways = {"to": [(other, name)], "from": [(name, other)], "both": [(name, other), (other, name)]}
+            for source, target in ways[direction]:
+                self.mesh.note(f"nothing gets from {source} to {target}")
+                self.mesh.network.block(source, target)
+                self._for_a_while(self.rng.choice((1.0, 5.0, 20.0)), partial(self._unblock, source, target))
+        return True
+
+    def _unblock(self, source: str, target: str) -> None:
+        self.mesh.note(f"messages get from {source} to {target} again")
+        self.mesh.network.unblock(source, target)
+
+    def _slow_machine(self) -> bool:
+        name = self.rng.choice(sorted(self.mesh.machines))
+        slow = self.mesh.network.slow
+        slow[name] = self.rng.choice((10.0, 100.0))
+        self._for_a_while(3.0, lambda: slow.pop(name, None) and None)
+        return True
+
+    def _clock_step(self) -> bool:
+        machine = self.rng.choice([*self.mesh.coordinators, *self.mesh.workers, *self.mesh.client_machines])
+        machine.wall_offset_s = self.rng.uniform(-10.0, 10.0)
+        self.mesh.note(f"the clock of {machine.name} is off by {machine.wall_offset_s:.3f} s")
+        return True
+
+    def _slow_disk(self) -> bool:
+        self.mesh.disk_factor = self.rng.choice((10.0, 100.0))
+        self._for_a_while(3.0, self._quick_disk)
+        return True
+
+    def _quick_disk(self) -> None:
+        self.mesh.disk_factor = 1.0

@@ -1,0 +1,153 @@
+"""What clients submit and operators do, drawn from the seed."""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+from actorq.client.core import Ask, Order, Watch
+from actorq.wire import frames
+from actorq.wire.messages import Blob, Call, CallSpec
+from tests.simulation.nodes import ClientProcess, new_pending
+from tests.simulation.oracle import Record
+
+if TYPE_CHECKING:
+    from tests.simulation.mesh import Mesh
+
+QUEUES = ("default", "other")
+TASKS = ("a", "b")
+LATE_TASK = "late"
+"""Workers offer it only after some time."""
+
+
+class Workload:
+    """Has the clients submit all calls during the chaos, and operators revoke some of them."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self.rng: Random = mesh.rng
+        self._specs: list[CallSpec] = [self._new_spec() for _ in range(self.rng.randint(1, 6))]
+        self._ids: list[str] = []
+        self._tokens = 0
+
+    def schedule(self) -> None:
+        left = self.mesh.options.calls
+        while left > 0:
+            size = min(self.rng.choice((1, 1, 3, 20)), left)
+            left -= size
+            self._at_random(partial(self._submit, size))
+        for kind, run in (("broadcast", self._broadcast), ("again", self._submit_again), ("watched", self._watch)):
+            for _ in range(int(self._share(kind) * 20)):
+                self._at_random(run)
+
+    def _at_random(self, run: partial[None]) -> None:
+        self.mesh.loop.after(self.rng.uniform(0.0, self.mesh.options.chaos_s), run)
+
+    def _share(self, kind: str) -> float:
+        return self.mesh.options.shares[kind]
+
+    def _has(self, kind: str) -> bool:
+        return self.rng.random() < self._share(kind)
+
+    def _client(self) -> ClientProcess | None:
+        clients = self.mesh.clients()
+        return self.rng.choice(clients) if clients else None
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def _new_spec(self) -> CallSpec:
+        return CallSpec(
+            task=LATE_TASK if self._has("late name") else self.rng.choice(TASKS),
+            queue=self.rng.choice(QUEUES),
+            priority=self.rng.choice((0, 4, 4, 9)),
+            max_deliveries=self.rng.choice((2, 3)),
+            acks_late=not self._has("at most once"),
+            ignore_result=self._has("ignored"),
+            code=self.rng.choice(("f" * 30, "g" * 30)) if self._has("by value") else "",
+        )
+
+    def _submit(self, size: int) -> None:
+        client = self._client()
+        if client is None:
+            self.mesh.loop.after(1.0, partial(self._submit, size))
+            return
+        is_chosen = self._has("chosen id")
+        client.submit([self._new_call(client) for _ in range(size)], is_chosen)
+
+    def _new_call(self, client: ClientProcess) -> tuple[str, CallSpec, Call]:
+        rng = self.rng
+        spec = rng.choice(self._specs)
+        task_id = f"call-{len(self._ids) + 1}"
+        self._ids.append(task_id)
+        wall_s = client.wall_s
+        not_before = wall_s + rng.uniform(0.0, 10.0) if self._has("scheduled") else 0.0
+        record = Record(
+            id=task_id,
+            spec=spec,
+            body=f"arguments of {task_id}".encode(),
+            kind=self._kind(),
+            duration_s=self._duration_s(),
+            not_before=not_before,
+            expires=wall_s + rng.uniform(0.0, 20.0) if self._has("expiring") else 0.0,
+            owner=client.epoch,
+        )
+        self.mesh.oracle.records[task_id] = record
+        if self._has("revoked"):
+            self.mesh.loop.after(rng.expovariate(0.5), partial(self._revoke, task_id))
+        return task_id, spec, self._call_of(record)
+
+    def _call_of(self, record: Record) -> Call:
+        body = Blob(record.body) if self._has("large") else frames.body_of(record.body)
+        return Call(record.id, 0, body, record.not_before, record.expires)
+
+    def _kind(self) -> str:
+        for kind in ("failing", "poison", "stalling"):
+            if self._has(kind) and not (kind == "poison" and self.mesh.options.is_calm):
+                return kind
+        return "plain"
+
+    def _duration_s(self) -> float:
+        return self.rng.uniform(2.0, 10.0) if self._has("long") else self.rng.expovariate(1 / self.mesh.options.call_s)
+
+    # -- clients' and operators' wishes --------------------------------------------------------------------------
+
+    def _submit_again(self) -> None:
+        """A user chooses an id that is taken, maybe by another client's call."""
+        client = self._client()
+        if client is None or not self._ids:
+            return
+        record = self.mesh.oracle.record(self.rng.choice(self._ids))
+        if self._is_unknown_to(client, record) and not record.spec.ignore_result:
+            client.submit([(record.id, record.spec, self._call_of(record))], is_chosen=True)
+
+    def _is_unknown_to(self, client: ClientProcess, record: Record) -> bool:
+        return not (client.epoch in record.waiting or client.epoch in record.seen or record.id in client.core.pending)
+
+    def _watch(self) -> None:
+        """A client wants the outcome of a call that it has not submitted."""
+        client = self._client()
+        if client is None or not self._ids:
+            return
+        task_id = self.rng.choice(self._ids)
+        if self._is_unknown_to(client, self.mesh.oracle.record(task_id)):
+            client.core.pending[task_id] = new_pending(client, task_id, None)
+            client.request(Watch(task_id))
+            client.request(Ask(self._token(), [task_id]))
+
+    def _revoke(self, task_id: str) -> None:
+        self._order("revoke", {"ids": [task_id], "terminate": self.rng.random() < 0.5})
+
+    def _broadcast(self) -> None:
+        names = [machine.name for machine in self.mesh.workers]
+        destination = self.rng.sample([*names, "nobody"], self.rng.randint(0, len(names)))
+        self._order("ping", {}, destination)
+
+    def _order(self, command: str, arguments: dict[str, object], destination: tuple[str, ...] | list[str] = ()) -> None:
+        client = self._client()
+        if client is not None:
+            client.request(Order(self._token(), command, arguments, destination, self.rng.uniform(0.1, 3.0)))
+
+    def _token(self) -> int:
+        self._tokens += 1
+        return self._tokens
