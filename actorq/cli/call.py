@@ -53,7 +53,9 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
 
 @click.command()
 @click.argument("name")
-@click.option("-a", "--args", metavar="JSON", default="[]", callback=json_of(list, "'[2, 3]'"), help="Positional arguments.")
+@click.option(
+    "-a", "--args", metavar="JSON", default="[]", callback=json_of(list, "'[2, 3]'"), help="Positional arguments."
+)
 @click.option(
     "-k", "--kwargs", metavar="JSON", default="{}", callback=json_of(dict, """'{"x": 2}'"""), help="Keyword arguments."
 )

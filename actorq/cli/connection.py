@@ -31,7 +31,8 @@ def connected(app: str | None, url: str | None, patience_s: float) -> Iterator[A
     mesh = application_at(app, url)
     if parse_url(mesh.url).is_local:
         raise Problem(
-            f"{mesh.url} is a mesh inside one program, which others cannot reach: name a coordinator with -u", MISCONFIGURED
+            f"{mesh.url} is a mesh inside one program, which others cannot reach: name a coordinator with -u",
+            MISCONFIGURED,
         )
     mesh.settings = replace(mesh.settings, publish_timeout_s=patience_s)
     with mesh:
@@ -44,8 +45,8 @@ def application_at(app: str | None, url: str | None) -> ActorQ:
         from actorq.app import ActorQ
 
         return ActorQ(url=url)
-    from actorq.cli.application import find_app
+    from actorq.cli.application import import_application
 
-    mesh = find_app(app)
+    mesh = import_application(app)
     mesh.url = url or mesh.url
     return mesh

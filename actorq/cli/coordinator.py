@@ -13,7 +13,9 @@ from actorq.cli.options import loglevel_option
 
 @click.command()
 @listen_option
-@click.option("-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name.")
+@click.option(
+    "-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name."
+)
 @insecure_option
 @loglevel_option
 def command(listen: str, name: str, insecure: bool, loglevel: str) -> None:

@@ -33,7 +33,7 @@ def command(
     """
     with connected(app, url, PATIENCE_S) as mesh:
         result = mesh.AsyncResult(task_id)
-        if timeout_s is None and mesh.session.states([task_id], PATIENCE_S).get(task_id) == "":
+        if timeout_s is None and mesh.session.look_up([task_id], PATIENCE_S).states.get(task_id) == "":
             why = f"the mesh knows no call {task_id}: its outcome is no longer kept, or it was never made"
             raise pending(task_id, states.PENDING, as_json, why)
         show_outcome(result, timeout_s, as_json, traceback)

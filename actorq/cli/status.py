@@ -34,7 +34,9 @@ class Status:
 
 @click.command()
 @mesh_options
-@timeout_option(None, f"For how long to wait for answers ({REPLY_S:g} s), with --wait-ready for workers ({READY_S:g} s).")
+@timeout_option(
+    None, f"For how long to wait for answers ({REPLY_S:g} s), with --wait-ready for workers ({READY_S:g} s)."
+)
 @click.option("--wait-ready", is_flag=True, help="Wait until a worker answers.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what each worker does.")
 @json_option
@@ -83,9 +85,7 @@ def await_worker(mesh: ActorQ, timeout_s: float) -> Status:
 def show(status: Status, reply_s: float, verbose: bool, as_json: bool) -> None:
     """Print it. Raises Problem if no worker answered."""
     if as_json:
-        click.echo(
-            to_json({"nodes": status.nodes, "missing": status.missing, "coordinators": status.coordinators})
-        )
+        click.echo(to_json({"nodes": status.nodes, "missing": status.missing, "coordinators": status.coordinators}))
     elif status.nodes:
         for node in status.nodes:
             click.echo(f"{node}: {click.style('OK', fg='green')}")

@@ -20,7 +20,9 @@ from actorq.client.embedded import cpu_count
 @insecure_option
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
-def command(ctx: click.Context, listen: str, insecure: bool, processes: int | None, loglevel: str, **options: Any) -> None:
+def command(
+    ctx: click.Context, listen: str, insecure: bool, processes: int | None, loglevel: str, **options: Any
+) -> None:
     """Run a coordinator and workers on this host.
 
     Ctrl-C or TERM ends all: the workers first, which let running calls end within --drain seconds, then the coordinator.

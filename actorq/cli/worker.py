@@ -25,7 +25,11 @@ def node_options(command: C) -> C:
             app_option,
             click.option("-I", "--include", metavar="MODULE,…", callback=listed, help="More modules with tasks."),
             click.option(
-                "-Q", "--queues", metavar="QUEUE,…", callback=listed, help=f"Take calls of these only. [{DEFAULT_QUEUE}]"
+                "-Q",
+                "--queues",
+                metavar="QUEUE,…",
+                callback=listed,
+                help=f"Take calls of these only. [{DEFAULT_QUEUE}]",
             ),
             click.option(
                 "-c",
@@ -44,7 +48,9 @@ def node_options(command: C) -> C:
                 show_default=True,
                 help="How long running calls may go on when the worker is told to end.",
             ),
-            click.option("--no-code", is_flag=True, help="Refuse functions by value: run only tasks that are imported."),
+            click.option(
+                "--no-code", is_flag=True, help="Refuse functions by value: run only tasks that are imported."
+            ),
             loglevel_option,
         ]
     ):

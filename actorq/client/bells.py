@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from actorq import native
 
+_LONG_S = 3600.0
+
 
 class Bell(Protocol):
     """Rung by one thread, waited for by another. Made by the one who waits, where it waits."""
@@ -54,7 +56,10 @@ class GreenBell:
         self._loop.run_callback_threadsafe(self._event.set)
 
     def wait(self, timeout_s: float | None) -> bool:
-        heard: bool = self._event.wait(timeout_s)
+        # Always with a timer: a hub in which nothing can happen but a ring from another thread would give up.
+        heard: bool = self._event.wait(_LONG_S if timeout_s is None else timeout_s)
+        while not heard and timeout_s is None:
+            heard = self._event.wait(_LONG_S)
         self._event.clear()
         return heard
 

@@ -37,6 +37,13 @@ class KeepRevocations:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepStarts:
+    """Kept calls that may run only once, and start now: they must not start again. Forgotten when they settle."""
+
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class KeepCode:
     """A function by value, which kept calls may use."""
 
@@ -44,7 +51,7 @@ class KeepCode:
     blob: bytes
 
 
-Operation = KeepCalls | KeepOutcomes | KeepRevocations | KeepCode
+Operation = KeepCalls | KeepOutcomes | KeepRevocations | KeepStarts | KeepCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Kept:
     outcomes: Sequence[Outcome]
     revocations: Sequence[tuple[str, float]]
     codes: Sequence[tuple[str, bytes]]
+    started: Sequence[str] = ()
+    """Of the calls: those that have started, and may not start again."""
 
 
 class Store(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from actorq.stores.api import KeepCalls, KeepCode, KeepOutcomes, Kept, KeepRevocations, Operation
+from actorq.stores.api import KeepCalls, KeepCode, KeepOutcomes, Kept, KeepRevocations, KeepStarts, Operation
 from actorq.wire.messages import Call, CallSpec, Outcome
 
 
@@ -18,6 +18,7 @@ class MemoryStore:
         self._outcomes: dict[str, Outcome] = {}
         self._revocations: dict[str, float] = {}
         self._codes: dict[str, bytes] = {}
+        self._started: dict[str, None] = {}
 
     def commit(self, operations: Iterable[Operation]) -> None:
         for operation in operations:
@@ -27,12 +28,21 @@ class MemoryStore:
             elif isinstance(operation, KeepOutcomes):
                 for outcome in operation.outcomes:
                     self._calls.pop(outcome.id, None)
+                    self._started.pop(outcome.id, None)
                     self._outcomes[outcome.id] = outcome
             elif isinstance(operation, KeepRevocations):
                 self._revocations.update(dict.fromkeys(operation.ids, operation.until_s))
+            elif isinstance(operation, KeepStarts):
+                self._started.update(dict.fromkeys(operation.ids))
             elif isinstance(operation, KeepCode):
                 self._codes[operation.digest] = operation.blob
 
     def load(self) -> Kept:
         calls = [(session, spec, msgspec.structs.replace(call)) for session, spec, call in self._calls.values()]
-        return Kept(calls, list(self._outcomes.values()), list(self._revocations.items()), list(self._codes.items()))
+        return Kept(
+            calls,
+            list(self._outcomes.values()),
+            list(self._revocations.items()),
+            list(self._codes.items()),
+            list(self._started),
+        )

@@ -12,7 +12,8 @@ from actorq.transport.events import Peer
 from actorq.transport.sessions import Session
 from actorq.transport.sockets import new_caller
 
-_WANTED = monitor.HANDSHAKE_SUCCEEDED | monitor.HANDSHAKE_FAILED | monitor.DISCONNECTED | monitor.CLOSED
+_WANTED = monitor.CONNECT_RETRIED | monitor.DISCONNECTED | monitor.HANDSHAKE_SUCCEEDED | monitor.HANDSHAKE_FAILED
+_LAST_WORDS_S = 0.05
 
 
 class Caller(RouterChannel):
@@ -42,17 +43,15 @@ class Caller(RouterChannel):
         self.socket.setsockopt(zmq.CONNECT_ROUTING_ID, session.route)
         self.socket.connect(address)
         self._parts.reactor.touch(self)
-        self._parts.reactor.after(self._parts.limits.handshake_s, partial(self._give_up, session))
+        self._parts.reactor.after(self._parts.limits.handshake_s, partial(self._expect_answer, session))
         return session
 
     def hang_up(self, session: Session) -> None:
         del self._routes[session.route]
         del self._by_address[session.address]
         self._answered.discard(session.peer)
-        try:
-            self.socket.disconnect(session.address)
-        except zmq.ZMQError:
-            pass  # libzmq has done it already.
+        self._take(1)  # To disconnect while half a message is read would abort the process.
+        self.socket.disconnect(session.address)
         self._parts.reactor.touch(self)
 
     def _admit(self, route: bytes, first: zmq.Frame) -> Session | None:
@@ -64,9 +63,13 @@ class Caller(RouterChannel):
             return
         if event == monitor.HANDSHAKE_SUCCEEDED:
             self._answered.add(session.peer)
+            return
+        leave = partial(self._leave, session, monitor.why_lost(event, value, endpoint))
+        if event == monitor.CONNECT_RETRIED:
+            leave()
         else:
-            self._leave(session, monitor.why_lost(event, value, endpoint))
+            self._parts.reactor.after(_LAST_WORDS_S, leave)
 
-    def _give_up(self, session: Session) -> None:
+    def _expect_answer(self, session: Session) -> None:
         if session.peer not in self._answered:
             self._leave(session, f"{session.address} did not answer")

@@ -22,6 +22,7 @@ from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, plain_send, receive_
 
 _EHOSTUNREACH = int(errno.EHOSTUNREACH)
 _LEAVING_S = 1.0
+"""For so long the end of a session may be put off, because the others on its socket never pause."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,15 +89,20 @@ class RouterChannel(MonitoredChannel):
         super().__init__(parts, socket, wanted)
 
     def receive(self, limit: int) -> bool:
+        is_dry = self._take(limit)
+        if self._leaving and (is_dry or time.monotonic() - self._leaving_since_s > _LEAVING_S):
+            self._end_leaving()
+        return is_dry
+
+    def _take(self, limit: int) -> bool:
+        """`receive`, and no more. Afterwards no message is half read, not even inside libzmq."""
         recv, routes = self._recv, self._routes
         for taken in range(limit):
             if taken == 1 and not self.has_input():
-                self._end_leaving()
                 return True
             try:
                 route = recv(NOBLOCK)
             except zmq.Again:
-                self._end_leaving()
                 return True
             first = recv(NOBLOCK, False)
             session = routes.get(route) or self._admit(route, first)
@@ -104,8 +110,6 @@ class RouterChannel(MonitoredChannel):
                 receive_rest(recv, first)
             else:
                 self._deliver(session.peer, first)
-        if self._leaving and time.monotonic() - self._leaving_since_s > _LEAVING_S:
-            self._end_leaving()  # The others never pause.
         return False
 
     def push(self, session: Session, message: Message) -> bool:
@@ -138,12 +142,11 @@ class RouterChannel(MonitoredChannel):
             self._parts.reactor.touch(self)
 
     def _end_leaving(self) -> None:
-        if self._leaving:
-            for session, reason in self._leaving:
-                if session.is_live:
-                    self.hang_up(session)
-                    self._sessions.end(session, reason)
-            self._leaving.clear()
+        leaving, self._leaving = self._leaving, []
+        for session, reason in leaving:
+            if session.is_live:
+                self.hang_up(session)
+                self._sessions.end(session, reason)
 
     def _admit(self, route: bytes, first: zmq.Frame) -> Session | None:
         """Whose message it is that came from an unknown route. None: nobody's."""

@@ -12,10 +12,11 @@ import zmq
 from actorq.transport.reactor import Source
 from actorq.transport.sockets import NOBLOCK
 
-CONNECT_DELAYED = int(zmq.EVENT_CONNECT_DELAYED)
 CONNECTED = int(zmq.EVENT_CONNECTED)
-CLOSED = int(zmq.EVENT_CLOSED)
+CONNECT_RETRIED = int(zmq.EVENT_CONNECT_RETRIED)
+"""There is no connection (any more), and libzmq would try again later. By then it has handed over all it received."""
 DISCONNECTED = int(zmq.EVENT_DISCONNECTED)
+"""A connection is lost. Comes a moment before libzmq hands over the last that it received."""
 HANDSHAKE_SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 HANDSHAKE_TIMED_OUT_OR_CUT = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 HANDSHAKE_WRONG_PROTOCOL = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
@@ -71,7 +72,7 @@ def why_lost(event: int, value: int, address: str) -> str:
     """Why there is no connection with `address` (any more)."""
     if event == DISCONNECTED:
         return f"the connection with {address} was closed or has failed"
-    if event == CLOSED:
+    if event == CONNECT_RETRIED:
         return f"nobody listens at {address}, or it cannot be reached"
     if event == HANDSHAKE_WRONG_PROTOCOL:
         return f"what listens at {address} does not speak this protocol (ZMTP error {value:#x})"

@@ -3,6 +3,11 @@
 What is true of all of them: a session is a connection. No socket has an identity and none reconnects by itself, so no
 message of one session can reach another (a socket that reconnects hands what waits in it to the next process on that
 port). ZeroMQ promises nothing; it is told to refuse what it cannot deliver instead of dropping it.
+
+Two ways to that end are traps. With ZMQ_IMMEDIATE, or with ZMQ_RECONNECT_IVL at -1, libzmq 4.3.5 throws away what a
+lost connection has received and nobody has read yet; and if half of a message was read, it aborts the process (the
+assertion in fq.cpp, by way of `hiccuped` and `term_endpoint`). So: nothing is sent before a connection is there, and
+the time until it would reconnect is longer than any socket lives.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ POLLIN = int(zmq.POLLIN)
 POLLOUT = int(zmq.POLLOUT)
 
 _EVERY_SOCKET: dict[int, int] = {
-    zmq.RECONNECT_IVL: -1,  # A session is one connection; whoever wants another dials again.
+    zmq.RECONNECT_IVL: 24 * 3600 * 1000,  # Never: whoever wants another connection dials again.
     zmq.BACKLOG: 4096,  # With 100, a few hundred peers that come at once wait for a second.
     zmq.TCP_KEEPALIVE: 1,  # Against firewalls that forget idle connections.
     zmq.TCP_KEEPALIVE_IDLE: 60,
@@ -55,12 +60,11 @@ def new_dialler(context: zmq.Context[Any], address: str, limits: LinkLimits) -> 
     """A DEALER for one connection, not connected yet."""
     socket = _new(context, zmq.DEALER, limits)
     socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
-    socket.setsockopt(zmq.IMMEDIATE, 1)  # It takes messages only while connected; before that they stay with us.
     return socket
 
 
 def new_caller(context: zmq.Context[Any], limits: LinkLimits) -> zmq.Socket[bytes]:
-    """A ROUTER that connects to many. It takes messages at once: IMMEDIATE would undo CONNECT_ROUTING_ID."""
+    """A ROUTER that connects to many."""
     socket = _new(context, zmq.ROUTER, limits)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     return socket

@@ -12,6 +12,7 @@ The pool takes `(call, job)` pairs from the left of `ready`; the watchdog may ta
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,8 @@ class Worker:
         self._clients: dict[int, ReplyTo] = {}
         self._relayed: dict[ReplyTo, float] = {}
         self._guarded: dict[str, tuple[Call, Any]] = {}
+        self._announced: set[str] = set()
+        """Those of them that have been announced in this session and wait for Begin."""
         self._unacked: deque[tuple[int, list[Outcome]]] = deque()
         self._unreported: list[Outcome] = []
         self._given_back: deque[tuple[str, int]] = deque()
@@ -195,6 +198,8 @@ class Worker:
         if self.welcomed:
             self._report()
             self._return()
+            if self._guarded:
+                self._announce_starts()  # After the report: what has ended is known before something may end this process.
             wanted = (self.capacity(), self.slots)
             if self._is_news(wanted):
                 self._capacity = wanted
@@ -213,6 +218,7 @@ class Worker:
             self.held.pop(task_id, None)
             self._given_back.append((task_id, call.attempt))
         self._guarded.clear()
+        self._announced.clear()
 
     def is_idle(self) -> bool:
         """Nothing is held, and every outcome is acknowledged."""
@@ -253,7 +259,7 @@ class Worker:
 
     def _take_unstarted(self) -> list[tuple[str, int]]:
         """Empty `ready` from its end; returns the attempts in the order in which they stood there."""
-        attempts = []
+        attempts: list[tuple[str, int]] = []
         while True:
             try:
                 call, _ = self.ready.pop()
@@ -280,8 +286,7 @@ class Worker:
         self._unacked_count = 0
         for start in range(0, len(again), REPORT_BATCH):
             self._send_report(again[start : start + REPORT_BATCH], relay=True)
-        if self._guarded:
-            self._effects.sends.append(m.Starting([(each.id, each.attempt) for each, _ in self._guarded.values()]))
+        self._announced.clear()
 
     def _define(self, message: m.Define) -> None:
         for number, spec in message.specs:
@@ -301,7 +306,6 @@ class Worker:
             self._effects.sends.append(m.Returned([(call.id, call.attempt) for call in message.calls]))
             return
         held, jobs, append = self.held, self._jobs, self.ready.append
-        guarded = []
         for call in message.calls:
             job = jobs.get(call.spec)
             if job is None:
@@ -309,18 +313,31 @@ class Worker:
             held[call.id] = call
             if call.lost or job.guarded:
                 self._guarded[call.id] = (call, job)
-                guarded.append((call.id, call.attempt))
             else:
                 append((call, job))
-        if guarded:
-            self._report()  # What ended before must be known before something may end this process.
-            self._effects.sends.append(m.Starting(guarded))
+
+    def _announce_starts(self) -> None:
+        """Say which guarded calls are about to start: as many as there are free slots, and at least one, so that few have
+        begun, as the coordinator sees it, and have not started.
+        """
+        announced = self._announced
+        free = self.slots - (len(self.held) - len(self._guarded) - len(self.ready)) - len(announced)
+        if free <= 0:
+            if announced:
+                return
+            free = 1
+        waiting = (call for call, _ in self._guarded.values() if call.id not in announced)
+        starting = [(call.id, call.attempt) for call in itertools.islice(waiting, free)]
+        if starting:
+            announced.update(task_id for task_id, _ in starting)
+            self._effects.sends.append(m.Starting(starting))
 
     def _begin(self, ids: Sequence[str]) -> None:
-        for task_id in ids:
+        for task_id in reversed(ids):
+            self._announced.discard(task_id)
             pair = self._guarded.pop(task_id, None)
             if pair is not None:
-                self.ready.append(pair)
+                self.ready.appendleft(pair)
 
     def revoke(self, ids: Sequence[str], terminate: bool, forget: bool) -> None:
         """Do not start these; end those that run, if `terminate` or `forget`."""
@@ -345,6 +362,7 @@ class Worker:
     def _withdraw(self, pair: tuple[Call, Any]) -> bool:
         """Take a call that has not started out of where it waits. False if it is not there any more."""
         if self._guarded.pop(pair[0].id, None) is not None:
+            self._announced.discard(pair[0].id)
             return True
         try:
             self.ready.remove(pair)

@@ -38,10 +38,11 @@ from actorq.worker.pool import Pool, Run
 
 SIGNAL = signal.SIGUSR2
 """Interrupts the hub's thread where it is stuck in a call. Python runs the handler between two bytecodes."""
-ALARM_AFTER_S, ALARM_EVERY_S = 0.8, 0.2
+ALARM_AFTER_S, ALARM_EVERY_S = 1.0, 0.25
 ALARM_PAUSE_S = 0.01
 """C code that keeps the interpreter's lock (a regular expression, some libraries) keeps this thread from running too.
-If that goes on for so long, the kernel's timer interrupts it, and the handler sleeps, which lets other threads run."""
+If that goes on for so long, the kernel's timer interrupts it, and the handler sleeps, which lets other threads run.
+What neither lets go of the lock nor looks for signals cannot be reached from within the process."""
 REPORT_BATCH = 512
 LAST_WORDS_S = 1.0
 """For how long a process that has to go waits for the coordinator to take its last report."""
@@ -97,7 +98,7 @@ class Watchdog:
         """Start the thread. On the process's main thread, where signals are handled."""
         signal.signal(SIGNAL, self._interrupt)
         if signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
-            signal.signal(signal.SIGALRM, let_others_run)
+            signal.signal(signal.SIGALRM, self._on_alarm)
             signal.siginterrupt(signal.SIGALRM, False)
         native.start_thread(self._run)
 
@@ -131,6 +132,11 @@ class Watchdog:
                 end.delivered_s = time.monotonic()
                 raise end.error
 
+    def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
+        """The signal handler for when the watchdog's thread could not run: lets it, and does what it then wants."""
+        native.sleep(ALARM_PAUSE_S)
+        self._interrupt(signum, frame)
+
     # -- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -144,7 +150,7 @@ class Watchdog:
 
     def _turn(self, events: list[Event]) -> float:
         now_s = time.monotonic()
-        if signal.getsignal(signal.SIGALRM) is let_others_run:  # Else a task uses the alarm for something of its own.
+        if signal.getsignal(signal.SIGALRM) == self._on_alarm:  # Else a task uses the alarm for something of its own.
             signal.setitimer(signal.ITIMER_REAL, ALARM_AFTER_S, ALARM_EVERY_S)
         for event in events:
             if event.__class__ is Received or self._peer == event.peer:
@@ -355,11 +361,6 @@ class Watchdog:
                 self._send(m.Bye(leaving.reason))
             self._link.stop(LAST_WORDS_S / 2)
         return max(leaving.until_s - now_s, 0.0)
-
-
-def let_others_run(signum: int, frame: FrameType | None) -> None:
-    """A signal handler: blocks this native thread for a moment, without the interpreter's lock."""
-    native.sleep(ALARM_PAUSE_S)
 
 
 def say(text: str) -> None:

@@ -267,5 +267,3 @@ def test_a_program_without_a_python_to_start_is_told_so(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(ImproperlyConfigured, match=r"sys\.executable"):
         ActorQ(url="local://").submit(os.getpid)
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from actorq.coordinator.core.schedule import PRUNE_AT
 from actorq.wire import messages as m
 from actorq.wire.messages import Outcome
 from tests.simulation.nodes import ClientProcess, CoordinatorProcess
@@ -123,7 +124,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
     left = {
         "calls": state.calls,
         "held back": state.held_back,
-        "scheduled": state.schedule._heap,
+        "scheduled": state.schedule._heap[PRUNE_AT:],
         "deferring": core._intake._deferring,
         "broadcasts": core._broadcasts._open,
         "unconfirmed": core._unconfirmed,

@@ -148,7 +148,7 @@ class Mesh:
     def _renew_workers(self) -> None:
         """Have all tasks offered."""
         for worker in self.worker_processes():
-            if LATE_TASK not in worker.core.offers:
+            if LATE_TASK not in worker.core.offers or worker.core.draining:
                 worker.drain()
                 self._restart_later(worker.machine, worker)
 

@@ -79,6 +79,7 @@ class CoordinatorProcess(Node):
         if self.mesh.options.is_durable:
             self.core.restore(self.mesh.store.load())
         self._unwritten: list[tuple[int, list[Operation]]] = []
+        self._writing: list[tuple[int, list[Operation]]] = []
         self._naps: list[tuple[float, float]] = []
         self._paused_at_s = 0.0
 
@@ -151,21 +152,32 @@ class CoordinatorProcess(Node):
 
     def _write(self, token: int, operations: list[Operation]) -> None:
         self._unwritten.append((token, operations))
-        if len(self._unwritten) == 1:
-            self.mesh.loop.after(self.mesh.disk_s(), self._written)
+        if not self._writing:
+            self._begin_write()
+
+    def _begin_write(self) -> None:
+        """All that has come meanwhile is written at once."""
+        self._writing, self._unwritten = self._unwritten, []
+        self.mesh.loop.after(self.mesh.disk_s(), self._written)
 
     def _written(self) -> None:
-        """The disk has done its part, whatever has become of the process meanwhile."""
-        if not self.is_alive and self.mesh.rng.random() < 0.5:
-            return
-        token, operations = self._unwritten.pop(0)
-        self.mesh.store.commit(operations)
         if self.is_alive:
-            self.listens.put(Persisted(token))
+            self._commit()
+            self.listens.put(Persisted(self._writing[-1][0]))
+            self._writing = []
             if self._unwritten:
-                self.mesh.loop.after(self.mesh.disk_s(), self._written)
+                self._begin_write()
             else:
                 self._check_replay()
+
+    def _commit(self) -> None:
+        for _, operations in self._writing:
+            self.mesh.store.commit(operations)
+
+    def end(self) -> None:
+        """What was being written is on the disk, or not."""
+        if self.mesh.rng.random() < 0.5:
+            self._commit()
 
     def _check_replay(self) -> None:
         """What a new coordinator would know is what this one knows."""

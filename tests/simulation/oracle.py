@@ -110,6 +110,14 @@ class Oracle:
 
     # -- coordinators --------------------------------------------------------------------------------------------
 
+    def accepted(self, epoch: str, task_id: str, is_open: bool) -> None:
+        """A coordinator has taken a call. `is_open`: it has not settled."""
+        record = self.record(task_id)
+        record.accepted[epoch] = None
+        if is_open and self.mesh.options.forgets and epoch in record.settled:
+            del record.settled[epoch]  # Its outcome was dropped since, so it runs again.
+            record.attempts.pop(epoch, None)
+
     def delivered(self, epoch: str, call: Call, worker: str) -> None:
         """A coordinator has leased a call to a worker."""
         record = self.record(call.id)
@@ -146,8 +154,8 @@ class Oracle:
             self.fail("one terminal state", f"{outcome.id} settles twice", outcome.id)
         if self.mesh.options.is_durable and self.mesh.store.has_outcome(outcome.id) and not self.mesh.options.forgets:
             self.fail("one terminal state", f"{outcome.id} settles again after a restart", outcome.id)
-        if outcome.attempt and record.attempts.get(epoch) != outcome.attempt:
-            last = record.attempts.get(epoch)
+        last = record.attempts.get(epoch)
+        if outcome.attempt and last != outcome.attempt and (last or outcome.state == m.SUCCESS):
             self.fail("fence", f"attempt {outcome.attempt} settles {outcome.id}, the last was {last}", outcome.id)
         if outcome.state == m.SUCCESS and record.executions.get(bytes(outcome.body)) is None:  # type: ignore[arg-type]
             self.fail("unexpected", f"{outcome.id} settles with a result that nobody made", outcome.id)

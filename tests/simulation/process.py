@@ -39,6 +39,7 @@ class Machine:
         process, self.process = self.process, None
         if process is not None:
             process.is_alive = False
+            process.end()
             self.mesh.note(f"{self.name} dies")
             self.mesh.network.close(process, silently)
 
@@ -62,6 +63,9 @@ class Process:
 
     def begin(self) -> None:
         """The process runs from now on."""
+
+    def end(self) -> None:
+        """The process is dead from now on."""
 
     @property
     def now_s(self) -> float:

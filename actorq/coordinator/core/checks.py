@@ -62,13 +62,14 @@ def _check_workers(core: Coordinator) -> None:
             assert call.worker == worker.number, f"{call.id} is leased to {worker.name} and says {call.worker}"
             assert call.attempt > 0, f"{call.id} is leased and has no attempt"
             assert core.state.calls.get(call.id) is call, f"{call.id} is leased and not known"
-        assert worker.begun <= set(worker.leases), f"{worker.name} has begun calls that it does not hold"
+        assert set(worker.begun) <= set(worker.leases), f"{worker.name} has begun calls that it does not hold"
         if worker.contact is Contact.READY and worker.peer is not None and worker.credit > 0:
-            assert worker.listed, f"{worker.name} has credit and stands in no ring"
+            right = worker.group.free if len(worker.leases) < worker.slots else worker.group.ahead
+            assert worker.ring is right and worker in right, f"{worker.name} has credit and does not stand in line"
         assert not worker.outgoing, f"{worker.name} was leased calls that were not sent"
     for group in core.state.lanes.groups.values():
         assert group.workers == groups[id(group)], "a group miscounts its workers"
-        ready = any(w.listed and w.contact is Contact.READY and w.credit > 0 for w in (*group.free, *group.ahead))
+        ready = any(w.contact is Contact.READY and w.credit > 0 for w in (*group.free, *group.ahead))
         assert not (ready and group.active), "calls are ready, a worker has credit, and they do not meet"
     for call in core.state.calls.values():
         if call.spec != FOREIGN:

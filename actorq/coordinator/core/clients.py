@@ -38,6 +38,8 @@ class Client:
     """Submissions that wait for room. Bounded by the client's window."""
     pressed: bool = False
     """It was told so."""
+    watched: set[str] = field(default_factory=set)
+    """Calls whose outcomes it asked to be told, beside those of its own."""
     left_s: float = 0.0
 
     def forget_connection(self) -> None:

@@ -32,10 +32,10 @@ class Commands:
                 continue
             report.append((task_id, self._state_of(task_id)))
             if message.wait:
-                self._state.watchers.setdefault(task_id, set()).add(peer)
+                self._state.watch(client, task_id)
         if settled:
-            self._state.send(peer, m.Settled(settled))
-        self._state.send(peer, m.Report(message.token, report))
+            self._state.tell(client, m.Settled(settled))
+        self._state.tell(client, m.Report(message.token, report))
 
     def _state_of(self, task_id: str) -> str:
         call = self._state.calls.get(task_id)
@@ -74,11 +74,12 @@ class Commands:
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are. Returns what became of each."""
-        ids, terminate = arguments.get("ids", []), bool(arguments.get("terminate"))
+        given, terminate = arguments.get("ids"), bool(arguments.get("terminate"))
+        ids = [each for each in given if isinstance(each, str)] if isinstance(given, list) else []
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         if self._state.settings.durable:
             self._state.operations.append(KeepRevocations(ids, until_s))
-        return {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids if isinstance(task_id, str)}
+        return {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
@@ -86,7 +87,7 @@ class Commands:
         call = self._state.calls.get(task_id)
         if call is None or call.worker:
             self._state.revoked.pop(task_id, None)
-            self._state.revoked[task_id] = until_s
+            self._state.revoked[task_id] = (until_s, terminate)
         if call is None:
             return "unknown here; it will not start if it comes later"
         if call.worker:

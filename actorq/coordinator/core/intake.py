@@ -6,7 +6,7 @@ from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.state import FOREIGN, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
-from actorq.stores.api import KeepCalls, KeepCode
+from actorq.stores.api import KeepCalls, KeepCode, KeepStarts
 from actorq.wire import messages as m
 from actorq.wire.messages import Call
 
@@ -90,16 +90,18 @@ class Intake:
             seq += 1
             call.seq = seq
             if call.id in calls or (must_check and not self._is_new(call)):
-                self._again(client, call)
+                accepted += self._again(client, call)
                 continue
+            if call.expires:
+                if call.expires <= self._state.wall_s:
+                    self._state.expire(call)
+                    continue
+                self._state.schedule.add(call.expires, call)
             calls[call.id] = call
             accepted.append(call)
             if call.body.__class__ is not bytes:
                 self._state.count_blob(call, 1)
-            if call.expires:
-                self._state.schedule.add(call.expires, call)
-            if message.resent and self._state.is_young():
-                self._state.held_back[call.id] = call
+            if message.resent and self._is_held_back(call, entry):
                 continue
             if call.not_before > self._state.wall_s:
                 self._state.schedule.add(call.not_before, call)
@@ -121,6 +123,9 @@ class Intake:
             self._state.operations.append(
                 KeepCalls(client.session, [(entries[each.spec].spec, each) for each in accepted])
             )
+            started = [each.id for each in accepted if each.worker and entries[each.spec].spec.at_most_once]
+            if started:
+                self._state.operations.append(KeepStarts(started))
         if client.peer is not None:
             self._state.acks.append((client.peer, m.Accepted(message.seq, self._state.slots)))
 
@@ -138,21 +143,34 @@ class Intake:
         """False if the call has settled or was revoked before it came."""
         return self._state.outcomes.get(call.id) is None and call.id not in self._state.revoked
 
-    def _again(self, client: Client, call: Call) -> None:
-        """A call that is known came again, or one that was revoked before it came."""
-        outcome = self._state.outcomes.get(call.id)
+    def _is_held_back(self, call: Call, entry: SpecEntry) -> bool:
+        """Whether a call that was sent before, maybe to another coordinator, must not go to its lane now."""
+        if entry.spec.at_most_once:
+            call.lost = 1  # It may have started.
+        if self._state.is_young():
+            self._state.held_back[call.id] = call
+            return True
+        if call.lost:
+            self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
+        return bool(call.lost)
+
+    def _again(self, client: Client, call: Call) -> list[Call]:
+        """A call that is known came again, or one that was revoked before it came. Returns it if it is ours from now on."""
+        state = self._state
+        outcome = state.outcomes.get(call.id)
+        known = state.calls.get(call.id)
         if outcome is not None:
-            self._state.send(client.peer, m.Settled([outcome]))
-            return
-        known = self._state.calls.get(call.id)
-        if known is None:
-            self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked before it was submitted"))
+            state.tell(client, m.Settled([outcome]))
+        elif known is None:
+            state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked before it was submitted"))
         elif known.spec == FOREIGN:
             known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
             known.expires = call.expires
-            self._state.count_blob(known, 1)
-        elif known.client != client.number and client.peer is not None:
-            self._state.watchers.setdefault(call.id, set()).add(client.peer)
+            state.count_blob(known, 1)
+            return [known]
+        elif known.client != client.number:
+            state.watch(client, call.id)
+        return []
 
     def keep_code(self, peer: Peer, client: Client, message: m.Code) -> None:
         if message.digest not in self._state.codes:

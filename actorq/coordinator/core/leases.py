@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.state import FOREIGN, State
-from actorq.coordinator.core.workers import Contact, Worker
-from actorq.errors import TaskRevokedError, WorkerLostError
+from actorq.coordinator.core.workers import Contact, Ring, Worker
+from actorq.errors import TaskRevokedError
+from actorq.stores.api import KeepStarts
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Outcome
+from actorq.wire.messages import Call, Outcome
 
 
 class Leases:
@@ -19,26 +22,32 @@ class Leases:
         self._state = state
 
     def dispatch(self) -> None:
-        busy = []
-        for group in list(self._state.lanes.groups.values()):
-            while group.active and (group.free or group.ahead):
-                ring = group.free or group.ahead
-                worker = ring.popleft()
-                worker.listed = False
-                room = (worker.slots if ring is group.free else worker.capacity) - len(worker.leases)
-                room = min(room, worker.credit)
-                if worker.contact is not Contact.READY or room <= 0:
-                    worker.list_if_idle()
-                    continue
+        """Lease what is ready: first to workers with free slots, what is left to those that want calls at hand."""
+        busy: list[Worker] = []
+        groups = list(self._state.lanes.groups.values())
+        for group in groups:
+            self._serve(group, group.free, busy)
+        for group in groups:
+            self._serve(group, group.ahead, busy)
+        for worker in busy:
+            self._send_outgoing(worker)
+
+    def _serve(self, group: Group, ring: Ring, busy: list[Worker]) -> None:
+        """Share what is ready among the workers that stand in one of the group's lines."""
+        while group.active and ring:
+            worker, _ = ring.popitem(last=False)
+            worker.ring = None
+            room = worker.credit
+            if ring is group.free:
+                room = min(room, worker.slots - len(worker.leases))
+            if worker.contact is Contact.READY and room > 0:
                 share = -(-group.ready() // (len(ring) + 1))
                 calls = group.take(min(room, share))
                 if calls:
                     if not worker.outgoing:
                         busy.append(worker)
                     self._lease(worker, calls)
-                worker.list_if_idle()
-        for worker in busy:
-            self._send_outgoing(worker)
+            worker.list_if_idle()
 
     def _lease(self, worker: Worker, calls: list[Call]) -> None:
         leases, number = worker.leases, worker.number
@@ -64,9 +73,16 @@ class Leases:
         if call.client not in worker.clients:
             worker.clients.add(call.client)
             client = self._state.clients_by_number.get(call.client)
-            if client is not None:
+            if client is not None and client.reply_address:
                 define.clients.append((client.number, client.session, client.reply_address))
         self._state.send(worker.peer, define)
+
+    def undefine(self, client: Client) -> None:
+        """The client is forgotten: workers may forget its number."""
+        for worker in self._state.workers.values():
+            if client.number in worker.clients:
+                worker.clients.discard(client.number)
+                self._state.send(worker.peer, m.Define([], [(client.number, "", "")]))
 
     def _send_outgoing(self, worker: Worker) -> None:
         size = self._state.settings.deliver_batch
@@ -108,7 +124,7 @@ class Leases:
         calls = []
         for task_id, attempt in message.attempts:
             call = worker.leases.get(task_id)
-            if call is not None and call.attempt == attempt and task_id not in worker.begun:
+            if call is not None and call.attempt == attempt:
                 calls.append(call)
         self.requeue(worker, calls)
         worker.list_if_idle()
@@ -126,23 +142,30 @@ class Leases:
                 continue
             if self._is_last_chance(call):
                 worker.exclusive = task_id
-            worker.begun.add(task_id)
+            self._begin(worker, call)
             ready.append(task_id)
         if ready:
-            self._state.send(worker.peer, m.Begin(ready))
+            self._state.acks.append((peer, m.Begin(ready)))
+
+    def _begin(self, worker: Worker, call: Call) -> None:
+        """Note that a guarded call may have started."""
+        worker.begun[call.id] = None
+        state = self._state
+        if state.settings.durable and call.spec != FOREIGN and state.entries_by_number[call.spec].spec.at_most_once:
+            state.operations.append(KeepStarts([call.id]))
 
     def _is_last_chance(self, call: Call) -> bool:
         return call.lost > 0 and call.lost + 1 >= self._state.entries_by_number[call.spec].spec.max_deliveries
 
     def _ended_guarded(self, worker: Worker) -> None:
-        worker.begun = {each for each in worker.begun if each in worker.leases}
+        worker.begun = {each: None for each in worker.begun if each in worker.leases}
         if worker.exclusive and worker.exclusive not in worker.leases:
             worker.exclusive = ""
             while worker.exclusive_waiting and not worker.exclusive:
                 call = worker.leases.get(worker.exclusive_waiting.popleft())
                 if call is not None:
                     worker.exclusive = call.id
-                    worker.begun.add(call.id)
+                    self._begin(worker, call)
                     self._state.send(worker.peer, m.Begin([call.id]))
 
     def set_capacity(self, peer: Peer, worker: Worker, message: m.Capacity) -> None:
@@ -164,8 +187,18 @@ class Leases:
             forgotten.append(task_id)
         if forgotten:
             self._state.send(worker.peer, m.Revoke(forgotten, forget=True))
-        if worker.begun:
-            self._state.send(worker.peer, m.Begin([each for each in worker.begun if each in worker.leases]))
+        if worker.begun and worker.peer is not None:
+            self._state.acks.append((worker.peer, m.Begin([each for each in worker.begun if each in worker.leases])))
+        if self._state.revoked:
+            self._revoke_again(worker)
+
+    def _revoke_again(self, worker: Worker) -> None:
+        """It may not have heard that calls which it holds were revoked."""
+        revoked = self._state.revoked
+        for terminate in (False, True):
+            ids = [each for each in worker.leases if each in revoked and revoked[each][1] is terminate]
+            if ids:
+                self._state.send(worker.peer, m.Revoke(ids, terminate))
 
     def _adopt(self, worker: Worker, task_id: str, attempt: int) -> bool:
         """Lease a call to the node that got it from an earlier coordinator. False if somebody else has it."""
@@ -179,6 +212,7 @@ class Leases:
         call.attempt = attempt
         call.worker = worker.number
         worker.leases[task_id] = call
+        self._begin(worker, call)  # For all we know.
         return True
 
     def requeue(self, worker: Worker, calls: Sequence[Call]) -> None:
@@ -192,7 +226,7 @@ class Leases:
             elif call.id in self._state.revoked:
                 self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
             elif call.expires and call.expires <= self._state.wall_s:
-                self._state.settle_here(call, m.REVOKED, TaskRevokedError("it expired before it started"))
+                self._state.expire(call)
             else:
                 entry = self._state.entries_by_number[call.spec]
                 back.setdefault((call.spec, entry.spec.priority), []).append(call)
@@ -205,22 +239,23 @@ class Leases:
         """A node's session is over: its leases go back, or are given up after too many deliveries."""
         back = []
         for call in list(worker.leases.values()):
-            if counted and call.spec != FOREIGN and self._may_have_run(worker, call):
-                call.lost += 1
+            if call.spec != FOREIGN and self._may_have_run(worker, call):
                 spec = self._state.entries_by_number[call.spec].spec
+                call.lost += counted
                 if spec.at_most_once or call.lost >= spec.max_deliveries:
-                    self._give_up(worker, call, spec, reason)
+                    self._give_up(worker, call, reason)
                     continue
             back.append(call)
         worker.begun.clear()
         self.requeue(worker, back)
         worker.capacity = 0
         worker.contact = Contact.LOST
+        worker.leave_line()
         for peer in (worker.peer, worker.control):
             if peer is not None:
                 self._state.peers.pop(peer, None)
                 self._state.controls.pop(peer, None)
-                self._state.effects.hang_ups.append(peer)
+                self._state.hang_up(peer)
         del self._state.workers[worker.epoch], self._state.workers_by_number[worker.number]
         self._state.lanes.leave(worker.group)
         self._state.count_slots()
@@ -235,20 +270,8 @@ class Leases:
             return call.id in worker.begun
         return True
 
-    def _give_up(self, worker: Worker, call: Call, spec: CallSpec, reason: str) -> None:
+    def _give_up(self, worker: Worker, call: Call, reason: str) -> None:
         del worker.leases[call.id]
         call.worker = 0
         times = f"{call.lost} times" if call.lost > 1 else "once"
-        text = f"{spec.task}[{call.id}] was given up: its worker was lost {times} while it ran (last: {reason})"
-        self._state.dead_letters.append(
-            {
-                "id": call.id,
-                "task": spec.task,
-                "queue": spec.queue,
-                "reason": text,
-                "worker": worker.name,
-                "deliveries": call.attempt,
-                "time": self._state.wall_s,
-            }
-        )
-        self._state.settle_here(call, m.FAILURE, WorkerLostError(text))
+        self._state.give_up(call, f"its worker was lost {times} while it ran (last: {reason})", worker.name)

@@ -20,7 +20,6 @@ from actorq.coordinator.core.queues import GONE
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Worker
-from actorq.errors import TaskRevokedError
 from actorq.stores.api import Kept
 from actorq.wire import frames
 from actorq.wire import messages as m
@@ -69,13 +68,17 @@ class Coordinator:
             entry = state.entry(spec)
             call.spec, call.client, call.worker = entry.number, client.number if entry.replies else 0, 0
             call.attempt = max(call.attempt, 0)  # It may have been GONE when it was written.
+            state.seq += 1
+            call.seq = state.seq
             state.calls[call.id] = call
             state.held_back[call.id] = call
             state.count_blob(call, 1)
             if call.expires:
                 state.schedule.add(call.expires, call)
         state.outcomes.add(kept.outcomes, state.now_s)
-        state.revoked.update(kept.revocations)
+        state.revoked.update((task_id, (until_s, False)) for task_id, until_s in kept.revocations)
+        for task_id in kept.started:
+            state.calls[task_id].lost = 1
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""
@@ -85,8 +88,9 @@ class Coordinator:
         """Set the time: monotonic and Unix."""
         state = self.state
         pause_s = now_s - state.now_s
-        if pause_s > state.settings.liveness.suspect_s / 2 and state.workers:
+        if pause_s > state.settings.liveness.suspect_s / 2 and (state.workers or state.held_back):
             # This process stood still (stopped, suspended): that is not the silence of the workers.
+            state.started_s += pause_s
             for worker in state.workers.values():
                 worker.heard_s += pause_s
                 worker.lost_s += pause_s
@@ -157,7 +161,7 @@ class Coordinator:
                 continue
             if call.expires and call.expires <= state.wall_s:
                 state.withdraw(call)
-                state.settle_here(call, m.REVOKED, TaskRevokedError("it expired before it started"))
+                state.expire(call)
             elif call.not_before and call.id not in state.held_back:
                 state.enqueue([call])
         if state.held_back and not state.is_young():
@@ -172,7 +176,9 @@ class Coordinator:
         state = self.state
         held, state.held_back = state.held_back, {}
         for call in held.values():
-            if call.not_before > state.wall_s:
+            if call.lost and state.entries_by_number[call.spec].spec.at_most_once:
+                state.give_up(call, "it may have started before the coordinator did, and may run only once")
+            elif call.not_before > state.wall_s:
                 state.schedule.add(call.not_before, call)
             else:
                 state.enqueue([call])
@@ -182,12 +188,14 @@ class Coordinator:
         state.outcomes.expire(state.now_s)
         while state.revoked:
             oldest = next(iter(state.revoked))
-            if state.revoked[oldest] > state.wall_s and len(state.revoked) <= state.settings.revocation_count:
+            if state.revoked[oldest][0] > state.wall_s and len(state.revoked) <= state.settings.revocation_count:
                 break
             del state.revoked[oldest]
         gone_s = state.now_s - state.settings.client_age_s
         for client in [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]:
             del state.clients[client.session], state.clients_by_number[client.number]
+            self._leases.undefine(client)
+        state.schedule.prune(lambda call: state.calls.get(call.id) is call)
 
     def _deadline_s(self) -> float | None:
         state = self.state

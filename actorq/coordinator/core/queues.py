@@ -9,7 +9,7 @@ not depend on the number of workers or of queued calls. A lane that no group mat
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from actorq.config import HIGHEST_PRIORITY
 from actorq.wire.messages import Call
 
 if TYPE_CHECKING:
-    from actorq.coordinator.core.workers import Worker
+    from actorq.coordinator.core.workers import Ring
 
 GONE = -1
 """`attempt` of a call that was taken out while it stood in a lane; it is dropped when its turn comes."""
@@ -107,9 +107,9 @@ class Group:
         self.lanes: list[Lane] = []
         self.active: dict[Lane, None] = {}
         """Lanes that are not empty."""
-        self.free: deque[Worker] = deque()
-        """Workers with free slots, in the order in which they are served."""
-        self.ahead: deque[Worker] = deque()
+        self.free: Ring = OrderedDict()
+        """Workers with free slots."""
+        self.ahead: Ring = OrderedDict()
         """Workers without free slots that want a few calls at hand."""
 
     def matches(self, lane: Lane) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 
 from actorq.wire.messages import Call
+
+PRUNE_AT = 64
 
 
 class Schedule:
@@ -13,6 +16,7 @@ class Schedule:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Call]] = []
         self._count = 0
+        self._prune_at = PRUNE_AT
 
     def add(self, when_s: float, call: Call) -> None:
         """Have `call` popped at `when_s`, after those that were added earlier for the same time."""
@@ -26,6 +30,13 @@ class Schedule:
         while heap and heap[0][0] <= wall_s:
             due.append(heapq.heappop(heap)[2])
         return due
+
+    def prune(self, is_live: Callable[[Call], bool]) -> None:
+        """Forget the calls that are gone, if the heap has grown to twice of what was left the last time."""
+        if len(self._heap) >= self._prune_at:
+            self._heap = [entry for entry in self._heap if is_live(entry[2])]
+            heapq.heapify(self._heap)
+            self._prune_at = 2 * len(self._heap) + PRUNE_AT
 
     def next_s(self) -> float | None:
         """Unix time of the first entry."""

@@ -57,10 +57,11 @@ class Sessions:
             return
         party = self._state.peers.pop(peer, None)
         if isinstance(party, Client) and party.peer == peer:
-            party.forget_connection()
+            self._state.disconnect(party)
             party.left_s = self._state.now_s
         elif isinstance(party, Worker) and party.peer == peer:
             party.forget_session()
+            party.leave_line()
             party.contact = Contact.LOST
             party.lost_s = self._state.now_s
 
@@ -93,8 +94,8 @@ class Sessions:
             return
         if client.peer is not None:
             self._state.peers.pop(client.peer, None)
-            self._state.effects.hang_ups.append(client.peer)
-        client.forget_connection()
+            self._state.hang_up(client.peer)
+        self._state.disconnect(client)
         if client.reply_address != hello.reply_address:
             client.reply_address = hello.reply_address
             for worker in self._state.workers.values():
@@ -116,7 +117,7 @@ class Sessions:
             self._state.workers_by_number[worker.number] = worker
         elif worker.peer is not None:
             self._state.peers.pop(worker.peer, None)
-            self._state.effects.hang_ups.append(worker.peer)
+            self._state.hang_up(worker.peer)
         worker.forget_session()
         worker.peer = peer
         worker.capacity = hello.capacity
@@ -138,7 +139,7 @@ class Sessions:
         worker = self._state.workers[hello.epoch]
         if worker.control is not None and worker.control != peer:
             self._state.controls.pop(worker.control, None)
-            self._state.effects.hang_ups.append(worker.control)
+            self._state.hang_up(worker.control)
         worker.control = peer
         self._state.controls[peer] = hello.epoch
         self.heard(worker)
@@ -152,7 +153,8 @@ class Sessions:
     def heartbeat(self, peer: Peer, worker: Worker, message: m.Heartbeat) -> None:
         worker.running = dict(message.running)
         worker.lag_s, worker.rss_bytes = message.lag_s, message.rss_bytes
-        self._state.send(peer, m.Renewed(message.sent_s))
+        if worker.contact is not Contact.LOST:  # Else its leases are given away when its grace is over.
+            self._state.send(peer, m.Renewed(message.sent_s))
 
     def bye(self, peer: Peer, worker: Worker, message: m.Bye) -> None:
         self._leases.release(worker, message.reason, counted=False)

@@ -14,9 +14,10 @@ from actorq.config import CoordinatorSettings
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.outcomes import OutcomeCache
-from actorq.coordinator.core.queues import Lanes
+from actorq.coordinator.core.queues import Lane, Lanes, Queue
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.workers import Contact, Worker
+from actorq.errors import TaskRevokedError, WorkerLostError
 from actorq.stores.api import KeepOutcomes, Operation
 from actorq.wire import messages as m
 from actorq.wire.messages import Blob, Call, CallSpec, Message, Outcome
@@ -45,10 +46,10 @@ class State:
         self.schedule = Schedule()
         self.held_back: dict[str, Call] = {}
         self.outcomes = OutcomeCache(settings.outcome_count, settings.outcome_bytes, settings.outcome_age_s)
-        self.revoked: dict[str, float] = {}
-        """Until when (Unix time) calls that come, or come back, must not start."""
+        self.revoked: dict[str, tuple[float, bool]] = {}
+        """Calls that must not start if they come, or come back: until when (Unix time), and whether to end them too."""
         self.dead_letters: deque[dict[str, Any]] = deque(maxlen=settings.dead_letter_count)
-        self.watchers: dict[str, set[Peer]] = {}
+        self.watchers: dict[str, dict[Client, None]] = {}
         """Who else wants to hear of a call's outcome."""
         self.workers: dict[str, Worker] = {}
         self.workers_by_number: dict[int, Worker] = {}
@@ -79,6 +80,29 @@ class State:
         if peer is not None:
             self.effects.sends[peer].append(message)
 
+    def hang_up(self, peer: Peer) -> None:
+        """End a session from this side.
+
+        A listener cannot close a connection: whoever still lives at its other end is told to begin again.
+        """
+        self.send(peer, m.Reset())
+        self.effects.hang_ups.append(peer)
+
+    def disconnect(self, client: Client) -> None:
+        """The client's connection is over."""
+        client.forget_connection()
+        for task_id in client.watched:
+            watchers = self.watchers[task_id]
+            del watchers[client]
+            if not watchers:
+                del self.watchers[task_id]
+        client.watched.clear()
+
+    def watch(self, client: Client, task_id: str) -> None:
+        """Have the client told when the call settles."""
+        self.watchers.setdefault(task_id, {})[client] = None
+        client.watched.add(task_id)
+
     def client(self, session: str, name: str, reply_address: str) -> Client:
         client = self.clients.get(session)
         if client is None:
@@ -92,9 +116,10 @@ class State:
         entry = self.entries.get(spec)
         if entry is None:
             number = len(self.entries) + 1
+            if number > SPEC_LIMIT:  # Its calls are refused, see Intake.
+                return SpecEntry(number, spec, Lane(Queue(spec.queue), spec.offer), False)
             entry = SpecEntry(number, spec, self.lanes.lane(spec.queue, spec.offer), not spec.ignore_result)
-            if number <= SPEC_LIMIT:  # Beyond it calls are refused, see _accept.
-                self.entries[spec] = self.entries_by_number[number] = entry
+            self.entries[spec] = self.entries_by_number[number] = entry
         return entry
 
     def settle(self, outcomes: list[Outcome]) -> None:
@@ -107,18 +132,45 @@ class State:
             self.operations.append(KeepOutcomes(outcomes))
         if self.watchers:
             for outcome in outcomes:
-                for peer in self.watchers.pop(outcome.id, ()):
-                    self.send(peer, m.Settled([outcome]))
+                for client in self.watchers.pop(outcome.id, ()):
+                    client.watched.discard(outcome.id)
+                    self.tell(client, m.Settled([outcome]))
 
     def settle_here(self, call: Call, state: int, error: Exception) -> None:
-        """End a call that is in no index but `_calls`, without a worker; its client is told."""
-        self.calls.pop(call.id, None)
-        self.count_blob(call, -1)
+        """End a call that is in no index but `calls`, without a worker; its client is told."""
+        if self.calls.pop(call.id, None) is not None:
+            self.count_blob(call, -1)
         outcome = Outcome(call.id, max(call.attempt, 0), state, encode_failure(error, ""))
         self.settle([outcome])
         client = self.clients_by_number.get(call.client)
-        if client is not None and client.peer is not None:
-            self.acks.append((client.peer, m.Settled([outcome])))
+        if client is not None:
+            self.tell(client, m.Settled([outcome]))
+
+    def expire(self, call: Call) -> None:
+        """Its time is over, and it has not started."""
+        self.settle_here(call, m.REVOKED, TaskRevokedError("it expired before it started"))
+
+    def tell(self, client: Client, message: Message) -> None:
+        """Send to a client what must not be said before what is decided now is durable."""
+        if client.peer is not None:
+            self.acks.append((client.peer, message))
+
+    def give_up(self, call: Call, reason: str, worker: str = "") -> None:
+        """End a call that is in no index but `calls` as failed, and keep it as a dead letter."""
+        spec = self.entries_by_number[call.spec].spec
+        text = f"{spec.task}[{call.id}] was given up: {reason}"
+        self.dead_letters.append(
+            {
+                "id": call.id,
+                "task": spec.task,
+                "queue": spec.queue,
+                "reason": text,
+                "worker": worker,
+                "deliveries": call.attempt,
+                "time": self.wall_s,
+            }
+        )
+        self.settle_here(call, m.FAILURE, WorkerLostError(text))
 
     def enqueue(self, calls: Iterable[Call]) -> None:
         """Put calls whose time has come at the end of their lanes."""

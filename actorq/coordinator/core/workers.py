@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import Enum
 
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Group
 from actorq.wire.messages import Call
+
+
+Ring = OrderedDict["Worker", None]
+"""Workers in the order in which they are served. (A plain dict would look through all that have left.)"""
 
 
 class Contact(Enum):
@@ -41,7 +45,7 @@ class Worker:
     """When the connection broke."""
     leases: dict[str, Call] = field(default_factory=dict)
     """In the order of delivery."""
-    begun: set[str] = field(default_factory=set)
+    begun: dict[str, None] = field(default_factory=dict)
     """Guarded calls whose start was reported and acknowledged."""
     exclusive: str = ""
     """The call with one chance left that runs now; there is one at a time."""
@@ -54,8 +58,8 @@ class Worker:
     """Deliver messages of this session."""
     outgoing: list[Call] = field(default_factory=list)
     """Leased in this batch, to be sent at its end."""
-    listed: bool = False
-    """Stands in one of its group's rings."""
+    ring: Ring | None = field(default=None, repr=False)
+    """The one of its group's rings that it stands in."""
     running: dict[str, int] = field(default_factory=dict)
     """Attempts by call id that ran at the last heartbeat."""
     lag_s: float = 0.0
@@ -67,14 +71,21 @@ class Worker:
         return self.capacity - len(self.leases)
 
     def list_if_idle(self) -> None:
-        """Stand in line for work, if there is credit."""
-        if self.listed or self.contact is not Contact.READY or self.peer is None:
-            return
+        """Stand in line for work, if there is credit: with those that have a free slot, or those that look ahead."""
         held = len(self.leases)
-        if held >= self.capacity:
+        if self.contact is not Contact.READY or self.peer is None or held >= self.capacity:
             return
-        self.listed = True
-        (self.group.free if held < self.slots else self.group.ahead).append(self)
+        ring = self.group.free if held < self.slots else self.group.ahead
+        if self.ring is not ring:
+            self.leave_line()
+            ring[self] = None
+            self.ring = ring
+
+    def leave_line(self) -> None:
+        """Stand in line no more."""
+        if self.ring is not None:
+            del self.ring[self]
+            self.ring = None
 
     def forget_session(self) -> None:
         """The session ended: the next one starts with nothing known."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actorq import states
+from actorq.client.core import LookUp
 from actorq.config import ClientSettings
 from actorq.control.control import Control
 from actorq.errors import OperationalError, TimeoutError
@@ -41,8 +42,8 @@ class FakeSession:
     def flush(self, timeout_s: float | None) -> bool:
         return self.takes_calls
 
-    def states(self, task_ids: Sequence[str], timeout_s: float | None) -> dict[str, str]:
-        return {task_id: self.known.get(task_id, "") for task_id in task_ids}
+    def look_up(self, task_ids: Sequence[str], timeout_s: float | None) -> LookUp:
+        return LookUp({task_id: self.known.get(task_id, "") for task_id in task_ids}, {})
 
 
 class FakeMesh:

@@ -52,9 +52,7 @@ def test_eta_is_a_time_in_iso_8601_or_unix_time(run: Run, mesh: FakeMesh, text: 
         (["--priority", "10"], "0<=x<=9"),
     ],
 )
-def test_arguments_that_cannot_be_are_usage_errors(
-    run: Run, mesh: FakeMesh, arguments: list[str], text: str
-) -> None:
+def test_arguments_that_cannot_be_are_usage_errors(run: Run, mesh: FakeMesh, arguments: list[str], text: str) -> None:
     result = run("call", "tasks.add", *arguments)
     assert result.exit_code == 2
     assert text in result.stderr

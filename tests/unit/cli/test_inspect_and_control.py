@@ -67,7 +67,7 @@ def test_an_unknown_question_is_a_usage_error(run: Run, mesh: FakeMesh) -> None:
 def test_the_help_of_inspect_lists_all_questions(run: Run) -> None:
     shown = run("inspect", "--help").stdout
     for name in ("ping", "stats", "active", "reserved", "registered", "coordinator", "queues", "dead_letters"):
-        assert f"\n  {name} " in shown
+        assert f"\n    {name} " in shown
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,7 @@ def test_the_help_of_inspect_lists_all_questions(run: Run) -> None:
         (["terminate", "id-1", "id-2"], True),
     ],
 )
-def test_revoke_says_what_became_of_each_call(
-    run: Run, mesh: FakeMesh, arguments: list[str], terminate: bool
-) -> None:
+def test_revoke_says_what_became_of_each_call(run: Run, mesh: FakeMesh, arguments: list[str], terminate: bool) -> None:
     mesh.replies["revoke"] = {"coordinator@here": {"id-1": "removed", "id-2": "its worker was told"}}
     result = run("control", *arguments)
     assert result.exit_code == 0

@@ -39,9 +39,7 @@ def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(run: Run) ->
     assert "there is no command 'statsu': did you mean 'status'?" in result.stderr
 
 
-def test_ctrl_c_ends_a_command_without_a_traceback(
-    run: Run, mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_a_command_without_a_traceback(run: Run, mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
