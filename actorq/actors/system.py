@@ -8,8 +8,8 @@ from types import TracebackType
 from gevent import get_hub
 
 from actorq import errors
-from actorq.actors.bells import FOREVER_S, call_soon
-from actorq.actors.cell import KILL_GRACE_S, KILLS, Cell
+from actorq.actors.bells import FOREVER_S
+from actorq.actors.cell import Cell
 from actorq.actors.reasons import Ended, Reason
 from actorq.actors.ref import ActorRef
 from actorq.actors.signals import Watch
@@ -39,12 +39,11 @@ class ActorSystem:
         intensity: int = 3,
         period_s: float = 5.0,
     ) -> None:
-        self._hub = get_hub()
         supervisor = Supervisor((), strategy, intensity, period_s)
         self._root = Cell(ChildSpec(lambda: supervisor, name, Restart.TEMPORARY), parent=None)
         self._root.start()
         # Idle actors are no reason for a hub to go on, but another thread may send them something.
-        keep_running = self._hub.loop.timer(FOREVER_S)
+        keep_running = get_hub().loop.timer(FOREVER_S)
         keep_running.start(lambda: None)
         self._root.mailbox.signal(Watch(self, lambda _: keep_running.close()))
 
@@ -78,14 +77,12 @@ class ActorSystem:
         Those that are left after `timeout_s` are killed. Does nothing if the system has ended.
         """
         self.root.stop(Ended.SHUTDOWN)
-        if self._has_ended_within(timeout_s):
-            return
-        log.warning("system %s has not stopped within %s s: its actors are killed", self.root.name, timeout_s)
-        for _ in range(KILLS):
+        try:
+            self.root.join(timeout_s)
+        except errors.TimeoutError:
+            log.warning("system %s has not stopped within %s s: its actors are killed", self.root.name, timeout_s)
             self._root.kill()
-            if self._has_ended_within(2 * KILL_GRACE_S):
-                return
-        call_soon(self._hub, self._root.abandon)
+            self.root.join()
 
     def join(self, timeout_s: float | None = None) -> None:
         """Wait until the system has ended. Raises the reason if it failed, and TimeoutError after `timeout_s`."""
@@ -115,10 +112,3 @@ class ActorSystem:
 
     def __repr__(self) -> str:
         return f"<actor system {self.root.name}{', ended' if self.root.stopped else ''}>"
-
-    def _has_ended_within(self, timeout_s: float | None) -> bool:
-        try:
-            self.root.join(timeout_s)
-        except errors.TimeoutError:
-            return False
-        return True

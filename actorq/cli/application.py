@@ -13,7 +13,7 @@ from actorq.worker.application import find_application
 
 
 def import_application(name: str) -> Any:
-    """Import ``module`` or ``module:attribute``, also from the current directory. Raises ImproperlyConfigured, Problem."""
+    """Import ``module`` or ``module:attribute``, in the current directory too. Raises ImproperlyConfigured, Problem."""
     directory = os.getcwd()
     if directory not in sys.path:
         sys.path.insert(0, directory)

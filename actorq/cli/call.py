@@ -14,7 +14,7 @@ from actorq.cli.options import json_option, timeout_option
 from actorq.cli.outcome import show_outcome
 from actorq.cli.replies import to_json
 from actorq.config import HIGHEST_PRIORITY, LOWEST_PRIORITY, ClientSettings
-from actorq.errors import OperationalError, TimeoutError, nearest
+from actorq.errors import OperationalError, nearest
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
@@ -51,7 +51,7 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
         raise click.BadParameter(f"{value!r} is neither a number nor a time such as 2030-12-31T23:59:00Z") from None
 
 
-@click.command()
+@click.command(short_help="Call a task by its name.")
 @click.argument("name")
 @click.option(
     "-a", "--args", metavar="JSON", default="[]", callback=json_of(list, "'[2, 3]'"), help="Positional arguments."

@@ -47,6 +47,6 @@ def application_at(app: str | None, url: str | None) -> ActorQ:
         return ActorQ(url=url)
     from actorq.cli.application import import_application
 
-    mesh = import_application(app)
+    mesh: ActorQ = import_application(app)
     mesh.url = url or mesh.url
     return mesh

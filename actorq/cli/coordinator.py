@@ -11,7 +11,7 @@ from actorq.cli.listening import MEMORY_NOTICE, check_exposure, insecure_option,
 from actorq.cli.options import loglevel_option
 
 
-@click.command()
+@click.command(short_help="Run a coordinator.")
 @listen_option
 @click.option(
     "-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name."

@@ -13,26 +13,23 @@ from actorq.control.control import Inspect
 from actorq.errors import nearest
 
 QUESTIONS = {
-    name: (inspect.getdoc(method) or "").splitlines()[0]
+    name: (inspect.getdoc(method) or "").splitlines()[0].replace("``", "")
     for name, method in vars(Inspect).items()
     if not name.startswith("_")
 }
 """What `app.control.inspect()` has, with the first line of its documentation."""
 
 
-class Question(click.ParamType):
+def known(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """The name of a question."""
-
-    name = "question"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in QUESTIONS:
-            self.fail(f"there is no {value!r}: {nearest(value, QUESTIONS) or 'known are ' + ', '.join(QUESTIONS)}")
-        return value
+    if value not in QUESTIONS:
+        hint = nearest(value, QUESTIONS) or f"known are {', '.join(QUESTIONS)}"
+        raise click.BadParameter(f"there is no {value!r}: {hint}")
+    return value
 
 
 @click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {name:<14}{text}" for name, text in QUESTIONS.items()))
-@click.argument("question", metavar="COMMAND", type=Question())
+@click.argument("question", metavar="COMMAND", callback=known)
 @mesh_options
 @destination_option
 @timeout_option(1.0, "For how long to wait for answers.")

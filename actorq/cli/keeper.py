@@ -1,4 +1,4 @@
-"""The process that keeps an embedded mesh: ``python -m actorq.cli.keeper OPTIONS``, started by `actorq.client.embedded`.
+"""The process that keeps an embedded mesh: ``python -m actorq.cli.keeper OPTIONS``, see `actorq.client.embedded`.
 
 It is `actorq up` without a terminal: it ends with the program that has started it, and listens on a path of its own.
 """

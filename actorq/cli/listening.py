@@ -33,8 +33,8 @@ def check_exposure(address: str, insecure: bool) -> None:
     if not insecure:
         raise Problem(
             f"{address} can be reached from other hosts, and whoever reaches it can run code on the workers. Listen on "
-            f"loopback ({DEFAULT_ADDRESS}), or add --insecure in a network that you trust entirely. Keys and encryption "
-            f"come in a later release",
+            f"loopback ({DEFAULT_ADDRESS}), or add --insecure in a network that you trust entirely. Keys come with a "
+            f"later release",
             MISCONFIGURED,
         )
     click.echo(f"--insecure: whoever reaches {address} can run code on the workers; nothing is encrypted.", err=True)

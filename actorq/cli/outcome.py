@@ -10,7 +10,6 @@ import click
 from actorq import states
 from actorq.cli.problems import FAILED, NOT_YET, Problem
 from actorq.cli.replies import to_json
-from actorq.errors import TimeoutError
 
 if TYPE_CHECKING:
     from actorq.tasks.result import AsyncResult
@@ -40,7 +39,7 @@ def show_failure(result: AsyncResult[Any], error: BaseException, as_json: bool, 
     """Raises Problem."""
     kind = type(error).__name__
     if as_json:
-        cause = {"type": getattr(error, "type_name", kind), "message": str(error)}
+        cause = {"type": getattr(error, "type_name", kind), "message": getattr(error, "message", str(error))}
         click.echo(
             to_json({"id": result.id, "state": result.state, "error": cause, "traceback": result.traceback or None})
         )

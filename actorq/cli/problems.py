@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from actorq.errors import ActorqError, AddressInUse, ImproperlyConfigured, NotRegistered, OperationalError, TimeoutError
+from actorq.errors import ActorqError, AddressInUse, ImproperlyConfigured, NotRegistered, OperationalError
 
 FAILED = 1
 """The task failed, or was revoked."""
@@ -26,7 +26,7 @@ class Problem(click.ClickException):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # A class variable only for those who always end alike.
 
 
 def problem_of(error: ActorqError) -> Problem:

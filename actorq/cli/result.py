@@ -13,7 +13,7 @@ from actorq.config import ClientSettings
 PATIENCE_S = ClientSettings().publish_timeout_s
 
 
-@click.command()
+@click.command(short_help="Print the result of a call.")
 @click.argument("task_id", metavar="ID")
 @timeout_option(None, "For how long to wait. Default: without end, if the mesh knows the call.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of a task that failed.")

@@ -13,7 +13,7 @@ from actorq import native
 from actorq.cli.connection import connected, mesh_options
 from actorq.cli.options import json_option, timeout_option
 from actorq.cli.replies import name_missing, no_answer, to_json
-from actorq.errors import OperationalError, TimeoutError
+from actorq.errors import OperationalError
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
@@ -51,12 +51,10 @@ def command(
       actorq -u tcp://10.0.0.5:5570 status --verbose
       actorq status --wait-ready --timeout 60 && python submit.py
     """
-    reply_s = REPLY_S if timeout_s is None or wait_ready else timeout_s
+    limit_s = timeout_s if timeout_s is not None else READY_S if wait_ready else REPLY_S
+    reply_s = min(limit_s, REPLY_S) if wait_ready else limit_s
     with connected(app, url, patience_s=reply_s) as mesh:
-        if wait_ready:
-            status = await_worker(mesh, READY_S if timeout_s is None else timeout_s)
-        else:
-            status = look(mesh, reply_s)
+        status = await_worker(mesh, limit_s) if wait_ready else look(mesh, reply_s)
         show(status, reply_s, verbose, as_json)
 
 

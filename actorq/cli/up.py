@@ -21,13 +21,13 @@ from actorq.client.embedded import cpu_count
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
 def command(
-    ctx: click.Context, listen: str, insecure: bool, processes: int | None, loglevel: str, **options: Any
+    ctx: click.Context, /, listen: str, insecure: bool, processes: int | None, loglevel: str, **options: Any
 ) -> None:
     """Run a coordinator and workers on this host.
 
-    Ctrl-C or TERM ends all: the workers first, which let running calls end within --drain seconds, then the coordinator.
-    A second Ctrl-C does not wait for running calls. The exit status is 78 if a module cannot be imported or the address
-    is in use.
+    Ctrl-C or TERM ends all: the workers first, which let running calls end within --drain seconds, and then the
+    coordinator. A second Ctrl-C does not wait for running calls. The exit status is 78 if the module cannot be
+    imported, or the address is in use.
 
     \b
     Examples:

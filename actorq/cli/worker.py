@@ -89,7 +89,7 @@ def worker_options(
     )
 
 
-@click.command()
+@click.command(short_help="Run worker processes.")
 @node_options
 @url_option
 @click.option(
@@ -104,11 +104,11 @@ def worker_options(
     help="Name of each process; %h: host, %n: host without domain, %i: number of the process, %p: its process id.",
 )
 @click.pass_context
-def command(ctx: click.Context, url: str | None, **options: Any) -> None:
+def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     """Run worker processes, which import your tasks and run calls.
 
-    TERM lets running calls end within --drain seconds and gives the others back; a second TERM, or Ctrl-C, does not
-    wait. The exit status is 78 if the module cannot be imported.
+    Ctrl-C or TERM lets running calls end within --drain seconds and gives the others back; a second one does not wait.
+    The exit status is 78 if the module cannot be imported.
 
     \b
     Examples:

@@ -118,12 +118,15 @@ class Client:
         self._seq = 0
         self._sent_specs = 0
         self._batch = settings.submit_batch
-        self._unaccepted: deque[tuple[int, list[Call]]] = deque()
+        self._unaccepted: deque[tuple[int, list[Call], bool]] = deque()
+        """By number of the submission, with whether the calls may have been running before it."""
         self._again: deque[Call] = deque()
-        """To be sent again, before what is new."""
-        self._awaited: deque[tuple[float, list[str]]] = deque()
+        """To be sent again, before all others: may be running."""
+        self._untaken: deque[Call] = deque()
+        """To be sent again, before what is new: have not come to this coordinator, or were not taken."""
+        self._awaited: deque[tuple[float, list[Call]]] = deque()
         """Accepted calls by the time when they were accepted or last asked for."""
-        self._asked: dict[int, list[str]] = {}
+        self._asked: dict[int, list[Call]] = {}
         self._unanswered: dict[int, Request] = {}
         self._looked_up: dict[str, Outcome | None] = {}
         """Ids that are asked for and not pending, with their outcomes when these have come."""
@@ -212,7 +215,7 @@ class Client:
 
     def backlog(self) -> int:
         """Calls that wait here to be accepted."""
-        return len(self.outbox) + len(self._again) + self.unaccepted_count
+        return len(self.outbox) + len(self._again) + len(self._untaken) + self.unaccepted_count
 
     # -- connection ----------------------------------------------------------------------------------------------
 
@@ -229,20 +232,9 @@ class Client:
         self.rejection = self.pressure = ""
         self.window, self.slots = welcome.window, welcome.slots
         self.max_body_bytes = welcome.max_body_bytes
-        unaccepted = [call for _, calls in self._unaccepted for call in calls]
-        self._unaccepted.clear()
-        self.unaccepted_count = 0
-        again = {call.id: call for call in (*unaccepted, *self._again)}
-        if welcome.epoch != self._coordinator and not self._durable:
-            # The calls that the last coordinator accepted are lost with it.
-            again.update({each.id: each.call for each in list(self.pending.values()) if each.call is not None})
-            waiting = {call.id for call in list(self.outbox)}
-            again = {task_id: call for task_id, call in again.items() if task_id not in waiting}
-            self._awaited.clear()
-        else:
-            self._awaited.extend((self._now_s, ids) for ids in self._asked.values())
+        self._awaited.extend((self._now_s, calls) for calls in self._asked.values())
         self._asked.clear()
-        self._again = deque(again.values())
+        self._gather_unsent(is_new=welcome.epoch != self._coordinator)
         self._coordinator, self._durable = welcome.epoch, welcome.durable
         self._seq = self._sent_specs = 0
         self._welcomes += 1
@@ -250,6 +242,32 @@ class Client:
         self.requests.extendleft(reversed(self._unanswered.values()))
         self._unanswered.clear()
         self.requests.extend(Watch(each.id) for each in list(self.pending.values()) if each.call is None)
+
+    def _gather_unsent(self, is_new: bool) -> None:
+        """Sort out what is to be sent again to this coordinator; `is_new`: it is not the one that we had before."""
+        again, untaken = [*self._again], [*self._untaken]
+        for _, calls, may_run in self._unaccepted:
+            (again if may_run else untaken).extend(calls)
+        self._unaccepted.clear()
+        self.unaccepted_count = 0
+        if is_new:
+            again += untaken  # They may have come to the last coordinator.
+            untaken = []
+            if not self._durable:  # And what it had accepted is lost with it.
+                again += [each.call for each in list(self.pending.values()) if each.call is not None]
+                self._awaited.clear()
+        done = {call.id for call in list(self.outbox)}
+        self._again = self._select(again, done)
+        self._untaken = self._select(untaken, done)
+
+    def _select(self, calls: list[Call], done: set[str]) -> deque[Call]:
+        """Those that are not done with, once each. A call that has settled is not pending any more, if it ever was."""
+        selected: deque[Call] = deque()
+        for call in calls:
+            if call.id not in done and (call.id in self.pending or self.specs[call.spec - 1][1].ignore_result):
+                done.add(call.id)
+                selected.append(call)
+        return selected
 
     def _run_due(self) -> None:
         if self._redial_s is not None and self._redial_s <= self._now_s:
@@ -280,26 +298,26 @@ class Client:
     # -- submission ----------------------------------------------------------------------------------------------
 
     def _submit(self) -> None:
-        for waiting in (self._again, self.outbox):
+        for waiting in (self._again, self._untaken, self.outbox):
             pop = waiting.popleft
             while waiting and (room := self.window - self.unaccepted_count) > 0:
                 calls = [pop() for _ in range(min(len(waiting), self._batch, room))]
-                self._send_calls(calls, again=waiting is self._again)
+                self._send_calls(calls, may_run=waiting is self._again, fresh=waiting is self.outbox)
 
-    def _send_calls(self, calls: list[Call], again: bool) -> None:
+    def _send_calls(self, calls: list[Call], may_run: bool, fresh: bool) -> None:
         specs = self.specs[self._sent_specs :]
         self._sent_specs += len(specs)
         for _, spec in specs:
             if spec.code:
                 self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
-        fresh = not again and self._welcomes == 1  # Later, a call may have been sent by both ways.
+        fresh = fresh and self._welcomes == 1  # Later, a call may have been sent by both ways.
         if self.chosen_ids:
             chosen = [call.id for call in calls if call.id in self.chosen_ids]
             self.chosen_ids.difference_update(chosen)
             fresh = fresh and not chosen
         self._seq += 1
-        self._effects.sends.append(m.Submit(self._seq, specs, calls, fresh, again))
-        self._unaccepted.append((self._seq, calls))
+        self._effects.sends.append(m.Submit(self._seq, specs, calls, fresh, may_run))
+        self._unaccepted.append((self._seq, calls, may_run))
         self.unaccepted_count += len(calls)
         self._size_batch(calls)
 
@@ -311,22 +329,22 @@ class Client:
 
     def _accepted(self, message: m.Accepted) -> None:
         self.slots = message.slots
-        awaited = []
+        awaited: list[Call] = []
         while self._unaccepted and self._unaccepted[0][0] <= message.seq:
             calls = self._unaccepted.popleft()[1]
             self.unaccepted_count -= len(calls)
-            awaited += [call.id for call in calls]
+            awaited += calls
         if awaited:
             self._awaited.append((self._now_s, awaited))
 
     def _refused(self, message: m.Refused) -> None:
-        calls = {call.id: call for _, batch in self._unaccepted for call in batch}
+        sent = {call.id: (call, may_run) for _, calls, may_run in self._unaccepted for call in calls}
         for task_id, reason in message.calls:
-            call = calls.get(task_id)
-            if call is not None and reason == CODE_MISSING:
+            if task_id in sent and reason == CODE_MISSING:
+                call, may_run = sent[task_id]
                 spec = self.specs[call.spec - 1][1]
                 self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
-                self._again.append(call)
+                (self._again if may_run else self._untaken).append(call)
                 continue
             pending = self.pending.pop(task_id, None)
             if pending is not None:
@@ -355,25 +373,24 @@ class Client:
         budget = self.settings.ask_batch
         pending = self.pending
         while budget > 0 and self._awaited and self._now_s - self._awaited[0][0] >= self.settings.ask_after_s:
-            ids = [task_id for task_id in self._awaited.popleft()[1] if task_id in pending]
-            now, later = ids[:budget], ids[budget:]
+            calls = [call for call in self._awaited.popleft()[1] if call.id in pending]
+            now, later = calls[:budget], calls[budget:]
             if later:
                 self._awaited.appendleft((self._now_s - self.settings.ask_after_s, later))
             if now:
                 budget -= len(now)
                 self._token -= 1  # The shell's tokens are positive.
                 self._asked[self._token] = now
-                self._effects.sends.append(m.Query(self._token, now))
+                self._effects.sends.append(m.Query(self._token, [call.id for call in now]))
 
     def _report(self, report: m.Report) -> None:
         if self._asked.pop(report.token, None) is not None:
-            known = []
+            known: list[Call] = []
             for task_id, state in report.states:
                 pending = self.pending.get(task_id)
-                if state:
-                    known.append(task_id)
-                elif pending is not None and pending.call is not None:
-                    self._again.append(pending.call)  # The coordinator does not know it (any more).
+                if pending is not None and pending.call is not None:
+                    # What the coordinator does not know (any more) is sent again.
+                    (known if state else self._again).append(pending.call)
             if known:
                 self._awaited.append((self._now_s, known))
             return

@@ -35,7 +35,7 @@ def reference_to(task: Task[Any, Any], app: object) -> TaskReference | None:
 
 
 def find_task(module: str, attribute: str, name: str) -> Task[Any, Any]:
-    """Import `module` and take the task from it: `attribute` is the task, or the application that knows it by `name`."""
+    """Import `module` and take the task from it: its `attribute`, or what the application there knows by `name`."""
     found = getattr(import_module(module), attribute)
     task: Task[Any, Any] = found if isinstance(found, Task) else found.tasks[name]
     return task

@@ -51,7 +51,10 @@ class Caller(RouterChannel):
         del self._by_address[session.address]
         self._answered.discard(session.peer)
         self._take(1)  # To disconnect while half a message is read would abort the process.
-        self.socket.disconnect(session.address)
+        try:
+            self.socket.disconnect(session.address)
+        except zmq.ZMQError:
+            pass  # libzmq has done it already.
         self._parts.reactor.touch(self)
 
     def _admit(self, route: bytes, first: zmq.Frame) -> Session | None:

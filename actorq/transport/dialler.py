@@ -38,9 +38,8 @@ class Dialler(MonitoredChannel):
         self.socket.connect(address)
 
     def receive(self, limit: int) -> bool:
-        is_settled = self._is_settled  # Before the last look.
         is_dry = self._take(limit)
-        if is_dry and is_settled and self._lost is not None:
+        if is_dry and self._is_settled and self._lost is not None:
             self.close(0)
             self._sessions.end(self.session, self._lost)
         return is_dry

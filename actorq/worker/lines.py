@@ -54,7 +54,7 @@ def soft_limit(spec: CallSpec, call: Call) -> None:
 
 
 def discarded(spec: CallSpec, call: Call) -> None:
-    """A call was revoked, or expired, before it started."""
+    """A call expired before it started."""
     _log(logging.INFO, DISCARDED, spec, call)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # Before anything else is imported, so that nothing holds on to what is not patched.
-    from gevent import monkey
+    from actorq.worker.patching import patch_all
 
-    monkey.patch_all()
+    patch_all()
 
 import faulthandler
 import gc

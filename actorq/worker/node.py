@@ -61,7 +61,7 @@ class Node:
         self.core = Worker(
             name, ids.random_id(), pid, queues, self._jobs.offers(), self._jobs.make, settings, time.monotonic()
         )
-        self._pool = Pool(self.core.ready, self.core.cancelled, name, settings.concurrency, self._deliver)
+        self._pool = Pool(self.core.ready, name, settings.concurrency, self._deliver)
         commands = Commands(self.core, self._pool, self._jobs, lambda: self.stop("told to shut down"))
         self._watchdog = Watchdog(self.core, self._pool, commands, self._hub, settings)
         self._system: ActorSystem | None = None

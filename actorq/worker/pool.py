@@ -49,7 +49,7 @@ class Pool:
     hub, and is also called, with none, when `paused` has changed.
     """
 
-    def __init__(self, ready: Ready, cancelled: set[str], node: str, concurrency: int, deliver: Deliver) -> None:
+    def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver) -> None:
         self.concurrency = concurrency
         self.active = 0
         """Calls that run and do not wait for others; never more than `concurrency`, but for what was made to end."""
@@ -58,7 +58,7 @@ class Pool:
         self.finished: list[Outcome] = []
         """Outcomes that were not delivered yet. The watchdog copies it (see `actorq.worker.watchdog`)."""
         self.slots: set[Slot] = set()
-        self._ready, self._cancelled = ready, cancelled
+        self._ready = ready
         self._node = node
         self._deliver = deliver
         self._resuming: deque[Any] = deque()
@@ -220,8 +220,7 @@ class Pool:
 
     def _run_calls(self, slot: Slot) -> None:
         """Run calls until none is left, or it is somebody else's turn. The hot path: 1 µs and the call itself."""
-        take, cancelled = self._ready.popleft, self._cancelled
-        finished, resuming = self.finished, self._resuming
+        take, finished, resuming = self._ready.popleft, self.finished, self._resuming
         new_context = slot.context.copy
         slot.started_s = monotonic()
         while True:
@@ -229,7 +228,7 @@ class Pool:
                 call, job = take()
             except IndexError:
                 return
-            if (not job.is_plain or call.expires or cancelled) and not self._is_to_run(call, job):
+            if (not job.is_plain or call.expires) and not self._is_to_run(call, job):
                 if self.active > self.concurrency:
                     return  # A coroutine has the slot now.
                 continue
@@ -259,10 +258,6 @@ class Pool:
 
     def _is_to_run(self, call: Call, job: Job) -> bool:
         """Whether a call is to run in the slot that took it."""
-        if call.id in self._cancelled:
-            self._cancelled.discard(call.id)
-            lines.discarded(job.spec, call)
-            return False
         if call.expires and call.expires <= time.time():
             lines.discarded(job.spec, call)
             self._add(failure(call, TaskRevokedError("it expired before it started"), state=REVOKED))

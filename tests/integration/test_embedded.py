@@ -242,7 +242,7 @@ def test_options_that_cannot_be_used_say_what_can(url: str, text: str) -> None:
 
 def test_a_task_that_is_not_registered_is_an_error_and_does_not_wait_for_ever() -> None:
     app = ActorQ(url="local://")
-    with pytest.raises(NotRegistered, match="no task 'jobs.ad'"):
+    with pytest.raises(NotRegistered, match=r"no task 'jobs\.ad'"):
         app.send_task("jobs.ad", (1, 2))
 
 
@@ -259,7 +259,7 @@ def test_queues_are_those_of_the_tasks_and_of_the_url() -> None:
     with app:
         for queue in ("fast", "extra", "default"):
             assert name.apply_async(queue=queue).get(timeout=20) == queue
-        with pytest.raises(ImproperlyConfigured, match="not for 'slow'.*queues=default,slow"):
+        with pytest.raises(ImproperlyConfigured, match=r"not for 'slow'.*queues=default,slow"):
             name.apply_async(queue="slow")
 
 

@@ -87,6 +87,16 @@ class Gate:
         self._opened.set()
 
 
+def start_with_dial(link: Link, address: str) -> threading.Thread:
+    def run() -> None:
+        link.dial(address)
+        link.run()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
 class CountingWaiter(ThreadWaiter):
     """Counts how often the link goes to sleep, or looks around."""
 
@@ -298,7 +308,8 @@ def test_each_of_many_peers_that_go_at_once_is_reported_once_and_the_others_stay
         client.send(peer, b"k", b"goes")
     plain.until(lambda: len(client.messages()) == 50)
     gone = [event.peer for event in server.events if isinstance(event, Received) and event.frames[1] == b"goes"]
-    client.ask(lambda: [client.link.hang_up(peer) for peer in peers[:25]])
+    for peer in peers[:25]:
+        client.hang_up(peer)
     plain.stop(client)
     plain.until(lambda: len(server.downs()) == 50)
     other.send(stays, b"k", b"again")
@@ -433,8 +444,7 @@ def test_a_link_with_a_stalled_peer_sleeps_between_its_attempts() -> None:
 
     link = Link(waiter, turn, LinkLimits(pipe_messages=10))
     address = receiver.listen()
-    thread = threading.Thread(target=lambda: (link.dial(address), link.run()))
-    thread.start()
+    thread = start_with_dial(link, address)
     eventually(lambda: link.stats.stalls)
     gate.wait_shut()
     before = waiter.rounds
@@ -461,8 +471,7 @@ def test_a_link_with_nothing_to_do_sleeps() -> None:
         return None
 
     link = Link(waiter, turn)
-    thread = threading.Thread(target=lambda: (link.dial(address), link.run()))
-    thread.start()
+    thread = start_with_dial(link, address)
     assert up.wait(10)
     before = waiter.rounds
     time.sleep(0.3)
@@ -548,7 +557,7 @@ def test_a_path_is_an_address_and_is_not_taken_from_its_owner(plain: SocketWorld
         thief.listen(address)
     for peer in (connect(plain, client, address), client.call(address)):
         client.send(peer, b"k", b"x")
-        plain.until(lambda peer=peer: client.messages(peer) == [[b"k", b"x"]])
+        plain.until(lambda peer=peer: client.messages(peer) == [[b"k", b"x"]])  # type: ignore[misc]
     # But one that was left behind by a process that died is no obstacle
     plain.stop(server)
     with socket.socket(socket.AF_UNIX) as left_behind:
@@ -571,7 +580,7 @@ def test_a_link_speaks_ipv6(plain: SocketWorld) -> None:
         pytest.skip("no IPv6 here")
     for peer in (connect(plain, client, address), client.call(address)):
         client.send(peer, b"k", b"x")
-        plain.until(lambda peer=peer: client.messages(peer) == [[b"k", b"x"]])
+        plain.until(lambda peer=peer: client.messages(peer) == [[b"k", b"x"]])  # type: ignore[misc]
 
 
 def test_a_name_that_cannot_be_found_is_tried_again_until_it_is_hung_up(plain: SocketWorld) -> None:

@@ -176,7 +176,7 @@ def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
 def _check_clients(mesh: Mesh) -> None:
     for client in mesh.clients():
         core = client.core
-        left = {"outbox": core.outbox, "again": core._again, "unaccepted": core._unaccepted, "asked": core._asked}
+        left = {"outbox": core.outbox, "again": core._again, "untaken": core._untaken, "unaccepted": core._unaccepted, "asked": core._asked}
         for what, value in left.items():
             if value:
                 mesh.oracle.fail("left behind", f"{client.epoch} still has {what}: {value}")

@@ -122,7 +122,8 @@ class Mesh:
     def crash(self, machine: Machine) -> None:
         """The process dies; another one starts some time later."""
         machine.kill(silently=self.rng.random() < 0.2)
-        self.loop.after(self.rng.expovariate(1 / self.rng.choice((0.1, 1.0, 5.0))), machine.start)
+        mean_s = self.rng.choice((0.1, 1.0, 5.0)) if self.loop.now_s < self.options.chaos_s else 0.1
+        self.loop.after(self.rng.expovariate(1 / mean_s), machine.start)
 
     # -- the run -------------------------------------------------------------------------------------------------
 

@@ -610,7 +610,7 @@ class ClientProcess(Node):
 
     def _check_accepted(self, seq: int) -> None:
         store = self.mesh.store
-        for number, calls in self.core._unaccepted:
+        for number, calls, _ in self.core._unaccepted:
             if number <= seq:
                 for call in calls:
                     if not store.has_call(call.id) and call.id not in self._refused:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 QUEUES = ("default", "other")
 TASKS = ("a", "b")
+POISONS = 8
+"""Calls that kill their workers, at the most: each takes some time until it is given up."""
 LATE_TASK = "late"
 """Workers offer it only after some time."""
 
@@ -30,6 +32,7 @@ class Workload:
         self._specs: list[CallSpec] = [self._new_spec() for _ in range(self.rng.randint(1, 6))]
         self._ids: list[str] = []
         self._tokens = 0
+        self._poisons = 0
 
     def schedule(self) -> None:
         left = self.mesh.options.calls
@@ -102,10 +105,10 @@ class Workload:
         return Call(record.id, 0, body, record.not_before, record.expires)
 
     def _kind(self) -> str:
-        for kind in ("failing", "poison", "stalling"):
-            if self._has(kind) and not (kind == "poison" and self.mesh.options.is_calm):
-                return kind
-        return "plain"
+        if self._poisons < POISONS and not self.mesh.options.is_calm and self._has("poison"):
+            self._poisons += 1
+            return "poison"
+        return next((kind for kind in ("failing", "stalling") if self._has(kind)), "plain")
 
     def _duration_s(self) -> float:
         return self.rng.uniform(2.0, 10.0) if self._has("long") else self.rng.expovariate(1 / self.mesh.options.call_s)

@@ -8,10 +8,10 @@ from actorq.coordinator.core.state import FOREIGN, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
 from actorq.stores.api import KeepCalls, KeepCode, KeepStarts
 from actorq.wire import messages as m
-from actorq.wire.messages import Call
+from actorq.wire.messages import Call, CallSpec
 
 CODE_MISSING = "its function is not here; it is sent again"
-"""Why a call by value is refused when the coordinator has dropped or never had the function. The client sends it again."""
+"""Why a call by value is refused when the function was dropped here, or never came. The client sends both again."""
 
 
 class Intake:
@@ -53,8 +53,8 @@ class Intake:
         queue = self._full_queue(client, message)
         if queue:
             return (
-                f"queue {queue!r} holds its limit of {self._state.settings.queue_limit:,} calls: start more workers for it, "
-                f"or submit more slowly"
+                f"queue {queue!r} holds its limit of {self._state.settings.queue_limit:,} calls: start more workers for "
+                f"it, or submit more slowly"
             )
         return (
             f"large arguments fill their limit of {self._state.settings.queued_blob_bytes:,} bytes at the coordinator"
@@ -92,16 +92,16 @@ class Intake:
             if call.id in calls or (must_check and not self._is_new(call)):
                 accepted += self._again(client, call)
                 continue
-            if call.expires:
-                if call.expires <= self._state.wall_s:
-                    self._state.expire(call)
-                    continue
-                self._state.schedule.add(call.expires, call)
+            if (message.resent or call.expires) and self._is_too_late(call, entry.spec, message.resent):
+                continue
             calls[call.id] = call
             accepted.append(call)
             if call.body.__class__ is not bytes:
                 self._state.count_blob(call, 1)
-            if message.resent and self._is_held_back(call, entry):
+            if call.expires:
+                self._state.schedule.add(call.expires, call)
+            if message.resent and self._state.is_young():
+                self._state.held_back[call.id] = call
                 continue
             if call.not_before > self._state.wall_s:
                 self._state.schedule.add(call.not_before, call)
@@ -143,19 +143,19 @@ class Intake:
         """False if the call has settled or was revoked before it came."""
         return self._state.outcomes.get(call.id) is None and call.id not in self._state.revoked
 
-    def _is_held_back(self, call: Call, entry: SpecEntry) -> bool:
-        """Whether a call that was sent before, maybe to another coordinator, must not go to its lane now."""
-        if entry.spec.at_most_once:
-            call.lost = 1  # It may have started.
-        if self._state.is_young():
-            self._state.held_back[call.id] = call
+    def _is_too_late(self, call: Call, spec: CallSpec, resent: bool) -> bool:
+        """Settle a call that must not start: its time is over, or it may have started elsewhere and may run only once."""
+        if call.expires and call.expires <= self._state.wall_s:
+            self._state.expire(call)
             return True
-        if call.lost:
+        call.lost = int(resent and spec.at_most_once)
+        if call.lost and not self._state.is_young():
             self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
-        return bool(call.lost)
+            return True
+        return False
 
     def _again(self, client: Client, call: Call) -> list[Call]:
-        """A call that is known came again, or one that was revoked before it came. Returns it if it is ours from now on."""
+        """A known call came again, or one that was revoked before it came. Returns it if it is ours from now on."""
         state = self._state
         outcome = state.outcomes.get(call.id)
         known = state.calls.get(call.id)

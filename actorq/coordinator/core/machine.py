@@ -17,9 +17,11 @@ from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.intake import Intake
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.queues import GONE
+from actorq.coordinator.core.receipts import CUMULATIVE, Receipts
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Worker
+from actorq.errors import TaskRevokedError
 from actorq.stores.api import Kept
 from actorq.wire import frames
 from actorq.wire import messages as m
@@ -32,6 +34,7 @@ class Coordinator:
     def __init__(self, name: str, epoch: str, settings: CoordinatorSettings, now_s: float, wall_s: float) -> None:
         self.state = State(name, epoch, settings, now_s, wall_s)
         self._broadcasts = Broadcasts()
+        self._receipts = Receipts()
         self._intake = Intake(self.state)
         self._leases = Leases(self.state)
         self._sessions = Sessions(self.state, self._leases, self._broadcasts)
@@ -113,6 +116,7 @@ class Coordinator:
     def lose(self, peer: Peer) -> None:
         """The session ended; nothing that is sent to it arrives any more."""
         self._sessions.lose(peer)
+        self._receipts.forget(peer)
 
     def persisted(self, token: int) -> None:
         """All operations up to `token` are durable: what waited for that may be said."""
@@ -152,7 +156,11 @@ class Coordinator:
             self._unconfirmed[-1][1].extend(acks)  # In order: after those that still wait for the store.
         else:
             for peer, message in acks:
-                effects.sends[peer].append(message)
+                if isinstance(message, CUMULATIVE):
+                    self._receipts.add(peer, message, state.now_s)
+                else:
+                    effects.sends[peer].append(message)
+        self._receipts.join(effects.sends, state.now_s)
 
     def _run_due(self) -> None:
         state = self.state
@@ -176,7 +184,9 @@ class Coordinator:
         state = self.state
         held, state.held_back = state.held_back, {}
         for call in held.values():
-            if call.lost and state.entries_by_number[call.spec].spec.at_most_once:
+            if call.id in state.revoked:
+                state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+            elif call.lost and state.entries_by_number[call.spec].spec.at_most_once:
                 state.give_up(call, "it may have started before the coordinator did, and may run only once")
             elif call.not_before > state.wall_s:
                 state.schedule.add(call.not_before, call)
@@ -206,6 +216,9 @@ class Coordinator:
         broadcast_s = self._broadcasts.next_s()
         if broadcast_s is not None:
             due.append(broadcast_s)
+        receipts_s = self._receipts.next_s()
+        if receipts_s is not None:
+            due.append(receipts_s)
         return min(due, default=None)
 
 

@@ -176,19 +176,38 @@ def test_on_failure_can_fail_with_something_else(system: ActorSystem) -> None:
 
 
 def test_a_timeout_of_gevent_is_a_failure_like_others_although_it_is_no_exception(system: ActorSystem) -> None:
+    failures: list[BaseException] = []
+
     class Impatient(Actor):
-        @handles(str)
-        def wait(self, message: str) -> None:
+        def receive(self, message: Any) -> None:
             with gevent.Timeout(0.001):
                 gevent.sleep(LIMIT_S)
 
         def on_failure(self, error: BaseException, message: Any) -> None:
-            assert isinstance(error, gevent.Timeout)
+            failures.append(error)
 
     ref = only(system, Impatient)
+    ref.tell("told")
     with pytest.raises(gevent.Timeout):
-        ref.ask("wait")
-    assert not ref.stopped
+        ref.ask("asked")
+    assert [type(error) for error in failures] == [gevent.Timeout, gevent.Timeout]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_on_failure_has_no_say_when_the_actor_is_killed(system: ActorSystem, asked: bool) -> None:
+    failures: list[BaseException] = []
+
+    class Lenient(Part):
+        def on_failure(self, error: BaseException, message: Any) -> None:
+            failures.append(error)
+
+    ref = system.start(ChildSpec(Lenient, "lenient", shutdown_s=0))
+    busy = Busy()
+    sender = gevent.spawn(capture, ref.ask if asked else ref.tell, busy)
+    busy.has_begun()
+    assert system.stop_child("lenient") is Ended.KILLED
+    assert failures == []
+    sender.join(LIMIT_S)
 
 
 # -- kills -------------------------------------------------------------------------------------------------------
@@ -319,6 +338,39 @@ def test_a_program_whose_main_greenlet_survives_an_interrupt_gets_it_from_join_t
         gevent.sleep(LIMIT_S)
     with pytest.raises(KeyboardInterrupt):
         system.join(LIMIT_S)
+
+
+def test_an_interrupt_in_on_stop_ends_the_program_too() -> None:
+    class Interrupted(Part):
+        def on_stop(self, reason: Reason) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), ActorSystem("test") as system:  # noqa: PT012
+        only(system, Interrupted).tell(Crash(KeyError("x")))
+        system.join(LIMIT_S)
+
+
+@pytest.mark.parametrize("interrupted_start", [1, 2])
+def test_an_interrupt_while_an_actor_starts_ends_the_program_and_is_not_tried_again(interrupted_start: int) -> None:
+    journal: list[str] = []
+
+    class Interrupted(Part):
+        def on_start(self) -> None:
+            super().on_start()
+            if journal.count("it starts") == interrupted_start:
+                raise KeyboardInterrupt
+
+    interrupts = 0
+    system = ActorSystem("test")
+    try:
+        system.start(ChildSpec(lambda: Interrupted("it", journal), "it")).tell(Crash(KeyError("x")))
+        system.join(LIMIT_S)
+    except KeyboardInterrupt:
+        interrupts += 1
+    with pytest.raises(KeyboardInterrupt):
+        system.join(LIMIT_S)  # The system has ended because of it.
+    gevent.sleep(0)  # And gevent has no second one for the main greenlet.
+    assert journal.count("it starts") == interrupted_start
 
 
 PROGRAM = """

@@ -19,6 +19,10 @@ class Watcher(Part):
         method, ref = message
         getattr(self, method)(ref)
 
+    def unlink_late(self, ref: ActorRef) -> None:
+        ref.join(LIMIT_S)
+        self.unlink(ref)
+
     @handles(Down, Exited)
     def hear(self, message: Down | Exited) -> None:
         self.items.append(message)
@@ -176,6 +180,15 @@ def test_an_unlinked_actor_goes_on(watcher: ActorRef, other: ActorRef) -> None:
     assert heard(watcher) == []
 
 
+def test_an_exit_that_is_under_way_when_the_link_is_taken_back_changes_nothing(
+    watcher: ActorRef, other: ActorRef
+) -> None:
+    watcher.ask(("link", other))
+    other.tell(Crash(KeyError("x")))
+    watcher.ask(("unlink_late", other))
+    assert heard(watcher) == []
+
+
 def test_a_link_is_gone_with_a_restart_of_either_side(system: ActorSystem, trapper: ActorRef) -> None:
     ref = system.start(part())
     trapper.ask(("link", ref))
@@ -186,10 +199,19 @@ def test_a_link_is_gone_with_a_restart_of_either_side(system: ActorSystem, trapp
     assert len(heard(trapper)) == 1
 
 
-def test_a_link_to_itself_changes_nothing(watcher: ActorRef) -> None:
-    watcher.ask(("link", watcher))
-    watcher.stop()
-    assert watcher.join(LIMIT_S) is Ended.NORMAL
+def test_a_link_to_itself_changes_nothing(system: ActorSystem) -> None:
+    journal: list[str] = []
+
+    class Narcissus(Part):
+        @handles(str)
+        def link_and_fail(self, message: str) -> None:
+            self.link(self.ref)
+            raise KeyError(message)
+
+    ref = system.start(ChildSpec(lambda: Narcissus("n", journal), "n"))
+    ref.tell("x")
+    assert ref.ask(Get()) == []
+    assert journal == ["n starts", "n stops", "n starts"]
 
 
 # -- across threads ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 
 from actorq import errors
 from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, MailboxSettings, Overflow, Restart, handles
+from actorq.actors.mailbox import Mailbox
 from actorq.errors import ActorStopped, ImproperlyConfigured, MailboxFull
 from tests.unit.actors.support import LIMIT_S, Add, Busy, Get, Part, bounded, in_thread, occupy, part, until
 
@@ -142,7 +143,7 @@ def test_block_ends_with_an_error_after_its_time(system: ActorSystem) -> None:
 
 
 def test_an_ask_that_waits_for_room_keeps_its_own_time(system: ActorSystem) -> None:
-    ref, busy = full(system, Overflow.BLOCK)
+    ref, busy = full(system, Overflow.BLOCK, block_timeout_s=1000)
     with pytest.raises(errors.TimeoutError, match=r"test/part has not answered Get within 0\.01 s"):
         ref.ask(Get(), timeout_s=0.01)
     busy.over.set()
@@ -156,6 +157,33 @@ def test_a_sender_that_is_killed_while_it_waits_leaves_its_place_to_the_next(sys
     busy.over.set()
     second.get(timeout=LIMIT_S)
     assert ref.ask(Get()) == [0, "second"]
+
+
+def test_a_sender_that_is_killed_when_its_turn_has_come_passes_it_on() -> None:
+    mailbox = Mailbox("test", bounded(1, Overflow.BLOCK), gevent.get_hub(), bury=lambda _: None)
+    mailbox.put(0)
+    first, second = gevent.spawn(mailbox.put, "first"), gevent.spawn(mailbox.put, "second")
+    gevent.sleep(0)
+    first.kill(block=False)  # Happens just after `take` has told it that there is room.
+    assert mailbox.take() == 0
+    second.get(timeout=LIMIT_S)
+    assert mailbox.take() == "second"
+
+
+def test_a_sender_whose_room_was_taken_stays_the_first_in_line() -> None:
+    mailbox = Mailbox("test", bounded(1, Overflow.BLOCK), gevent.get_hub(), bury=lambda _: None)
+    mailbox.put(0)
+    senders = [gevent.spawn(mailbox.put, "first"), gevent.spawn(mailbox.put, "second")]
+    gevent.sleep(0)
+    assert mailbox.take() == 0
+    mailbox.put("faster")
+    gevent.sleep(0)
+    taken = []
+    for _ in range(3):
+        until(lambda: len(mailbox) == 1)
+        taken.append(mailbox.take())
+    assert taken == ["faster", "first", "second"]
+    gevent.joinall(senders, timeout=LIMIT_S, raise_error=True)
 
 
 def test_senders_that_wait_for_room_hear_that_the_actor_has_stopped(system: ActorSystem) -> None:

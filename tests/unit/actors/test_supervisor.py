@@ -167,10 +167,12 @@ def test_a_stop_that_came_too_late_does_not_hit_the_next_incarnation(system: Act
             self.stop()
             raise error
 
-    ref = system.start(ChildSpec(Hasty, "hasty"))
+    journal: list[str] = []
+    ref = system.start(ChildSpec(lambda: Hasty("hasty", journal), "hasty"))
     ref.tell(OOPS)
     ref.tell(Add(1))
     assert ref.ask(Get()) == [1]
+    assert journal == ["hasty starts", "hasty stops", "hasty starts"]
 
 
 def test_who_waits_for_a_deferred_answer_hears_of_the_restart(system: ActorSystem) -> None:
@@ -247,6 +249,15 @@ def test_a_transient_child_that_has_stopped_is_not_started_again_for_the_sake_of
     assert refs["a"].ask(Get()) == []
     assert refs["b"].stopped
     assert journal.count("b starts") == 1
+
+
+def test_a_transient_child_that_was_started_again_for_the_sake_of_another_can_still_stop(system: ActorSystem) -> None:
+    top = supervise(system, part("a"), part("b", restart=Restart.TRANSIENT), strategy=Strategy.ONE_FOR_ALL)
+    refs = top.ask(ListChildren())
+    refs["a"].tell(OOPS)
+    assert refs["a"].ask(Get()) == refs["b"].ask(Get()) == []
+    refs["b"].stop()
+    assert refs["b"].join(LIMIT_S) is Ended.NORMAL
 
 
 # -- intensity ---------------------------------------------------------------------------------------------------
@@ -425,24 +436,33 @@ def test_a_spec_must_make_sense(make: Any, says: str) -> None:
 
 
 def test_a_supervisor_that_is_killed_kills_its_children_down_the_tree(system: ActorSystem) -> None:
-    reasons: list[Reason] = []
+    reasons: list[tuple[str, Reason]] = []
 
     class Leaf(Part):
         def on_stop(self, reason: Reason) -> None:
-            reasons.append(reason)
+            reasons.append((self.name, reason))
+
+        def be_busy(self, message: Busy) -> None:
+            try:
+                message.wait()
+            except gevent.GreenletExit:
+                pass
+
+    def leaf(name: str) -> ChildSpec:
+        return ChildSpec(lambda: Leaf(name), name, shutdown_s=None)
 
     def inner() -> Supervisor:
-        return Supervisor([ChildSpec(Leaf, "leaf", shutdown_s=None)])
+        return Supervisor([leaf("idle"), leaf("busy and stubborn")])
 
     def outer() -> Supervisor:
         return Supervisor([ChildSpec(inner, "inner", shutdown_s=None)])
 
     top = system.start(ChildSpec(outer, "outer", shutdown_s=0))
-    leaf = child(child(top, "inner"), "leaf")
-    occupy(leaf)
+    leaves = child(top, "inner").ask(ListChildren())
+    occupy(leaves["busy and stubborn"])
     assert system.stop_child("outer") is Ended.KILLED
-    assert leaf.stopped
-    assert reasons == [Ended.KILLED]
+    assert all(ref.stopped for ref in leaves.values())
+    assert sorted(reasons, key=repr) == [("busy and stubborn", Ended.KILLED), ("idle", Ended.KILLED)]
 
 
 def test_a_supervisor_that_is_killed_while_it_waits_for_a_child_kills_the_rest(system: ActorSystem) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent.event import Event
 
-from actorq import errors
+from actorq import errors, native
 from actorq.actors import Actor, ActorSystem, ChildSpec, Strategy
 from actorq.errors import ActorStopped, ImproperlyConfigured, RestartsExhausted
-from tests.unit.actors.support import LIMIT_S, Add, Crash, Get, occupy, part, until
+from tests.unit.actors.support import LIMIT_S, Add, Crash, Get, in_thread, occupy, part, until
 
 
 def test_a_system_starts_its_children_in_order_and_stops_them_in_reverse() -> None:
@@ -157,8 +158,29 @@ def test_a_system_is_checked_before_it_starts_anything() -> None:
         ActorSystem("")
 
 
-def test_actors_that_are_idle_do_not_end_the_wait_for_the_system(system: ActorSystem) -> None:
-    # gevent raises LoopExit in whoever waits when a hub has nothing left that could happen; another thread might.
-    system.start(part())
-    with pytest.raises(errors.TimeoutError):
-        system.join(0.01)
+def test_a_hub_whose_actors_are_all_idle_goes_on_for_other_threads(system: ActorSystem) -> None:
+    # gevent raises LoopExit in whoever waits when a hub has nothing left that could happen.
+    heard = Event()
+
+    class Listener(Actor):
+        def receive(self, message: object) -> None:
+            heard.set()
+
+    ref = system.start(ChildSpec(Listener, "listener"))
+
+    def tell_later() -> None:
+        native.sleep(0.01)
+        ref.tell("hello")
+
+    native.start_thread(tell_later)
+    assert heard.wait()
+
+
+def test_a_system_that_has_ended_does_not_keep_its_hub_from_ending() -> None:
+    def elsewhere() -> bool:
+        with ActorSystem("elsewhere") as there:
+            there.start(part())
+        ended: bool = gevent.get_hub().join(LIMIT_S)
+        return ended
+
+    assert in_thread(elsewhere)()

@@ -186,8 +186,10 @@ def test_who_waits_for_a_deferred_answer_is_answered_when_the_actor_ends(system:
 
 def test_nobody_hears_the_deferred_answer_to_a_message_that_was_told(system: ActorSystem) -> None:
     ref = only(system, Desk)
+    assert ref.ask(Get()) == []
     ref.tell("question")
     [reply] = ref.ask(Get())
+    assert not reply.settled
     reply.answer("answer")
     assert ref.ask(Get()) == [reply]
 

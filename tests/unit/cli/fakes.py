@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actorq import states
+from actorq import errors, states
 from actorq.client.core import LookUp
 from actorq.config import ClientSettings
 from actorq.control.control import Control
-from actorq.errors import OperationalError, TimeoutError
+from actorq.errors import OperationalError
 from actorq.wire.messages import Replies
 
 
@@ -28,7 +28,7 @@ class FakeResult:
         assert not propagate
         self.waited_s.append(timeout)
         if self.state not in states.READY_STATES:
-            raise TimeoutError(f"the result of {self.id} did not come within {timeout} s")
+            raise errors.TimeoutError(f"the result of {self.id} did not come within {timeout} s")
         return self.value
 
 
@@ -82,7 +82,7 @@ class FakeMesh:
         self.sent.append((name, args, kwargs, options))
         return self.result
 
-    def AsyncResult(self, task_id: str) -> FakeResult:  # noqa: N802 - the application's name
+    def AsyncResult(self, task_id: str) -> FakeResult:
         self.result.id = task_id
         return self.result
 

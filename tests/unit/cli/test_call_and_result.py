@@ -128,7 +128,7 @@ def test_a_failure_in_json_has_its_type_message_and_traceback(run: Run, mesh: Fa
     assert json.loads(run("result", "id-7", "--json", "--timeout", "5").stdout) == {
         "id": "id-7",
         "state": "FAILURE",
-        "error": {"type": "proj.errors.TooSmall", "message": "proj.errors.TooSmall: 3 < 4"},
+        "error": {"type": "proj.errors.TooSmall", "message": "3 < 4"},
         "traceback": "Traceback of the task",
     }
 

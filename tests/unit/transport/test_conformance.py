@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,12 +15,12 @@ from tests.unit.transport.worlds import MemoryWorld, Node, SocketWorld, World
 
 @pytest.fixture(params=["thread", "green", "memory"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    worlds = {
+    worlds: dict[str, Callable[[], World]] = {
         "thread": lambda: SocketWorld(ThreadWaiter),
         "green": lambda: SocketWorld(GreenWaiter),
         "memory": MemoryWorld,
     }
-    made: World = worlds[request.param]()
+    made = worlds[request.param]()
     yield made
     made.close()
 
@@ -62,6 +62,17 @@ def test_a_dialled_address_that_nobody_listens_at_is_tried_until_somebody_does(w
     server.listen(address)
     world.until(lambda: server.messages() == [[b"k", b"waits"]])
     assert client.ups() == [peer] and client.downs() == []
+
+
+def test_a_message_may_have_one_frame_or_many(world: World) -> None:
+    server, client = world.node(), world.node()
+    server.echo()
+    address = server.listen()
+    messages = [[b"one"], [b"%d" % number for number in range(50)], [b"last"]]
+    for peer in (connect(world, client, address), client.call(address)):
+        client.send_all(peer, messages)
+        world.until(lambda peer=peer: len(client.messages(peer)) == 3)  # type: ignore[misc]
+        assert client.messages(peer) == messages
 
 
 def test_large_frames_come_as_views_and_small_ones_as_bytes(world: World) -> None:

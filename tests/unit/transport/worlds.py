@@ -238,8 +238,3 @@ class MemoryWorld(World):
 
     def close(self) -> None:
         pass
-
-
-def settle(seconds: float = 0.1) -> None:
-    """Only for what must *not* happen: give it some time to happen."""
-    time.sleep(seconds)

@@ -1,0 +1,50 @@
+"""Acknowledgements that are in no hurry: they travel with the next message to the peer, or alone after a moment."""
+
+from __future__ import annotations
+
+from actorq.coordinator.core.effects import Peer
+from actorq.wire.messages import Accepted, Acked, Message
+
+CUMULATIVE = (Accepted, Acked)
+"""Each stands for all before it, so that only the last one to a peer needs to be sent."""
+
+
+class Receipts:
+    """One message less in each direction for a call that comes alone, and one for many where they come in floods.
+
+    A peer waits for receipts only when its window is used up or it is about to end, so a few milliseconds do not matter.
+    """
+
+    def __init__(self, patience_s: float = 0.005) -> None:
+        self._patience_s = patience_s
+        self._waiting: dict[Peer, Message] = {}
+        self._due_s: float | None = None
+
+    def add(self, peer: Peer, receipt: Message, now_s: float) -> None:
+        """Have `receipt` sent. It takes the place of an earlier one to the same peer."""
+        self._waiting[peer] = receipt
+        if self._due_s is None:
+            self._due_s = now_s + self._patience_s
+
+    def join(self, sends: dict[Peer, list[Message]], now_s: float) -> None:
+        """Add those to `sends` whose peers are written to anyway; all, when their time has come."""
+        waiting = self._waiting
+        if not waiting:
+            return
+        if self._due_s is not None and self._due_s <= now_s:
+            for peer, receipt in waiting.items():
+                sends[peer].append(receipt)
+            waiting.clear()
+        else:
+            for peer in [peer for peer in sends if peer in waiting]:
+                sends[peer].append(waiting.pop(peer))
+        if not waiting:
+            self._due_s = None
+
+    def forget(self, peer: Peer) -> None:
+        """Its session has ended."""
+        self._waiting.pop(peer, None)
+
+    def next_s(self) -> float | None:
+        """When those that wait have to go."""
+        return self._due_s if self._waiting else None
