@@ -169,13 +169,11 @@ def _start_keeper(options: EmbeddedOptions, ready: int, parent: int) -> int:
 
 def _paths_of_program() -> list[str]:
     """What `sys.path` has here and not in any Python: where the program's own modules are."""
-    usual = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    stdlib, platform = sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")
+    archive = os.path.join(os.path.dirname(stdlib), "python{}{}.zip".format(*sys.version_info))
+    usual = {stdlib, platform, archive, os.path.join(platform, "lib-dynload")}
     usual |= {*site.getsitepackages(), site.getusersitepackages()}
-    return [
-        os.path.abspath(path)
-        for path in sys.path
-        if path not in usual and not path.endswith((".zip", f"{os.sep}lib-dynload"))
-    ]
+    return [os.path.abspath(path) for path in sys.path if isinstance(path, str) and path not in usual]
 
 
 def _read_line(fd: int, timeout_s: float) -> str:

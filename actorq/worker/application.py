@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -22,14 +23,21 @@ class NoApplication:
 
 
 def find_application(name: str) -> Application:
-    """The application in ``module`` or ``module:attribute``; without an attribute, the one that the module has.
+    """The application ``module:attribute`` or ``module.attribute``; or the one that ``module`` has, by a usual name.
 
     Raises ImproperlyConfigured if there is none, or several, and whatever the module raises when it is imported.
     """
     if not name:
         return NoApplication()
     module_name, _, attribute = name.partition(":")
-    module = _import(module_name)
+    try:
+        module = _import(module_name)
+    except ImproperlyConfigured:
+        parent, _, last = module_name.rpartition(".")
+        value: Any = getattr(sys.modules.get(parent), last, None)  # Whoever imports a.b has imported a.
+        if attribute or not is_application(value):
+            raise
+        return value  # type: ignore[no-any-return]
     if attribute:
         return _attribute(module, attribute)
     found = {key: value for key, value in vars(module).items() if is_application(value)}

@@ -103,7 +103,8 @@ class Worker:
         self._hello_s = now_s
         self._nonce = 0
         self._reports = 0
-        self._delivered = 0
+        self.delivered = 0
+        """Deliver messages that came in this session."""
         self._capacity = (0, 0)
         self._window_s, self._window_count = now_s, 0
         self._rate = 0.0
@@ -274,7 +275,7 @@ class Worker:
         if welcome.nonce != str(self._nonce) or self.welcomed:
             return
         self.welcomed = True
-        self._reports = self._delivered = 0
+        self._reports = self.delivered = 0
         self.leases_hold_until_s = self._hello_s + self.settings.liveness.grace_s
         if welcome.epoch != self.coordinator:
             self.coordinator = welcome.epoch
@@ -299,9 +300,9 @@ class Worker:
                 self._clients[number] = ReplyTo(session, address)
 
     def _deliver(self, message: m.Deliver) -> None:
-        if message.seq <= self._delivered:
+        if message.seq <= self.delivered:
             return
-        self._delivered = message.seq
+        self.delivered = message.seq
         if self.draining:
             self._effects.sends.append(m.Returned([(call.id, call.attempt) for call in message.calls]))
             return

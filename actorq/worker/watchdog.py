@@ -43,6 +43,8 @@ ALARM_PAUSE_S = 0.01
 """C code that keeps the interpreter's lock (a regular expression, some libraries) keeps this thread from running too.
 If that goes on for so long, the kernel's timer interrupts it, and the handler sleeps, which lets other threads run.
 What neither lets go of the lock nor looks for signals cannot be reached from within the process."""
+DOZE_AFTER_S = 1.0
+"""Calls that come one by one must not wake this thread one by one: it looks on for a while after the last."""
 REPORT_BATCH = 512
 LAST_WORDS_S = 1.0
 """For how long a process that has to go waits for the coordinator to take its last report."""
@@ -85,6 +87,8 @@ class Watchdog:
         self._reports = 0
         self._acked = 0
         self._heartbeat_s = 0.0
+        self._awake_until_s = 0.0
+        self._delivered = 0
         self._asked_hub_s = 0.0
         self._hub_answered_s = 0.0
         self._rescued: set[str] = set()
@@ -166,11 +170,19 @@ class Watchdog:
         if now_s >= self._heartbeat_s:
             self._heartbeat_s = now_s + self._settings.liveness.heartbeat_s
             self._send_heartbeat(now_s)
-        self.dozes = True  # First this, then the look: the hub's thread adds first, and looks here then.
-        if self._core.held or self._pool.active or self._pool.paused or self.shut_down_at_s:
+        self.dozes = now_s >= self._awake_until_s  # First this, then the look: the hub's thread adds first, looks then.
+        if self._is_needed():
             self.dozes = False
+            self._awake_until_s = now_s + DOZE_AFTER_S
         until_s = self._heartbeat_s if self.dozes else min(self._heartbeat_s, now_s + self._settings.stall_s)
         return max(until_s - time.monotonic(), 0.0)
+
+    def _is_needed(self) -> bool:
+        """Whether there are calls to watch, or have been since the last look."""
+        delivered, self._delivered = self._delivered, self._core.delivered
+        if delivered != self._delivered:
+            return True
+        return bool(self._core.held or self._pool.active or self._pool.paused or self.shut_down_at_s)
 
     # -- the connection ------------------------------------------------------------------------------------------
 

@@ -87,6 +87,8 @@ def test_the_mandelbrot_image_is_a_png_of_the_set(directory: Path, environment: 
     # Then the origin and -1 are inside the set, and black; the corner is far outside, and dark blue.
     assert pixel(165, 80) == pixel(90, 80) == (0, 0, 0)
     assert pixel(0, 0) == (0, 0, 55)
+    # And around the set there are many shades, as orbits stay for up to 200 steps.
+    assert len({pixel(x, y) for x in range(240) for y in range(80)}) > 50
     # And the set is its own mirror image, so that no tile is at a wrong place.
     assert all(pixel(x, 80 - y) == pixel(x, 80 + y) for x in range(0, 240, 7) for y in range(80))
 

@@ -184,8 +184,13 @@ def test_a_second_ctrl_c_does_not_wait(nodes: Nodes, address: str) -> None:
     shell.wait_ready()
     shell.run("call", f"{TASKS}.pid_after", "-a", "[600]")
     eventually(lambda: any(shell.json("inspect", "active").values()), what="a call that runs")
+
     # When Ctrl-C comes again and again (two at the same time would be one), then all end, though the call has not
-    eventually(lambda: up.signal(signal.SIGINT) or up.process.poll() is not None, what="the end")
+    def has_ended() -> bool:
+        up.signal(signal.SIGINT)
+        return up.process.poll() is not None
+
+    eventually(has_ended)
     eventually(lambda: not nodes.alive(), what="the end of the coordinator and the workers")
 
 

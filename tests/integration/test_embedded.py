@@ -13,7 +13,7 @@ import pytest
 
 from actorq import ActorQ
 from actorq.errors import ImproperlyConfigured, NotRegistered
-from tests.support import NodeProcess, Nodes, eventually
+from tests.support import REPOSITORY, NodeProcess, Nodes, eventually
 
 URL = "local://?processes=2&concurrency=4"
 
@@ -37,13 +37,9 @@ def count(self):
     calls.append(self.name)  # A list of the module's: by value, each worker would get a copy for each function.
     return [self.name, len(calls), calls is __import__("jobs").calls]
 
-@app.task
+@app.task(max_deliveries=1)
 def die():
     os.kill(os.getpid(), 9)
-
-@app.task
-def pid():
-    return os.getpid()
 """
 """A module with tasks that a program imports."""
 
@@ -130,13 +126,13 @@ Program = Callable[[str], NodeProcess]
 def start(nodes: Nodes, tmp_path: Path) -> Program:
     """Starts a program beside the module `jobs`, in another directory, with a directory for temporary files."""
     (tmp_path / "program").mkdir()
-    (tmp_path / "temporary").mkdir()
+    (tmp_path / "tmp").mkdir()
     (tmp_path / "program" / "jobs.py").write_text(TASKS)
 
     def start(source: str) -> NodeProcess:
         path = tmp_path / "program" / "main.py"
         path.write_text(source)
-        return nodes.start_command(sys.executable, str(path), env={"TMPDIR": str(tmp_path / "temporary")})
+        return nodes.start_command(sys.executable, str(path), env={"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(REPOSITORY)})
 
     return start
 
@@ -157,7 +153,7 @@ def test_a_program_needs_nothing_but_the_url(start: Program, nodes: Nodes, tmp_p
     # Then it has said nothing but its own words, and has left nothing behind.
     assert running.output() == "done\n"
     eventually(lambda: not nodes.alive(), what="the end of all processes of the mesh")
-    assert list((tmp_path / "temporary").iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -170,7 +166,7 @@ def test_the_mesh_ends_with_its_program_however_that_ends(
     program.signal(number)
     program.wait()
     eventually(lambda: not nodes.alive(), what="the end of all processes of the mesh")
-    assert list((tmp_path / "temporary").iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_the_mesh_ends_with_its_program_though_a_forked_child_lives_on(start: Program, nodes: Nodes) -> None:
@@ -183,7 +179,7 @@ def test_the_mesh_ends_with_its_program_though_a_forked_child_lives_on(start: Pr
 
 def test_only_this_user_reaches_the_coordinator(start: Program, tmp_path: Path) -> None:
     start(WAITING).wait_for_output("ready")
-    (directory,) = (tmp_path / "temporary").iterdir()
+    (directory,) = (tmp_path / "tmp").iterdir()
     assert directory.stat().st_mode & 0o777 == 0o700
 
 
@@ -198,23 +194,28 @@ def test_the_keeper_and_all_others_end_when_the_keeper_is_killed(start: Program,
 def test_a_worker_or_a_coordinator_that_dies_is_replaced(start: Program) -> None:
     program = start(
         """
-import os, signal
+import psutil
+from tests.support import eventually
 from actorq.errors import WorkerLostError
-from jobs import add, app, die, pid
+from jobs import add, app, die
 try:
     die.delay().get(timeout=30)
 except WorkerLostError:
     pass
-assert add.delay(2, 3).get(timeout=30) == 5
-print("workers replaced", flush=True)
-(stats,) = app.control.inspect().coordinator().values()
-import psutil
+def stats():
+    (answer,) = app.control.inspect(timeout=5).coordinator().values()
+    return answer
+
+def ready():
+    return sorted(each["pid"] for each in stats()["workers"] if each["state"] == "ready")
+
+eventually(lambda: len(ready()) == 2)
+epoch = stats()["epoch"]
 (keeper,) = psutil.Process().children()
 (coordinator,) = [each for each in keeper.children() if "actorq.coordinator.node" in each.cmdline()]
 coordinator.kill()
 assert add.delay(3, 3).get(timeout=30) == 6
-(other,) = app.control.inspect().coordinator().values()
-assert other["epoch"] != stats["epoch"]
+assert stats()["epoch"] != epoch
 print("coordinator replaced", flush=True)
 """
     )

@@ -390,6 +390,71 @@ def test_what_was_sent_to_a_frozen_peer_does_not_reach_the_next_process_on_its_p
     assert "stale" not in successor.output()
 
 
+def test_to_lose_connections_in_the_middle_of_many_frames_harms_nobody(nodes: Nodes) -> None:
+    # In a process of its own, because libzmq ends the one in which half a message is lost.
+    script = """
+import threading
+from actorq.transport import Link, Received, ThreadWaiter, Up
+
+def visit(hang_up_after):
+    def serve(events):
+        for event in events:
+            if isinstance(event, Received):
+                for number in range(400):
+                    server.send(event.peer, [b"k", b"%d" % number, b"x", b"y"])
+                if event.frames[0] == b"end":
+                    server.stop(0.01)
+
+    server = Link(ThreadWaiter(), serve)
+    addresses, listens = [], threading.Event()
+
+    def run():
+        addresses.append(server.listen("tcp://127.0.0.1:0"))
+        listens.set()
+        server.run()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert listens.wait(10)
+    peers, downs, count = [], [], 0
+
+    def turn(events):
+        nonlocal count
+        for event in events:
+            if isinstance(event, Up):
+                peers.extend((event.peer, client.call(addresses[0])))
+                for peer in peers:
+                    client.send(peer, [b"more", b""])
+                    if not hang_up_after:
+                        client.send(peer, [b"end", b""])
+            elif isinstance(event, Received):
+                assert [bytes(frame) for frame in event.frames[2:]] == [b"x", b"y"]
+                count += 1
+                if count == hang_up_after:
+                    for peer in peers:
+                        client.hang_up(peer)
+            else:
+                downs.append(event.peer)
+        if len(downs) == 2:
+            client.stop(0)
+
+    client = Link(ThreadWaiter(), turn)
+    client.dial(addresses[0])
+    client.run()
+    assert sorted(downs) == sorted(peers)
+    server.stop(0)
+    thread.join(10)
+
+for number in range(30):
+    visit(hang_up_after=number * 11)
+    visit(hang_up_after=0)
+print("unharmed")
+"""
+    process = nodes.start_command(sys.executable, "-c", script)
+    assert process.wait(60) == 0, process.tail()
+    assert "unharmed" in process.output()
+
+
 # -- peers that stall --------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ class Workload:
         self.rng: Random = mesh.rng
         self._specs: list[CallSpec] = [self._new_spec() for _ in range(self.rng.randint(1, 6))]
         self._ids: list[str] = []
+        self._chosen: list[str] = []
         self._tokens = 0
         self._poisons = 0
 
@@ -75,8 +76,11 @@ class Workload:
         if client is None:
             self.mesh.loop.after(1.0, partial(self._submit, size))
             return
-        is_chosen = self._has("chosen id")
-        client.submit([self._new_call(client) for _ in range(size)], is_chosen)
+        calls = [self._new_call(client) for _ in range(size)]
+        is_chosen = self._has("chosen id") or self._has("again")
+        if is_chosen:
+            self._chosen += [task_id for task_id, _, _ in calls]
+        client.submit(calls, is_chosen)
 
     def _new_call(self, client: ClientProcess) -> tuple[str, CallSpec, Call]:
         rng = self.rng
@@ -118,9 +122,9 @@ class Workload:
     def _submit_again(self) -> None:
         """A user chooses an id that is taken, maybe by another client's call."""
         client = self._client()
-        if client is None or not self._ids:
+        if client is None or not self._chosen:
             return
-        record = self.mesh.oracle.record(self.rng.choice(self._ids))
+        record = self.mesh.oracle.record(self.rng.choice(self._chosen))
         if self._is_unknown_to(client, record) and not record.spec.ignore_result:
             client.submit([(record.id, record.spec, self._call_of(record))], is_chosen=True)
 

@@ -217,8 +217,7 @@ class MemoryWorld(World):
         self.network.deliver(self.now_s)
         took_turn = False
         for node in self.nodes:
-            link = node.link
-            assert isinstance(link, MemoryLink)
+            link = self.link_of(node)
             if link.wants_turn(self.now_s):
                 link.take_turn(self.now_s)
                 took_turn = True
@@ -232,6 +231,10 @@ class MemoryWorld(World):
                 return
             self.step()
         raise AssertionError(f"{what or 'the condition'}: not within 10,000 steps")
+
+    def link_of(self, node: Node) -> MemoryLink:
+        assert isinstance(node.link, MemoryLink)
+        return node.link
 
     def stop(self, node: Node) -> None:
         node.link.stop()
