@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from actorq.config import VERSION as __version__  # noqa: N811 - the name that tools look for
+
 if TYPE_CHECKING:
     from actorq.app import ActorQ
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
-__version__ = "0.1.0"
 __all__ = ["ActorQ", "AsyncResult", "Task", "__version__"]
 
 _HOMES = {"ActorQ": "actorq.app", "AsyncResult": "actorq.tasks.result", "Task": "actorq.tasks.task"}

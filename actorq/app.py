@@ -130,7 +130,7 @@ class ActorQ:
         return f"{module}.{fn.__qualname__}"
 
     def code_of(self, task: Task[Any, Any]) -> str:
-        """The digest of the task's function if it has to travel by value: one of `__main__`, which no worker can import.
+        """The digest of the function, if it has to travel by value: one of `__main__`, which no worker can import.
 
         The workers of an embedded mesh can import what this program can, but have no module named to them: there the
         tasks of modules travel too, by reference.
@@ -183,7 +183,9 @@ class ActorQ:
     def _submit(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         session = route.session
         task_id = session.new_id()
-        result: AsyncResult[Any] = AsyncResult(task_id, self, Call(task_id, route.number, self._encode(route, args, kwargs)))
+        result: AsyncResult[Any] = AsyncResult(
+            task_id, self, Call(task_id, route.number, self._encode(route, args, kwargs))
+        )
         session.submit(result, self.settings.publish_timeout_s, wait=route.wait)
         return result
 
@@ -285,9 +287,7 @@ class ActorQ:
         """The values of all results, in order. Raises the first exception, or TimeoutError."""
         return gather(self, results, timeout)
 
-    def as_completed(
-        self, results: Iterable[AsyncResult[R]], timeout: float | None = None
-    ) -> Iterator[AsyncResult[R]]:
+    def as_completed(self, results: Iterable[AsyncResult[R]], timeout: float | None = None) -> Iterator[AsyncResult[R]]:
         """The results in the order in which they settle. Raises TimeoutError when `timeout` is over before the last."""
         return as_completed(self, results, timeout)
 
@@ -404,7 +404,7 @@ class ActorQ:
         return f"<ActorQ {self.main!r} at {self.url}>"
 
     def __reduce__(self) -> Any:
-        """Functions that travel by value may refer to their application. It arrives without its tasks and its session."""
+        """Functions that travel by value may refer to their application. It arrives without tasks and session."""
         return (_twin, (self.main, self.url, self.settings, tuple(self.serializers.accept_content)))
 
 

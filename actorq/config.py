@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+VERSION = "0.1.0"
+
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5570"
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 4

@@ -24,4 +24,4 @@ class Running(Protocol):
 
 
 current: ContextVar[Running | None] = ContextVar("actorq_running", default=None)
-"""None outside of tasks. Set for the life of a pool's greenlet or thread, whose `call` changes; set for each coroutine."""
+"""None outside of tasks. Set for the life of a pool's greenlet or thread, whose `call` changes, or of a coroutine."""

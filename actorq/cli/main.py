@@ -6,9 +6,9 @@ from importlib import import_module
 
 import click
 
-from actorq import __version__
 from actorq.cli.options import app_option, url_option
 from actorq.cli.problems import INTERRUPTED, problem_of
+from actorq.config import VERSION
 from actorq.errors import ActorqError, nearest
 
 COMMANDS = {
@@ -61,7 +61,7 @@ class Commands(click.Group):
 )
 @app_option
 @url_option
-@click.version_option(__version__, message="actorq %(version)s")
+@click.version_option(VERSION, message="actorq %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, app: str | None, url: str | None) -> None:
     """Celery without the broker: run tasks on a mesh of workers.

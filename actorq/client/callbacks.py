@@ -23,7 +23,7 @@ class Callbacks:
         self._started = False
 
     def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
-        """A function that any thread may call, to have `fn` run where this method was called. What it raises is logged."""
+        """A function for any thread to call, which has `fn` run where this was called. What it raises is logged."""
 
         def run() -> None:
             try:
@@ -42,7 +42,10 @@ class Callbacks:
         if is_green():
             from gevent import Greenlet, get_hub
 
-            loop_of_hub, start = get_hub().loop, Greenlet(run).start  # A greenlet belongs to the hub that it is made on.
+            loop_of_hub, start = (
+                get_hub().loop,
+                Greenlet(run).start,
+            )  # A greenlet belongs to the hub that it is made on.
             return lambda: loop_of_hub.run_callback_threadsafe(start)
         return lambda: self._put(run)
 

@@ -33,7 +33,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """What the coordinator knows of calls: outcomes of those that have settled, states of the others (``""``: unknown)."""
+    """What the coordinator knows: outcomes of calls that have settled, states of the others (``""``: unknown)."""
 
     states: dict[str, str]
     outcomes: dict[str, Outcome]
@@ -185,9 +185,8 @@ class Client:
             self._refused(message)
         elif kind is m.Pressure:
             self.pressure = message.reason
-        elif kind is m.Replies:
-            if self._unanswered.pop(message.token, None) is not None:
-                self._effects.answers[message.token] = message
+        elif kind is m.Replies and self._unanswered.pop(message.token, None) is not None:
+            self._effects.answers[message.token] = message
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Outcomes came, from workers or the coordinator. The first for a call stays."""

@@ -160,9 +160,7 @@ class Session:
         answer: LookUp = self._ask(Ask(self._tokens(), task_ids), timeout_s)
         return answer
 
-    def order(
-        self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float
-    ) -> Replies:
+    def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
         """Run a control command on nodes; returns when all have answered, or with the names of those who did not."""
         token = self._tokens()
         answer: Replies = self._ask(

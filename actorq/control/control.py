@@ -27,8 +27,8 @@ class BroadcastReplies(dict[str, Any]):
 class Control:
     """Commands to all nodes at once, or to those in `destination`.
 
-    A command returns when all addressed nodes have answered, at the latest after `timeout` seconds. The nodes answer from
-    a native thread, so also while their tasks are busy with CPU.
+    A command returns when all addressed nodes have answered, at the latest after `timeout` seconds. The nodes answer
+    from a native thread, so also while their tasks are busy with CPU.
     """
 
     def __init__(self, orders: Orders) -> None:
@@ -50,9 +50,7 @@ class Control:
         replies = self.broadcast("ping", destination=destination, timeout=timeout)
         return [{node: reply} for node, reply in replies.items()]
 
-    def revoke(
-        self, task_id: str | Sequence[str], terminate: bool = False, timeout: float = 1.0
-    ) -> dict[str, str]:
+    def revoke(self, task_id: str | Sequence[str], terminate: bool = False, timeout: float = 1.0) -> dict[str, str]:
         """End calls. Returns what became of each: removed, its worker was told, already settled, unknown."""
         ids = [task_id] if isinstance(task_id, str) else list(task_id)
         replies = self.broadcast("revoke", {"ids": ids, "terminate": terminate}, timeout=timeout)

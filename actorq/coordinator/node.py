@@ -53,7 +53,9 @@ def run(listen: str, name: str, ready_fd: int | None = None, parent_fd: int | No
             gevent.spawn(_stop_with_parent, parent_fd, system)
         # The link never waits for the coordinator: its events are bounded by what the sockets deliver in a round.
         mailbox = MailboxSettings(limit=1_000_000, overflow=Overflow.REFUSE)
-        inbox.append(system.start(ChildSpec(lambda: CoordinatorActor(core, link, MemoryStore()), "core", mailbox=mailbox)))
+        inbox.append(
+            system.start(ChildSpec(lambda: CoordinatorActor(core, link, MemoryStore()), "core", mailbox=mailbox))
+        )
         system.start(ChildSpec(lambda: LinkActor(link), "link"))
         _announce(ready_fd, address)
         _tune_collector()
@@ -62,7 +64,8 @@ def run(listen: str, name: str, ready_fd: int | None = None, parent_fd: int | No
 
 def _announce(ready_fd: int | None, address: str) -> None:
     if ready_fd is None:
-        print(f"coordinator listens on {address}", flush=True)
+        sys.stdout.write(f"coordinator listens on {address}\n")
+        sys.stdout.flush()
     else:
         os.write(ready_fd, f"{address}\n".encode())
         os.close(ready_fd)
@@ -92,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(options.listen, options.name, options.ready_fd, options.parent_fd)
     except ActorqError as error:
-        print(f"actorq: {error}", file=sys.stderr)
+        sys.stderr.write(f"actorq: {error}\n")
         return EXIT_CONFIGURATION
     return 0
 

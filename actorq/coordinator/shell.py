@@ -15,7 +15,6 @@ from actorq.transport import Down, Event, Link, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
 
-
 logger = logging.getLogger("actorq.coordinator")
 
 
@@ -57,7 +56,9 @@ class CoordinatorActor(Actor):
         try:
             message = frames.unpack(event.frames, self._core.allowed(event.peer))
         except ProtocolError as error:
-            logger.warning("peer %s broke the protocol, its session ends: %s", event.peer, error)
+            # A session that has ended here may still be speaking: it is heard as a stranger then, who has said no Hello.
+            level = logging.DEBUG if self._core.allowed(event.peer) is frames.HELLO else logging.WARNING
+            logger.log(level, "peer %s broke the protocol, its session ends: %s", event.peer, error)
             self._link.send(event.peer, self._packer.pack(m.Reset()))
             self._core.lose(event.peer)
             self._link.hang_up(event.peer)
@@ -84,4 +85,3 @@ class CoordinatorActor(Actor):
             self._timer.cancel()
         self._timer_s = deadline_s
         self._timer = None if deadline_s is None else self.after(max(deadline_s - time.monotonic(), 0.0), TICK)
-

@@ -9,7 +9,7 @@ LARGEST = 4096
 class ChunkSize:
     """Adapts so that a chunk runs for about 50 ms: long enough to hide the cost of its way, short enough to spread.
 
-    Starts at one item and at most doubles with each chunk that came back, so that one slow item is never joined by many.
+    Starts at one item and at most doubles with each chunk that came back, so one slow item is never joined by many.
     """
 
     def __init__(self, fixed: int | None = None) -> None:

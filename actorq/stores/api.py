@@ -15,7 +15,10 @@ from actorq.wire.messages import Call, CallSpec, Outcome
 
 @dataclass(frozen=True, slots=True)
 class KeepCalls:
-    """Calls that were accepted from the client with this session id. A store copies them: the core goes on to change them."""
+    """Calls that were accepted from the client with this session id.
+
+    A store copies them: the core goes on to change them.
+    """
 
     session: str
     calls: Sequence[tuple[CallSpec, Call]]

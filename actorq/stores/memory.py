@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from actorq.stores.api import KeepCalls, KeepCode, KeepOutcomes, Kept, KeepRevocations, KeepStarts, Operation
+from actorq.stores.api import KeepCalls, KeepCode, KeepOutcomes, KeepRevocations, KeepStarts, Kept, Operation
 from actorq.wire.messages import Call, CallSpec, Outcome
 
 

@@ -25,9 +25,7 @@ def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | N
     return [result.get() for result in results]
 
 
-def as_completed(
-    mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float | None
-) -> Iterator[AsyncResult[R]]:
+def as_completed(mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float | None) -> Iterator[AsyncResult[R]]:
     """The results in the order in which they settle. Raises TimeoutError."""
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     waiting = list(dict.fromkeys(results))

@@ -152,4 +152,3 @@ class AsyncResult(Pending, Generic[R]):
 
     def __reduce__(self) -> Any:
         return (AsyncResult, (self.id, self._mesh))
-

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-
 from actorq import context
 from actorq.errors import ImproperlyConfigured, nearest
 from actorq.tasks.arguments import argument_check
@@ -125,11 +124,11 @@ class Task(Generic[P, R]):
     ) -> AsyncResult[R]:
         """Run on a worker, with options for this call.
 
-        countdown (seconds) or eta (datetime, aware or in local time; or Unix time): the earliest start. expires (seconds
-        or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call. retry (bool),
-        retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the mesh. Also every
-        option of the task but bind and name: queue, priority, serializer, time_limit, soft_time_limit, max_deliveries,
-        acks_late, ignore_result.
+        countdown (seconds) or eta (datetime, aware or in local time; or Unix time): the earliest start. expires
+        (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call.
+        retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the
+        mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
+        soft_time_limit, max_deliveries, acks_late, ignore_result.
         """
         kwargs = kwargs or {}
         self._check(*args, **kwargs)
@@ -145,9 +144,7 @@ class Task(Generic[P, R]):
         return (_task_of, (self._mesh, self.fn, self.name, self.bind, self.options))
 
 
-def _task_of(
-    mesh: Any, fn: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]
-) -> Task[Any, Any]:
+def _task_of(mesh: Any, fn: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]) -> Task[Any, Any]:
     """A task that came by value: the one registered here under its name, or a new one."""
     return mesh.tasks.get(name) or Task(mesh, fn, name, bind, options)
 

@@ -38,16 +38,10 @@ def kinds(types: Iterable[type[Message]]) -> Kinds:
 
 HELLO = kinds([m.ClientHello, m.WorkerHello, m.ControlHello])
 FROM_CLIENT = kinds([m.ClientHello, m.Submit, m.Code, m.Revoke, m.Query, m.Control, m.Ping])
-FROM_WORKER = kinds(
-    [m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye]
-)
+FROM_WORKER = kinds([m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye])
 FROM_CONTROL = kinds([m.ControlHello, m.Finished, m.Returned, m.Heartbeat, m.Reply, m.Bye])
-TO_CLIENT = kinds(
-    [m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Settled, m.Report, m.Pressure, m.Replies]
-)
-TO_WORKER = kinds(
-    [m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke]
-)
+TO_CLIENT = kinds([m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Settled, m.Report, m.Pressure, m.Replies])
+TO_WORKER = kinds([m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke])
 TO_CONTROL = kinds([m.Welcome, m.Rejected, m.Reset, m.Renewed, m.Command, m.Revoke, m.Acked])
 TO_REPLY_SOCKET = kinds([m.Results])
 

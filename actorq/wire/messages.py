@@ -8,7 +8,7 @@ batches; they are mutable only because the side that holds them keeps its state 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -43,9 +43,9 @@ class Blob:
 
 
 if TYPE_CHECKING:
-    Body = Union[bytes, Blob]
+    Body = bytes | Blob
 else:  # On the wire a blob is the index of its frame in the message.
-    Body = Union[bytes, int]
+    Body = bytes | int
 
 
 class CallSpec(Struct, array_like=True, frozen=True):
@@ -332,7 +332,7 @@ class Command(Message):
 
 
 class Capacity(Message):
-    """How many leases the worker wants to hold at the most (0 while it drains), and how many calls it can run at once."""
+    """How many leases the worker wants to hold at most (0 while it drains), and how many calls it runs at once."""
 
     capacity: int
     slots: int
@@ -386,7 +386,7 @@ class Bye(Message):
 
 
 class Results(Message):
-    """Outcomes, straight from the worker. `session` is the client's, so that a stranger on its old port ignores them."""
+    """Outcomes, straight from the worker. `session` is the client's: a stranger on its old port ignores them."""
 
     session: Id
     outcomes: Outcomes

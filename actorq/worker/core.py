@@ -30,7 +30,7 @@ REPORT_BATCH = 512
 RELAY_S = 5.0
 """For how long the outcomes for a client that could not be reached go through the coordinator."""
 ANOTHER = -1
-"""`client` of a call that an earlier coordinator delivered: its numbers mean nothing any more, the outcome is relayed."""
+"""`client` of a call that an earlier coordinator delivered: its numbers mean nothing any more, so it is relayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Worker:
             self._report()
             self._return()
             if self._guarded:
-                self._announce_starts()  # After the report: what has ended is known before something may end this process.
+                self._announce_starts()  # After the report: what has ended is known before this process may be ended.
             wanted = (self.capacity(), self.slots)
             if self._is_news(wanted):
                 self._capacity = wanted
@@ -318,8 +318,9 @@ class Worker:
                 append((call, job))
 
     def _announce_starts(self) -> None:
-        """Say which guarded calls are about to start: as many as there are free slots, and at least one, so that few have
-        begun, as the coordinator sees it, and have not started.
+        """Say which guarded calls are about to start: as many as there are free slots, and at least one.
+
+        So few have begun, as the coordinator sees it, and not started.
         """
         announced = self._announced
         free = self.slots - (len(self.held) - len(self._guarded) - len(self.ready)) - len(announced)

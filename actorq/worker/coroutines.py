@@ -1,14 +1,14 @@
 """``async def`` tasks: one asyncio loop in a greenlet of the hub, beside the pool's greenlets.
 
-The loop waits in gevent's selector, so greenlets run while it waits, and it while they do. It is started, and asyncio
-imported, at the first such task.
+The loop waits in gevent's selector, so greenlets run while it waits, and it while they do (see `patching`). It is
+started, and asyncio imported, at the first such task.
 """
 
 from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextvars import Context
 from time import monotonic
 from types import FrameType
@@ -22,7 +22,7 @@ from actorq.worker.endings import Ending
 from actorq.worker.slots import NO_CALL
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Task
+    from asyncio import Task
 
     from actorq.worker.jobs import Job
 
@@ -70,7 +70,10 @@ class Coroutines:
         self._runs: set[CoroutineRun] = set()
         self._new: list[CoroutineRun] = []
         self._frame: FrameType | None = None
-        self._loop, self._current_task = _new_loop()
+        import asyncio
+
+        self._loop = asyncio.new_event_loop()
+        self._current_task = asyncio.current_task
         self._greenlet = spawn(self._run_loop)
 
     def start(self, call: Call, job: Job) -> None:
@@ -159,28 +162,3 @@ def _steered(run: CoroutineRun, coroutine: Coroutine[Any, Any, Outcome]) -> Gene
                 error = run.wanted
                 if not isinstance(error, Ending):
                     run.wanted = None
-
-
-def _new_loop() -> tuple[AbstractEventLoop, Callable[[AbstractEventLoop], Any]]:
-    """A loop, and asyncio's `current_task`.
-
-    asyncio knows one running loop for a thread, and other greenlets of this thread may use asyncio too: a plain task
-    may call ``asyncio.run``. So the loop counts as running only while it runs, not while it waits.
-    """
-    import asyncio
-    import selectors
-    from asyncio import events
-
-    class Selector(selectors.DefaultSelector):
-        outer: AbstractEventLoop | None = None
-
-        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            events._set_running_loop(self.outer)
-            try:
-                return super().select(timeout)
-            finally:
-                self.outer = events._get_running_loop()
-                events._set_running_loop(loop)
-
-    loop = asyncio.SelectorEventLoop(Selector())
-    return loop, asyncio.current_task

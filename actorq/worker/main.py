@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from actorq import __version__, log
-from actorq.config import WorkerSettings
+from actorq import log
+from actorq.config import VERSION, WorkerSettings
 from actorq.errors import ActorqError
 from actorq.worker.application import find_application
 from actorq.worker.jobs import Application
@@ -61,7 +61,7 @@ def banner(name: str, options: WorkerOptions, application: Application) -> str:
     by_value = " and functions by value" if options.by_value else ""
     tasks = "".join(f"\n  . {task}" for task in sorted(application.tasks))
     return (
-        f"actorq {__version__} worker {name}\n"
+        f"actorq {VERSION} worker {name}\n"
         f"  app:         {options.app or 'none'}\n"
         f"  mesh:        {', '.join(options.addresses)}\n"
         f"  concurrency: {options.concurrency} (green)\n"

@@ -82,6 +82,7 @@ class WorkerActor(Actor):
         self._answer_until_s = 0.0
         self._drain_reason = ""
         self._goodbye_until_s = 0.0
+        self._has_left = False
 
     def on_start(self) -> None:
         self.every(TICK_S, TICK)
@@ -198,9 +199,10 @@ class WorkerActor(Actor):
 
     def _leave_if_done(self, now_s: float) -> None:
         """Leave when nothing runs any more and the coordinator has taken all outcomes, or does not come to it."""
-        if self._core.held or self._pool.running():
+        if self._has_left or self._core.held or self._pool.running():
             return
         self._goodbye_until_s = self._goodbye_until_s or now_s + GOODBYE_S
         if self._core.is_idle() or now_s >= self._goodbye_until_s:
+            self._has_left = True
             self._link.send(self._peer, self._packer.pack(m.Bye(self._drain_reason)))
             self._leave("")

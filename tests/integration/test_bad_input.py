@@ -14,7 +14,6 @@ import pytest
 import zmq
 
 from actorq import ActorQ
-from actorq.client import core as client_core
 from actorq.errors import OperationalError
 from actorq.wire import messages as m
 from actorq.wire.frames import Packer
@@ -117,8 +116,8 @@ def test_calls_with_options_that_were_never_sent_are_refused_with_the_reason(sha
 def test_a_client_of_another_protocol_version_is_told_which_one_is_spoken(
     shared_app: ActorQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_core.m, "OLDEST_VERSION", 98)
-    monkeypatch.setattr(client_core.m, "PROTOCOL_VERSION", 99)
+    monkeypatch.setattr(m, "OLDEST_VERSION", 98)
+    monkeypatch.setattr(m, "PROTOCOL_VERSION", 99)
     stranger = ActorQ("stranger", shared_app.url)
     with pytest.raises(OperationalError, match="the peer speaks protocol 98 to 99"):
         stranger.send_task("anything", publish_timeout=1.0)

@@ -132,7 +132,9 @@ def start(nodes: Nodes, tmp_path: Path) -> Program:
     def start(source: str) -> NodeProcess:
         path = tmp_path / "program" / "main.py"
         path.write_text(source)
-        return nodes.start_command(sys.executable, str(path), env={"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(REPOSITORY)})
+        return nodes.start_command(
+            sys.executable, str(path), env={"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(REPOSITORY)}
+        )
 
     return start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from actorq.stores.api import KeepCalls, KeepOutcomes, Kept, KeepRevocations, Operation
+from actorq.stores.api import KeepCalls, KeepOutcomes, KeepRevocations, Kept, Operation
 from actorq.stores.memory import MemoryStore
 
 

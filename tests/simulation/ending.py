@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def is_settled(mesh: Mesh) -> bool:
     """Whether nobody waits for anything any more."""
     coordinator = mesh.coordinator
-    if coordinator is None or coordinator.core.state.calls or not all(each.process for each in mesh.machines.values()):
+    if mesh.workload.to_submit or coordinator is None or coordinator.core.state.calls:
+        return False
+    if not all(machine.process for machine in mesh.machines.values()):
         return False
     return all(worker.core.is_idle() and worker.core.welcomed for worker in mesh.worker_processes()) and all(
         client.core.backlog() == 0 and not _awaited(client) for client in mesh.clients()
@@ -176,7 +178,13 @@ def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
 def _check_clients(mesh: Mesh) -> None:
     for client in mesh.clients():
         core = client.core
-        left = {"outbox": core.outbox, "again": core._again, "untaken": core._untaken, "unaccepted": core._unaccepted, "asked": core._asked}
+        left = {
+            "outbox": core.outbox,
+            "again": core._again,
+            "untaken": core._untaken,
+            "unaccepted": core._unaccepted,
+            "asked": core._asked,
+        }
         for what, value in left.items():
             if value:
                 mesh.oracle.fail("left behind", f"{client.epoch} still has {what}: {value}")

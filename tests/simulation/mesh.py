@@ -59,6 +59,7 @@ class Mesh:
         self.network.delay_s = self.options.delay_s
         self.network.late_share = self.options.late_share
         self.network.unseen_share = self.options.unseen_share
+        self.workload = Workload(self)
         self._late_s = self.rng.uniform(0.0, self.options.chaos_s)
         self.coordinators = [self._machine("coordinator", CoordinatorProcess)]
         self.workers = [self._worker_machine(number) for number in range(1, self.options.workers + 1)]
@@ -131,7 +132,7 @@ class Mesh:
         """Chaos, then peace. Raises Violation."""
         for machine in self.machines.values():
             machine.start()
-        Workload(self).schedule()
+        self.workload.schedule()
         faults = Faults(self)
         faults.begin()
         self.loop.run_until(self.options.chaos_s)

@@ -1,6 +1,6 @@
 """Connections between machines, as `actorq.transport` shows them.
 
-Order is kept within a connection. One that is lost loses what is on its way, and each side learns of it at a time of its
+Order is kept within a connection. One that is lost loses what is on its way; each side learns of it at a time of its
 own; or what is on its way comes late, after the other side has a new connection. One whose other side is silent for as
 long as ZeroMQ's heartbeats allow is lost too. A partition, which may be in one direction only, holds messages up.
 """
@@ -277,10 +277,7 @@ class Network:
         return [
             end
             for end in self._ends
-            if end.is_open
-            and end.machine.name == target
-            and end.other is not None
-            and end.other.machine.name == source
+            if end.is_open and end.machine.name == target and end.other is not None and end.other.machine.name == source
         ]
 
     def _give_up_end(self, end: End) -> None:

@@ -248,7 +248,7 @@ class ToHub:
 
 
 class WorkerProcess(Node):
-    """A worker node: a hub with the work connection and the pool, and a watchdog thread with a connection of its own."""
+    """A worker node: a hub with the work connection and the pool, a watchdog thread with a connection of its own."""
 
     def __init__(self, machine: Machine, queues: list[str], offers: list[str]) -> None:
         super().__init__(machine)
@@ -426,7 +426,9 @@ class WorkerProcess(Node):
             self.hub.put(Ended(run, outcome))
 
     def _kill_by(self, run: Run) -> None:
-        if self.is_alive and not run.is_over and not self.is_paused:
+        if self.is_paused:
+            self.mesh.loop.after(0.5, partial(self._kill_by, run))
+        elif self.is_alive and not run.is_over:
             record = self.mesh.oracle.record(run.call.id)
             record.kills[self.core.coordinator] += 1
             self.mesh.crash(self.machine)

@@ -194,4 +194,6 @@ class Watch:
             is_free = len(other.leases) < min(other.slots, other.capacity) and other.peer is not None
             if is_free and other.contact is Contact.READY and all(other.group.matches(lane) for lane in lanes):
                 ids = [call.id for call, _ in calls]
-                self.oracle.fail("passed over", f"{worker.epoch} gets more than it can run, {other.epoch} is free", *ids)
+                self.oracle.fail(
+                    "passed over", f"{worker.epoch} gets more than it can run, {other.epoch} is free", *ids
+                )

@@ -32,11 +32,13 @@ class Workload:
         self._specs: list[CallSpec] = [self._new_spec() for _ in range(self.rng.randint(1, 6))]
         self._ids: list[str] = []
         self._chosen: list[str] = []
+        self.to_submit = 0
+        """Calls that will be submitted later."""
         self._tokens = 0
         self._poisons = 0
 
     def schedule(self) -> None:
-        left = self.mesh.options.calls
+        left = self.to_submit = self.mesh.options.calls
         while left > 0:
             size = min(self.rng.choice((1, 1, 3, 20)), left)
             left -= size
@@ -76,6 +78,7 @@ class Workload:
         if client is None:
             self.mesh.loop.after(1.0, partial(self._submit, size))
             return
+        self.to_submit -= size
         calls = [self._new_call(client) for _ in range(size)]
         is_chosen = self._has("chosen id") or self._has("again")
         if is_chosen:
@@ -125,7 +128,8 @@ class Workload:
         if client is None or not self._chosen:
             return
         record = self.mesh.oracle.record(self.rng.choice(self._chosen))
-        if self._is_unknown_to(client, record) and not record.spec.ignore_result:
+        can_tell = self.mesh.options.is_durable or not record.spec.at_most_once  # That it has run.
+        if can_tell and self._is_unknown_to(client, record) and not record.spec.ignore_result:
             client.submit([(record.id, record.spec, self._call_of(record))], is_chosen=True)
 
     def _is_unknown_to(self, client: ClientProcess, record: Record) -> bool:

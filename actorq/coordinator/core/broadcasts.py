@@ -41,6 +41,11 @@ class Broadcasts:
             del broadcast.awaited[node]
             broadcast.replies[node] = value
 
+    def left(self, node: str, reason: str) -> None:
+        """A node has ended as it was told. That is its answer, also to `shutdown`: its reply may come after its Bye."""
+        for number in list(self._open):
+            self.reply(number, node, {"ok": reason})
+
     def pop_done(self, now_s: float) -> list[tuple[Peer, Replies]]:
         """The answers that are complete or due."""
         done = [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]

@@ -11,7 +11,7 @@ from actorq.coordinator.core.workers import Contact
 
 
 def check(core: Coordinator) -> None:
-    """Raise AssertionError, saying what is wrong, unless every call is in exactly one place and all counts are right."""
+    """Raise AssertionError, saying what is wrong, unless each call is in exactly one place and all counts are right."""
     places = _places(core)
     for task_id, count in places.items():
         assert count == 1, f"{task_id} is in {count} places"
@@ -65,7 +65,8 @@ def _check_workers(core: Coordinator) -> None:
         assert set(worker.begun) <= set(worker.leases), f"{worker.name} has begun calls that it does not hold"
         if worker.contact is Contact.READY and worker.peer is not None and worker.credit > 0:
             right = worker.group.free if len(worker.leases) < worker.slots else worker.group.ahead
-            assert worker.ring is right and worker in right, f"{worker.name} has credit and does not stand in line"
+            assert worker.ring is right, f"{worker.name} has credit and stands in the wrong line"
+            assert worker in right, f"{worker.name} has credit and does not stand in line"
         assert not worker.outgoing, f"{worker.name} was leased calls that were not sent"
     for group in core.state.lanes.groups.values():
         assert group.workers == groups[id(group)], "a group miscounts its workers"

@@ -53,8 +53,8 @@ class Intake:
         queue = self._full_queue(client, message)
         if queue:
             return (
-                f"queue {queue!r} holds its limit of {self._state.settings.queue_limit:,} calls: start more workers for "
-                f"it, or submit more slowly"
+                f"queue {queue!r} holds its limit of {self._state.settings.queue_limit:,} calls: start more "
+                f"workers for it, or submit more slowly"
             )
         return (
             f"large arguments fill their limit of {self._state.settings.queued_blob_bytes:,} bytes at the coordinator"
@@ -144,7 +144,7 @@ class Intake:
         return self._state.outcomes.get(call.id) is None and call.id not in self._state.revoked
 
     def _is_too_late(self, call: Call, spec: CallSpec, resent: bool) -> bool:
-        """Settle a call that must not start: its time is over, or it may have started elsewhere and may run only once."""
+        """Settle a call that must not start: its time is over, or it may have run elsewhere and may run only once."""
         if call.expires and call.expires <= self._state.wall_s:
             self._state.expire(call)
             return True

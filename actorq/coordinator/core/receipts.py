@@ -12,7 +12,7 @@ CUMULATIVE = (Accepted, Acked)
 class Receipts:
     """One message less in each direction for a call that comes alone, and one for many where they come in floods.
 
-    A peer waits for receipts only when its window is used up or it is about to end, so a few milliseconds do not matter.
+    A peer waits for receipts only when its window is used up or it is about to end: a few milliseconds do not matter.
     """
 
     def __init__(self, patience_s: float = 0.005) -> None:

@@ -158,6 +158,7 @@ class Sessions:
 
     def bye(self, peer: Peer, worker: Worker, message: m.Bye) -> None:
         self._leases.release(worker, message.reason, counted=False)
+        self._broadcasts.left(worker.name, message.reason)
 
     def judge_workers(self) -> None:
         liveness = self._state.settings.liveness

@@ -10,7 +10,6 @@ from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Group
 from actorq.wire.messages import Call
 
-
 Ring = OrderedDict["Worker", None]
 """Workers in the order in which they are served. (A plain dict would look through all that have left.)"""
 

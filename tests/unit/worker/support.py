@@ -73,7 +73,7 @@ def error_of(outcome: Outcome) -> Exception:
 
 def run_patched(script: str) -> str:
     """Run a script in a process that is monkey-patched as a worker's is. Returns what it prints; it must not fail."""
-    program = "from gevent import monkey\nmonkey.patch_all()\n" + textwrap.dedent(script)
+    program = "from actorq.worker.patching import patch_all\npatch_all()\n" + textwrap.dedent(script)
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=REPOSITORY,

@@ -192,6 +192,26 @@ assert [outcome.state for outcome in outcomes] == [SUCCESS] * 3, [error_of(each)
 """)
 
 
+def test_loops_of_several_greenlets_do_not_close_one_anothers_generators() -> None:
+    run("""
+bench = Bench()
+async def count():
+    for number in range(5):
+        await asyncio.sleep(0.002)
+        yield number
+async def total():
+    return sum([number async for number in count()])
+async def short():
+    await asyncio.sleep(0.003)
+coroutine, plain = job_of(total), job_of(lambda: asyncio.run(short()))
+calls = [bench.submit(coroutine), bench.submit(plain), bench.submit(plain)]
+bench.pool.wake()
+outcomes = [bench.outcome(call) for call in calls]
+assert [outcome.state for outcome in outcomes] == [SUCCESS] * 3, [error_of(each) for each in outcomes if each.state]
+assert coroutine.value_of(outcomes[0]) == 10
+""")
+
+
 def test_a_chunk_of_a_coroutine_function_awaits_each_item() -> None:
     run("""
 bench = Bench()
