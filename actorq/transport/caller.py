@@ -50,6 +50,7 @@ class Caller(RouterChannel):
         del self._routes[session.route]
         del self._by_address[session.address]
         self._answered.discard(session.peer)
+        self._take(1)  # To disconnect while half a message is read would abort the process.
         try:
             self.socket.disconnect(session.address)
         except zmq.ZMQError:

@@ -26,7 +26,7 @@ TICK_S = 0.5
 REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 2.0
 ANSWER_S = 2.0
 """A coordinator that has not welcomed us after so long is left for the next address, if there is one."""
-GOODBYE_S = 5.0
+GOODBYE_S = 3.0
 """How long a worker that ends, and has nothing left to run, waits for the coordinator to take its outcomes."""
 
 logger = logging.getLogger("actorq.worker")

@@ -445,7 +445,7 @@ def visit(number):
     thread.join(10)
     assert received == [[b"k", b"%d" % number, b"x", b"y"] for number in range(COUNT)], len(received)
 
-for number in range(20):
+for number in range(8):
     visit(number)
 """
     process = nodes.start_command(sys.executable, "-c", STREAM + script)

@@ -78,7 +78,7 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
     if mesh.options.is_calm:
         _check_calm(mesh, record)
     for coordinator_epoch, kills in record.kills.items():
-        if kills > record.spec.max_deliveries:
+        if kills > record.spec.max_deliveries + record.adoptions:
             oracle.fail("poison", f"{record.id} killed {kills} workers of {coordinator_epoch}", record.id)
 
 
@@ -90,10 +90,11 @@ def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record
     """What a client has seen is what the coordinator has settled.
 
     It cannot be demanded where a lease was taken back: a worker may have reported to the client, and died before the
-    coordinator knew. Nor where a coordinator died, that knew the outcome and had not written it down.
+    coordinator knew. Nor where a coordinator died since, that may have known and had not written it down. Nor where
+    outcomes are dropped so soon that the call ran again.
     """
     stored = coordinator.core.state.outcomes.get(record.id)
-    if stored is None or record.leases_lost or len(record.accepted) > 1 or len(record.attempts) > 1:
+    if stored is None or record.leases_lost or mesh.options.forgets or list(record.accepted) != [coordinator.epoch]:
         return
     for session, outcome in record.seen.items():
         if isinstance(outcome, Outcome) and (outcome.attempt, outcome.state) != (stored.attempt, stored.state):

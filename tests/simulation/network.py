@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Frames = Sequence["bytes | memoryview"]
 FIN = None
 """What comes last on a connection that was closed."""
+DELAY_LIMIT_S = 3.0
 SILENCE_S = (6.0, 8.0)
 """After such a time without a sign of life a connection is given up."""
 
@@ -244,8 +245,8 @@ class Network:
             process.listens.put(Received(0, frames))
 
     def _delay(self, source: str, target: str) -> float:
-        factor = self.slow.get(source, 1.0) * self.slow.get(target, 1.0)
-        return self.rng.expovariate(1.0 / (self.delay_s * factor))
+        factor = max(self.slow.get(source, 1.0), self.slow.get(target, 1.0))
+        return min(self.rng.expovariate(1.0 / (self.delay_s * factor)), DELAY_LIMIT_S)
 
     # -- partitions and silence ----------------------------------------------------------------------------------
 

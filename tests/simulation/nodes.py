@@ -283,7 +283,7 @@ class WorkerProcess(Node):
     def stop(self) -> None:
         """End now: running calls that may run at most once have failed, all other leases go back."""
         if self._work is not None and self.core.welcomed:
-            outcomes = [_failure(run.call) for run in self._runs if not run.is_over and run.call.id in self.begun]
+            outcomes = [_failure(run.call, self.epoch) for run in self._runs if not run.is_over and run.call.id in self.begun]
             self.core.advance(self.now_s)
             self.core.ended(outcomes)
             for message in self.core.finish().sends:
@@ -348,8 +348,9 @@ class WorkerProcess(Node):
         elif isinstance(message, m.Acked) and self.mesh.options.is_durable:
             reported = [each for seq, batch in self.core._unacked if seq <= message.seq for each in batch]
             for outcome in reported:
-                record = self.mesh.oracle.record(outcome.id)
-                if self.core.coordinator in record.settled and not self.mesh.store.has_outcome(outcome.id):
+                settled = self.mesh.oracle.record(outcome.id).settled.get(self.core.coordinator)
+                is_taken = settled is not None and settled.body == outcome.body
+                if is_taken and not self.mesh.store.has_outcome(outcome.id):
                     self.mesh.oracle.fail("acknowledged", f"{outcome.id} is not in the journal", outcome.id)
 
     def _carry_out(self) -> None:
@@ -411,7 +412,7 @@ class WorkerProcess(Node):
         record.executions[body] = call.attempt
         outcome = Outcome(call.id, call.attempt, m.SUCCESS, frames.body_of(body))
         if record.kind == "failing":
-            outcome = _failure(call)
+            outcome = _failure(call, self.epoch)
         elif record.kind == "poison":
             self.mesh.loop.after(record.duration_s, partial(self._kill_by, run))
             return
@@ -502,8 +503,8 @@ class WorkerProcess(Node):
                 self._control_send(message)
 
 
-def _failure(call: Call) -> Outcome:
-    return Outcome(call.id, call.attempt, m.FAILURE, encode_failure(ValueError(call.id), ""))
+def _failure(call: Call, worker: str) -> Outcome:
+    return Outcome(call.id, call.attempt, m.FAILURE, encode_failure(ValueError(call.id, worker), ""))
 
 
 # -- client ------------------------------------------------------------------------------------------------------

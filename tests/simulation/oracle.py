@@ -67,8 +67,13 @@ class Record:
     """Sessions that wait for its outcome."""
     accepted: dict[str, None] = field(default_factory=dict)
     """Coordinators that took it."""
+    taken_of: dict[str, None] = field(default_factory=dict)
+    """Sessions whose submission of it was accepted."""
     attempts: dict[str, int] = field(default_factory=dict)
     """The attempt that was leased last, by coordinator."""
+    adopted: dict[str, None] = field(default_factory=dict)
+    """Coordinators that left it to the worker that had it from an earlier one."""
+    adoptions: int = 0
     starts: Counter[tuple[str, int]] = field(default_factory=Counter)
     """By worker and attempt."""
     executions: dict[bytes, int] = field(default_factory=dict)
@@ -110,12 +115,16 @@ class Oracle:
 
     # -- coordinators --------------------------------------------------------------------------------------------
 
-    def accepted(self, epoch: str, task_id: str, is_open: bool) -> None:
-        """A coordinator has taken a call. `is_open`: it has not settled."""
+    def accepted(self, epoch: str, task_id: str, session: str, is_new: bool) -> None:
+        """A coordinator has taken a call. `is_new`: it did not know it."""
         record = self.record(task_id)
-        record.accepted[epoch] = None
-        if is_open and self.mesh.options.forgets and epoch in record.settled:
+        record.accepted[epoch] = record.taken_of[session] = None
+        if is_new and epoch in record.settled and self.mesh.options.forgets:
             del record.settled[epoch]  # Its outcome was dropped since, so it runs again.
+            record.attempts.pop(epoch, None)
+            record.revoked.pop(epoch, None)
+        if is_new and epoch in record.adopted:
+            del record.adopted[epoch]  # It was known by its id only, and its worker was lost.
             record.attempts.pop(epoch, None)
 
     def delivered(self, epoch: str, call: Call, worker: str) -> None:
@@ -131,7 +140,10 @@ class Oracle:
     def adopted(self, epoch: str, task_id: str, attempt: int, worker: str) -> None:
         """A coordinator lets a worker keep what an earlier coordinator has leased to it."""
         self.mesh.note(f"{epoch} leaves {task_id}, attempt {attempt}, to {worker}", task_id)
-        self.record(task_id).attempts[epoch] = attempt
+        record = self.record(task_id)
+        record.adopted[epoch] = None
+        record.adoptions += 1
+        record.attempts[epoch] = attempt
 
     def is_revoked(self, record: Record, epoch: str) -> bool:
         """Whether this coordinator must know that the call was revoked."""
@@ -161,10 +173,11 @@ class Oracle:
             self.fail("unexpected", f"{outcome.id} settles with a result that nobody made", outcome.id)
         record.settled.setdefault(epoch, outcome)
         if self.mesh.options.is_calm:
-            self.mesh.loop.after(PROMPT_S, lambda: self._check_prompt(record))
+            waiting = [session for session in record.waiting if session in record.taken_of]
+            self.mesh.loop.after(PROMPT_S, lambda: self._check_prompt(record, waiting))
 
-    def _check_prompt(self, record: Record) -> None:
-        for session in record.waiting:
+    def _check_prompt(self, record: Record, waiting: list[str]) -> None:
+        for session in waiting:
             if session not in record.seen:
                 self.fail("prompt", f"{session} has not heard of {record.id} for {PROMPT_S} s", record.id)
 

@@ -82,7 +82,7 @@ class Watch:
     def _accept(self, accept: Callable[..., None], client: Client, message: m.Submit) -> None:
         accept(client, message)
         for call in message.calls:
-            self.oracle.accepted(self.state.epoch, call.id, call.id in self.state.calls)
+            self.oracle.accepted(self.state.epoch, call.id, client.session, is_new=self.state.calls.get(call.id) is call)
             self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
 
     def _settle(self, settle: Callable[..., None], outcomes: list[Outcome]) -> None:

@@ -8,7 +8,7 @@ from actorq.coordinator.core.state import FOREIGN, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
 from actorq.stores.api import KeepCalls, KeepCode, KeepStarts
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.messages import Call
 
 CODE_MISSING = "its function is not here; it is sent again"
 """Why a call by value is refused when the function was dropped here, or never came. The client sends both again."""
@@ -72,8 +72,10 @@ class Intake:
     def _accept(self, client: Client, message: m.Submit) -> None:
         refused: list[tuple[str, str]] = []
         accepted: list[Call] = []
-        must_check = not message.fresh or message.resent or bool(self._state.revoked)
+        may_be_settled = not message.fresh or message.resent
+        is_held_back = message.resent and self._state.is_young()
         calls, specs, number, seq = self._state.calls, client.specs, client.number, self._state.seq
+        revoked, outcome_of = self._state.revoked, self._state.outcomes.get
         run, previous = 0, None
         for call in message.calls:
             entry = specs.get(call.spec)
@@ -89,10 +91,12 @@ class Intake:
             call.attempt = call.lost = call.worker = 0
             seq += 1
             call.seq = seq
-            if call.id in calls or (must_check and not self._is_new(call)):
+            if call.id in calls or call.id in revoked or (may_be_settled and outcome_of(call.id) is not None):
                 accepted += self._again(client, call)
                 continue
-            if (message.resent or call.expires) and self._is_too_late(call, entry.spec, message.resent):
+            if message.resent:
+                call.lost = int(entry.spec.at_most_once)  # It may have started.
+            if (call.expires or call.lost) and not is_held_back and self._is_over(call):
                 continue
             calls[call.id] = call
             accepted.append(call)
@@ -100,7 +104,7 @@ class Intake:
                 self._state.count_blob(call, 1)
             if call.expires:
                 self._state.schedule.add(call.expires, call)
-            if message.resent and self._state.is_young():
+            if is_held_back:
                 self._state.held_back[call.id] = call
                 continue
             if call.not_before > self._state.wall_s:
@@ -139,20 +143,15 @@ class Intake:
             )
         return CODE_MISSING
 
-    def _is_new(self, call: Call) -> bool:
-        """False if the call has settled or was revoked before it came."""
-        return self._state.outcomes.get(call.id) is None and call.id not in self._state.revoked
-
-    def _is_too_late(self, call: Call, spec: CallSpec, resent: bool) -> bool:
-        """Settle a call that must not start: its time is over, or it may have run elsewhere and may run only once."""
-        if call.expires and call.expires <= self._state.wall_s:
-            self._state.expire(call)
-            return True
-        call.lost = int(resent and spec.at_most_once)
-        if call.lost and not self._state.is_young():
+    def _is_over(self, call: Call) -> bool:
+        """Settle a call that must not start: its time is over, or it may have started and may run only once."""
+        if call.lost:
             self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
-            return True
-        return False
+        elif call.expires <= self._state.wall_s:
+            self._state.expire(call)
+        else:
+            return False
+        return True
 
     def _again(self, client: Client, call: Call) -> list[Call]:
         """A known call came again, or one that was revoked before it came. Returns it if it is ours from now on."""

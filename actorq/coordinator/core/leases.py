@@ -175,11 +175,11 @@ class Leases:
 
     def reconcile(self, worker: Worker, hello: m.WorkerHello) -> None:
         """Bring the leases in line with what the node says that it holds."""
-        held = dict(hello.held)
-        missing = [call for call in worker.leases.values() if held.get(call.id) != call.attempt]
+        held = set(hello.held)  # An attempt that runs, and the unacknowledged outcome of an earlier one, of the same call.
+        missing = [call for call in worker.leases.values() if (call.id, call.attempt) not in held]
         self.requeue(worker, missing)  # They were lost on the way: never started.
         forgotten = []
-        for task_id, attempt in held.items():
+        for task_id, attempt in hello.held:
             if task_id in worker.leases:
                 continue
             if hello.coordinator != self._state.epoch and self._adopt(worker, task_id, attempt):

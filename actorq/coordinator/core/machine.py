@@ -165,12 +165,12 @@ class Coordinator:
     def _run_due(self) -> None:
         state = self.state
         for call in state.schedule.pop_due(state.wall_s):
-            if state.calls.get(call.id) is not call or call.worker or call.attempt == GONE:
+            if state.calls.get(call.id) is not call or call.worker or call.attempt == GONE or call.id in state.held_back:
                 continue
             if call.expires and call.expires <= state.wall_s:
                 state.withdraw(call)
                 state.expire(call)
-            elif call.not_before and call.id not in state.held_back:
+            elif call.not_before:
                 state.enqueue([call])
         if state.held_back and not state.is_young():
             self._free_held_back()
@@ -188,6 +188,8 @@ class Coordinator:
                 state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
             elif call.lost and state.entries_by_number[call.spec].spec.at_most_once:
                 state.give_up(call, "it may have started before the coordinator did, and may run only once")
+            elif call.expires and call.expires <= state.wall_s:
+                state.expire(call)
             elif call.not_before > state.wall_s:
                 state.schedule.add(call.not_before, call)
             else:

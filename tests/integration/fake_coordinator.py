@@ -1,0 +1,150 @@
+"""A coordinator that does what a test tells it, for the tests of a worker node on its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from types import TracebackType
+from typing import Any, TypeVar
+
+from actorq import native
+from actorq.transport import Event, Link, Peer, Received, ThreadWaiter
+from actorq.wire import frames
+from actorq.wire import messages as m
+from actorq.wire.messages import BY_VALUE, Call, CallSpec, Message, Outcome
+from actorq.wire.payload import encode_call
+from tests.support import eventually
+
+M = TypeVar("M", bound=Message)
+EPOCH = "fake-epoch"
+CLIENT = 1
+"""Number of the client that calls are for."""
+_ALL = {**frames.HELLO, **frames.FROM_WORKER, **frames.FROM_CONTROL, **frames.TO_REPLY_SOCKET}
+
+
+class FakeCoordinator:
+    """Welcomes whoever says Hello, answers heartbeats, acknowledges what is reported. The rest is up to the test."""
+
+    def __init__(self, address: str = "tcp://127.0.0.1:*") -> None:
+        self.received: list[tuple[Peer, Message]] = []
+        self.address = ""
+        self.work: Peer = 0
+        self.control: Peer = 0
+        self.acknowledges = True
+        self.rejection = ""
+        self._orders: deque[tuple[Peer, Message]] = deque()
+        self._packer = frames.Packer()
+        self._ids = map("call-{}".format, itertools.count(1)).__next__
+        self._deliveries = 0
+        self._specs: dict[CallSpec, int] = {}
+        self._ended = native.new_lock()
+        started = native.new_lock()
+        started.acquire()
+        self._ended.acquire()
+
+        def run() -> None:
+            self._link = Link(ThreadWaiter(), self._turn)
+            self.address = self._link.listen(address)
+            started.release()
+            self._link.run()
+            self._ended.release()
+
+        native.start_thread(run)
+        started.acquire()
+
+    def __enter__(self) -> FakeCoordinator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._link.stop()
+        assert self._ended.acquire(True, 10)
+
+    # -- what a test says and hears --------------------------------------------------------------------------------
+
+    def send(self, peer: Peer, message: Message) -> None:
+        self._orders.append((peer, message))
+        self._link.wake()
+
+    def all(self, kind: type[M], peer: Peer | None = None) -> list[M]:
+        """All messages of a kind that have come, from one connection or from all."""
+        return [
+            message for sender, message in list(self.received) if isinstance(message, kind) and peer in (None, sender)
+        ]
+
+    def wait_for(self, kind: type[M], count: int = 1, peer: Peer | None = None) -> M:
+        """Wait until that many messages of a kind have come. Returns the last of them."""
+        found = eventually(
+            lambda: len(self.all(kind, peer)) >= count and self.all(kind, peer), 20, f"{count} {kind.__name__}"
+        )
+        assert found
+        return found[count - 1]
+
+    def wait_for_worker(self) -> m.WorkerHello:
+        """Wait until a node has both of its connections."""
+        hello = self.wait_for(m.WorkerHello)
+        self.wait_for(m.Heartbeat)
+        return hello
+
+    def define(self, spec: CallSpec, reply_address: str = "") -> int:
+        """The number of a spec, which the worker is told at the first time."""
+        number = self._specs.get(spec)
+        if number is None:
+            number = self._specs[spec] = len(self._specs) + 1
+            clients = [(CLIENT, "session", reply_address)] if reply_address else []
+            self.send(self.work, m.Define([(number, spec)], clients))
+        return number
+
+    def deliver(
+        self, task: str, *args: Any, count: int = 1, lost: int = 0, client: int = 0, **options: Any
+    ) -> list[str]:
+        """Lease calls to the worker. Returns their ids."""
+        name = task if BY_VALUE in task else f"tests.integration.worker_tasks.{task}"
+        number = self.define(CallSpec(name, **options))
+        body = encode_call(args, {})
+        calls = [Call(self._ids(), number, body, attempt=1 + lost, lost=lost, client=client) for _ in range(count)]
+        self._deliveries += 1
+        self.send(self.work, m.Deliver(self._deliveries, calls))
+        return [call.id for call in calls]
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """All outcomes that were reported, by call."""
+        return {outcome.id: outcome for report in self.all(m.Finished) for outcome in report.outcomes}
+
+    def wait_for_outcome(self, task_id: str) -> Outcome:
+        return eventually(lambda: self.outcomes().get(task_id), 20, f"the outcome of {task_id}")  # type: ignore[return-value]
+
+    def wait_until_running(self, task_id: str) -> None:
+        """Wait until a heartbeat has said that a call runs."""
+        eventually(
+            lambda: any(task_id in dict(each.running) for each in self.all(m.Heartbeat)), 20, f"{task_id} to run"
+        )
+
+    # -- its thread ------------------------------------------------------------------------------------------------
+
+    def _turn(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Received):
+                message = frames.unpack(event.frames, _ALL)
+                self._answer(event.peer, message)
+                self.received.append((event.peer, message))
+        while self._orders:
+            peer, message = self._orders.popleft()
+            self._link.send(peer, self._packer.pack(message))
+
+    def _answer(self, peer: Peer, message: Any) -> None:
+        kind = type(message)
+        answer: Message | None = None
+        if kind in (m.WorkerHello, m.ControlHello):
+            if kind is m.WorkerHello:
+                self.work, self._deliveries = peer, 0
+            else:
+                self.control = peer
+            answer = m.Rejected(self.rejection) if self.rejection else m.Welcome(1, message.nonce, "fake", EPOCH)
+        elif kind is m.Heartbeat:
+            answer = m.Renewed(message.sent_s)
+        elif kind is m.Finished and self.acknowledges:
+            answer = m.Acked(message.seq)
+        if answer is not None:
+            self._link.send(peer, self._packer.pack(answer))

@@ -1,0 +1,128 @@
+"""The supervisor of a worker's processes, under a coordinator that does what the test says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from actorq.wire import messages as m
+from actorq.worker.options import EXIT_CONFIG, WorkerOptions
+from tests.integration.fake_coordinator import FakeCoordinator
+from tests.support import NodeProcess, Nodes, eventually, free_address
+
+APP = "tests.integration.worker_tasks"
+SUPERVISOR = (
+    "import sys\n"
+    "from actorq.worker.options import WorkerOptions\n"
+    "from actorq.worker.supervisor import run_supervisor\n"
+    "status = run_supervisor(WorkerOptions.from_json(sys.argv[1]))\n"
+    "assert 'gevent' not in sys.modules\n"
+    "sys.exit(status)\n"
+)
+
+
+@pytest.fixture
+def coordinator() -> Iterator[FakeCoordinator]:
+    with FakeCoordinator() as fake:
+        yield fake
+
+
+def supervise(nodes: Nodes, address: str, **options: Any) -> NodeProcess:
+    chosen = WorkerOptions(**{"addresses": (address,), "app": APP, "concurrency": 4, "processes": 2, **options})
+    return nodes.start_command(sys.executable, "-c", SUPERVISOR, chosen.to_json())
+
+
+def supervised(nodes: Nodes, coordinator: FakeCoordinator, **options: Any) -> NodeProcess:
+    """A supervisor whose nodes have all connected."""
+    supervisor = supervise(nodes, coordinator.address, **options)
+    coordinator.wait_for(m.WorkerHello, options.get("processes", 2))
+    coordinator.wait_for(m.ControlHello, options.get("processes", 2))
+    return supervisor
+
+
+def children(supervisor: NodeProcess) -> list[psutil.Process]:
+    return [child for child in psutil.Process(supervisor.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_each_process_is_a_node_with_a_name_of_its_own(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervised(nodes, coordinator)
+    host = os.uname().nodename
+    assert {hello.name for hello in coordinator.all(m.WorkerHello)} == {f"worker-1@{host}", f"worker-2@{host}"}
+    assert len({hello.pid for hello in coordinator.all(m.WorkerHello)}) == 2
+
+
+def test_a_process_that_dies_is_started_again_under_its_name(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator)
+    victim = coordinator.all(m.WorkerHello)[0]
+    os.kill(victim.pid, signal.SIGKILL)
+    again = coordinator.wait_for(m.WorkerHello, 3)
+    assert again.name == victim.name and again.epoch != victim.epoch and again.pid != victim.pid
+    supervisor.wait_for_output("was ended by SIGKILL")
+
+
+def test_a_process_that_has_to_be_replaced_is_replaced_at_once(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator, processes=1)
+    coordinator.deliver("stubborn", time_limit_s=0.1)
+    coordinator.wait_for(m.WorkerHello, 2)
+    supervisor.wait_for_output("has to be replaced; another one starts in 0.0 s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_all_processes_and_the_end_is_a_success(
+    nodes: Nodes, coordinator: FakeCoordinator, number: signal.Signals
+) -> None:
+    supervisor = supervised(nodes, coordinator)
+    (running,) = coordinator.deliver("nap", 0.5)
+    coordinator.wait_until_running(running)
+    supervisor.signal(number)
+    assert supervisor.wait() == 0
+    assert running in coordinator.outcomes() and len(coordinator.all(m.Bye)) == 2
+    assert nodes.alive() == []
+
+
+def test_a_second_signal_does_not_wait_for_what_runs(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator, drain_s=600.0)
+    (running,) = coordinator.deliver("nap", 60)
+    coordinator.wait_until_running(running)
+    supervisor.signal(signal.SIGTERM)
+    eventually(lambda: len(coordinator.all(m.Bye)) == 1, 20, "the end of the idle node")
+    supervisor.signal(signal.SIGTERM)
+    assert supervisor.wait() == 0
+    assert coordinator.outcomes() == {} and len(coordinator.all(m.Bye)) == 2
+
+
+def test_when_all_nodes_are_told_to_shut_down_the_supervisor_ends_too(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    supervisor = supervised(nodes, coordinator, processes=1)
+    coordinator.wait_for(m.Heartbeat)
+    coordinator.send(coordinator.control, m.Command(1, "shutdown", {}))
+    assert supervisor.wait() == 0
+
+
+def test_nodes_end_when_their_supervisor_is_killed(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator)
+    supervisor.signal(signal.SIGKILL)
+    eventually(lambda: nodes.alive() == [], 20, "the end of the nodes")
+    assert all("parent" in bye.reason for bye in coordinator.all(m.Bye)) and len(coordinator.all(m.Bye)) == 2
+
+
+def test_an_application_that_cannot_be_imported_ends_the_worker_instead_of_being_tried_for_ever(nodes: Nodes) -> None:
+    supervisor = supervise(nodes, free_address(), app="tests.integration.no_such_module")
+    assert supervisor.wait() == EXIT_CONFIG
+    assert "there is no module" in supervisor.output() and "another one starts" not in supervisor.output()
+
+
+def test_a_node_that_hangs_is_killed_after_the_time_to_drain(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator, processes=1, drain_s=0.1)
+    (child,) = children(supervisor)
+    child.suspend()
+    supervisor.signal(signal.SIGTERM)
+    assert supervisor.wait() == 1
+    assert "did not end in time" in supervisor.output()

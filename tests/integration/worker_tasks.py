@@ -1,0 +1,53 @@
+"""Tasks for the tests of one worker node."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+from actorq import ActorQ
+
+app = ActorQ("tests.integration.worker_tasks")
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def nap(seconds: float) -> float:
+    """Waits in green."""
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task
+def spin(seconds: float) -> float:
+    """Keeps the CPU, and the hub."""
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        pass
+    return seconds
+
+
+@app.task
+def stubborn() -> None:
+    """Catches everything that is to end it."""
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+
+
+@app.task
+def stuck() -> None:
+    """Does not come back to the interpreter."""
+    hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
+
+
+@app.task
+def echo(value: Any) -> Any:
+    return value
