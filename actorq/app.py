@@ -6,7 +6,7 @@ import atexit
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -91,6 +91,9 @@ class ActorQ:
         self._lock = native.new_lock()
 
     # -- tasks ---------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
 
     @overload
     def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
@@ -257,7 +260,7 @@ class ActorQ:
 
     def map(
         self,
-        fn: Callable[[T], R] | Task[Any, R],
+        fn: Callable[[T], R],
         items: Iterable[T],
         chunksize: int | None = None,
         ordered: bool = True,

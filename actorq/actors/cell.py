@@ -88,34 +88,42 @@ class Cell:
         return reason
 
     def stop(self, within_s: float | None) -> bool:
-        """End the incarnation, by killing it after `within_s`. Returns whether it has ended.
+        """End the incarnation: ask it to, and kill it if it has not ended `within_s`. Returns whether it has ended.
 
         The supervisor then starts it again or closes it.
         """
         self._decides_itself = False
-        if not self.has_ended:
+        if within_s != 0 and not self.has_ended:
             self.mailbox.signal(Stop(Ended.SHUTDOWN, self.incarnation))
-            if within_s != 0:
-                self._greenlet.join(within_s)
-            for _ in range(KILLS):
-                if self.has_ended:
-                    break
-                self.kill()
-                self._greenlet.join(KILL_GRACE_S)
-            if not self.has_ended:
-                self.abandon()
+            self._greenlet.join(within_s)
+        for _ in range(KILLS):
+            if self.has_ended:
+                return True
+            self.kill()
+            self._greenlet.join(KILL_GRACE_S)
+        if not self.has_ended:
+            self.abandon()
         return self.has_ended
 
     def kill(self) -> None:
-        """Raise GreenletExit where the actor is now, and have it end also if it catches that. From any thread."""
-        self.mailbox.signal(Stop(Ended.KILLED, self.incarnation))
-        call_soon(self._hub, self._greenlet.kill, GreenletExit, False)
+        """Raise GreenletExit where the actor is now. Does nothing if it has ended. From any thread; never waits."""
+        call_soon(self._hub, self._kill)
+
+    def _kill(self) -> None:
+        if not self.has_ended:
+            self.mailbox.signals.append(Stop(Ended.KILLED, self.incarnation))  # For one that catches the exception.
+            self._greenlet.throw(GreenletExit)
 
     def abandon(self) -> None:
         """Give up an incarnation that goes on although it was killed. It must not be started again."""
         log.error("actor %s goes on although it was killed %d times; it is left behind", self.ref.name, KILLS)
         if self._context is not None:
             self._conclude(self._context, self._started, Ended.KILLED)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the incarnation has ended, or the time is over."""
+        if not self.has_ended:
+            self._greenlet.join(timeout_s)
 
     def close(self) -> None:
         """Stop for good: the actor will not be started again. Answers all who wait for it."""

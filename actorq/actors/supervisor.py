@@ -15,7 +15,7 @@ from typing import Any
 
 from actorq import errors
 from actorq.actors.actor import Actor
-from actorq.actors.cell import Cell, ChildEnded
+from actorq.actors.cell import KILL_GRACE_S, Cell, ChildEnded
 from actorq.actors.handlers import handles
 from actorq.actors.reasons import Ended, Reason, describe, is_interrupt, reason_of
 from actorq.actors.ref import ActorRef
@@ -210,13 +210,16 @@ class Supervisor(Actor):
         log.warning("supervisor %s starts %s again, which %s", self.ref.name, failed.spec.name, describe(reason))
 
     def _kill_all(self) -> None:
-        """End the children that are left without waiting for what they do."""
+        """End the children that are left without waiting for what they do, other than their `on_stop`."""
         cells = self._newest_first()
         try:
             for cell in cells:
-                cell.kill()  # First all, as this greenlet may be killed while it waits.
+                cell.kill()
+            for cell in cells:
+                cell.join(KILL_GRACE_S)
             for cell in cells:
                 cell.stop(0)
         finally:
             for cell in cells:
+                cell.kill()  # If this greenlet was killed while it waited.
                 self._forget(cell)

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from actorq.cli.connection import connected, mesh_options
+from actorq.cli.connection import PATIENCE_S, connected, mesh_options
 from actorq.cli.options import json_option, timeout_option
 from actorq.cli.outcome import show_outcome
 from actorq.cli.replies import to_json
-from actorq.config import HIGHEST_PRIORITY, LOWEST_PRIORITY, ClientSettings
+from actorq.config import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from actorq.errors import OperationalError, nearest
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
-
-PATIENCE_S = ClientSettings().publish_timeout_s
 
 
 def json_of(kind: type, example: str) -> Callable[[click.Context, click.Parameter, str], Any]:
@@ -99,7 +97,7 @@ def command(
     chosen = {option: value for option, value in options.items() if value is not None}
     if "countdown" in chosen and "eta" in chosen:
         raise click.UsageError("give --countdown or --eta, not both")
-    with connected(app, url, PATIENCE_S) as mesh:
+    with connected(app, url) as mesh:
         result = mesh.send_task(name, args, kwargs, **chosen)
         note_unoffered(mesh, name)
         if wait:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from actorq.app import ActorQ
 
 C = TypeVar("C", bound=Callable[..., object])
+PATIENCE_S = 3.0
+"""For how long a command tries to reach a coordinator, and waits for it beyond the time that nodes have to answer."""
 
 
 def mesh_options(command: C) -> C:
@@ -23,10 +25,10 @@ def mesh_options(command: C) -> C:
 
 
 @contextmanager
-def connected(app: str | None, url: str | None, patience_s: float) -> Iterator[ActorQ]:
+def connected(app: str | None, url: str | None, patience_s: float = PATIENCE_S) -> Iterator[ActorQ]:
     """The application that ``-A`` names, or one without tasks; at the mesh of ``-u``, else at its own.
 
-    patience_s: for how long to try to reach a coordinator. Raises OperationalError then, at the first use.
+    Raises OperationalError at the first use, if no coordinator is reached within `patience_s`.
     """
     mesh = application_at(app, url)
     if parse_url(mesh.url).is_local:

@@ -51,7 +51,7 @@ def command(
     arguments: dict[str, Any] = {}
     if order in OF_CALLS:
         arguments = {"ids": list(ids), "terminate": terminate or order == "terminate"}
-    with connected(app, url, patience_s=max(timeout_s, 1.0)) as mesh:
+    with connected(app, url) as mesh:
         broadcast = "revoke" if order in OF_CALLS else order
         replies = mesh.control.broadcast(broadcast, arguments, destination, timeout_s)
         show_replies(replies, as_json, timeout_s)

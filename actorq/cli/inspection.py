@@ -45,6 +45,6 @@ def command(
       actorq inspect stats -d worker-1@host,worker-2@host
       actorq inspect queues --json
     """
-    with connected(app, url, patience_s=max(timeout_s, 1.0)) as mesh:
+    with connected(app, url) as mesh:
         replies = getattr(mesh.control.inspect(destination, timeout_s), question)()
         show_replies(replies, as_json, timeout_s)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import click
 
 from actorq import states
-from actorq.cli.connection import connected, mesh_options
+from actorq.cli.connection import PATIENCE_S, connected, mesh_options
 from actorq.cli.options import json_option, timeout_option
 from actorq.cli.outcome import pending, show_outcome
-from actorq.config import ClientSettings
-
-PATIENCE_S = ClientSettings().publish_timeout_s
 
 
 @click.command(short_help="Print the result of a call.")
@@ -31,9 +28,10 @@ def command(
       actorq result 3f6e0c1a-1
       actorq result 3f6e0c1a-1 --timeout 10 --json
     """
-    with connected(app, url, PATIENCE_S) as mesh:
+    with connected(app, url) as mesh:
         result = mesh.AsyncResult(task_id)
-        if timeout_s is None and mesh.session.look_up([task_id], PATIENCE_S).states.get(task_id) == "":
+        is_pending = result.state == states.PENDING  # So is one that the mesh does not know.
+        if timeout_s is None and is_pending and not mesh.session.look_up([task_id], PATIENCE_S).states.get(task_id):
             why = f"the mesh knows no call {task_id}: its outcome is no longer kept, or it was never made"
             raise pending(task_id, states.PENDING, as_json, why)
         show_outcome(result, timeout_s, as_json, traceback)

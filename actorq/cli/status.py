@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actorq import native
-from actorq.cli.connection import connected, mesh_options
+from actorq.cli.connection import PATIENCE_S, connected, mesh_options
 from actorq.cli.options import json_option, timeout_option
 from actorq.cli.replies import name_missing, no_answer, to_json
 from actorq.errors import OperationalError
@@ -53,7 +53,7 @@ def command(
     """
     limit_s = timeout_s if timeout_s is not None else READY_S if wait_ready else REPLY_S
     reply_s = min(limit_s, REPLY_S) if wait_ready else limit_s
-    with connected(app, url, patience_s=reply_s) as mesh:
+    with connected(app, url, min(limit_s, PATIENCE_S) if wait_ready else PATIENCE_S) as mesh:
         status = await_worker(mesh, limit_s) if wait_ready else look(mesh, reply_s)
         show(status, reply_s, verbose, as_json)
 

@@ -78,7 +78,7 @@ class ThreadWaiter:
 
     def wake(self) -> None:
         self._woken = True
-        if False:
+        if self._asleep:
             self._asleep = False
             try:
                 os.write(self._bell, b"\0")

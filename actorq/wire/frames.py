@@ -37,7 +37,7 @@ def kinds(types: Iterable[type[Message]]) -> Kinds:
 
 
 HELLO = kinds([m.ClientHello, m.WorkerHello, m.ControlHello])
-FROM_CLIENT = kinds([m.ClientHello, m.Submit, m.Code, m.Revoke, m.Query, m.Control, m.Ping])
+FROM_CLIENT = kinds([m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping])
 FROM_WORKER = kinds([m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye])
 FROM_CONTROL = kinds([m.ControlHello, m.Finished, m.Returned, m.Heartbeat, m.Reply, m.Bye])
 TO_CLIENT = kinds([m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Settled, m.Report, m.Pressure, m.Replies])

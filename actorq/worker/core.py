@@ -27,7 +27,7 @@ from actorq.wire.payload import encode_failure
 Peer = int
 JobFactory = Callable[[CallSpec, "bytes | None"], Any]
 REPORT_BATCH = 512
-RELAY_S = 5.0
+RELAY_S = 60.0
 """For how long the outcomes for a client that could not be reached go through the coordinator."""
 ANOTHER = -1
 """`client` of a call that an earlier coordinator delivered: its numbers mean nothing any more, so it is relayed."""

@@ -31,8 +31,8 @@ def _patch_selectors() -> None:
 
     asyncio knows one running loop for a native thread, and sets one pair of hooks for asynchronous generators. But here
     the pool's loop shares a thread with those that plain tasks start (``asyncio.run``). All of them wait in
-    `selectors.DefaultSelector`, and only there others get to run: so what belongs to the loop is taken away for that
-    time, and given back after it.
+    `selectors.DefaultSelector`, and only there others get to run: so no loop counts as running for that time, and the
+    one that goes on has what belongs to it.
     """
     import selectors
 
@@ -44,7 +44,6 @@ def _patch_selectors() -> None:
                 return super().select(timeout)
             hooks = sys.get_asyncgen_hooks()
             events._set_running_loop(None)
-            sys.set_asyncgen_hooks(None, None)
             try:
                 return super().select(timeout)
             finally:

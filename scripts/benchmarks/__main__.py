@@ -16,6 +16,7 @@ from scripts.benchmarks.figure import BenchmarkError, Figure
 from scripts.benchmarks.suite import BENCHMARKS, QUESTIONS
 
 _NAMES = "\n".join(f"  {name:20}{question}" for name, question in QUESTIONS.items())
+PIPED_WIDTH = 120
 HELP = f"""Measure actorq beside the ceiling: the same pipeline without semantics, and bare ZeroMQ. NAMES choose some of
 these; without, all are measured:
 
@@ -38,7 +39,7 @@ is the bound of the ratio or of the value, as the table says.
 def bench(names: tuple[str, ...], json_path: Path | None, quick: bool) -> None:
     """Measure, and report."""
     signal.signal(signal.SIGTERM, _end)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     figures: list[Figure] = []
     failed: list[str] = []
     for name in names or BENCHMARKS:

@@ -23,10 +23,10 @@ from scripts.benchmarks.processes import REPOSITORY
 def show(console: Console, figures: Sequence[Figure]) -> None:
     """Print the table and which bars hold."""
     table = Table(title=f"actorq {_commit()}", caption=_machine(), title_justify="left", caption_justify="left")
-    table.add_column("figure")
+    table.add_column("figure", no_wrap=True)
     for heading in ("actorq", "reference", "ratio"):
-        table.add_column(heading, justify="right")
-    table.add_column("bar")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("bar", no_wrap=True)
     table.add_column("holds")
     for figure in figures:
         verdict = "[green]yes[/]" if figure.holds else "[red]no[/]"

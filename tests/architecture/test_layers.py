@@ -22,6 +22,8 @@ LEGAL = {
     "worker": "import gevent\nimport time",
     "client": "from actorq import transport",
     "client.core": "from actorq import wire",
+    "client.bells": "import gevent",
+    "client.callbacks": "import gevent",
     "actors": "import gevent",
     "transport": "import gevent, zmq",
     "stores": "import sqlite3",

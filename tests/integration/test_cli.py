@@ -217,9 +217,8 @@ def test_up_starts_another_coordinator_when_one_dies(nodes: Nodes, address: str)
 # -- what goes wrong -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [["status"], ["inspect", "ping"], ["control", "shutdown"]])
-def test_without_a_mesh_a_command_is_unavailable(address: str, command: list[str]) -> None:
-    done = Shell(address).run(*command)
+def test_without_a_mesh_a_command_is_unavailable(address: str) -> None:
+    done = Shell(address).run("control", "shutdown")
     assert done.exit_code == 69
     assert f"tried {address}" in done.stderr and "actorq up" in done.stderr
     assert "Traceback" not in done.stderr

@@ -21,6 +21,8 @@ def is_settled(mesh: Mesh) -> bool:
         return False
     if not all(machine.process for machine in mesh.machines.values()):
         return False
+    if any(worker.core.draining for worker in mesh.worker_processes()):
+        return False
     return all(worker.core.is_idle() and worker.core.welcomed for worker in mesh.worker_processes()) and all(
         client.core.backlog() == 0 and not _awaited(client) for client in mesh.clients()
     )

@@ -43,10 +43,14 @@ class Violation(AssertionError):
     """An invariant does not hold."""
 
     def __init__(self, invariant: str, text: str, ids: tuple[str, ...]) -> None:
-        super().__init__(f"[{invariant}] {text}")
+        super().__init__(invariant, text, ids)
         self.invariant = invariant
+        self.text = text
         self.ids = ids
         """The calls that it is about."""
+
+    def __str__(self) -> str:
+        return f"[{self.invariant}] {self.text}"
 
 
 @dataclass(slots=True, eq=False)
@@ -122,7 +126,6 @@ class Oracle:
         if is_new and epoch in record.settled and self.mesh.options.forgets:
             del record.settled[epoch]  # Its outcome was dropped since, so it runs again.
             record.attempts.pop(epoch, None)
-            record.revoked.pop(epoch, None)
         if is_new and epoch in record.adopted:
             del record.adopted[epoch]  # It was known by its id only, and its worker was lost.
             record.attempts.pop(epoch, None)

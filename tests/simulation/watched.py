@@ -82,6 +82,8 @@ class Watch:
     def _accept(self, accept: Callable[..., None], client: Client, message: m.Submit) -> None:
         accept(client, message)
         for call in message.calls:
+            if call.id not in self.state.calls and self.state.outcomes.get(call.id) is None:
+                continue  # Refused.
             self.oracle.accepted(self.state.epoch, call.id, client.session, is_new=self.state.calls.get(call.id) is call)
             self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
 
@@ -100,7 +102,7 @@ class Watch:
         became = revoke(task_id, terminate, until_s)
         self.mesh.note(f"{self.state.epoch} revokes {task_id}: {became}", task_id)
         record = self.oracle.records.get(task_id)
-        if record is not None:
+        if record is not None and became != "already settled":
             record.revoked[self.state.epoch] = None
         return became
 

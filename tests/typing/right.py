@@ -24,11 +24,18 @@ def bound(self: Any, x: int) -> float:
     return float(x)
 
 
+@app.task
+async def later(x: int) -> str:
+    return str(x)
+
+
 result: AsyncResult[int] = add.delay(1, y=2)
 number: int = result.get(timeout=5)
 text: str = name.delay("a").get()
 value: float = bound.delay(1).get()
 lengths: AsyncResult[int] = app.submit(len, "abc")
+words: list[str] = list(app.map(name, ["a", "b"]))
+coroutine: AsyncResult[str] = later.delay(1)
 squares: list[int] = list(app.map(lambda x: x * x, [1, 2, 3]))
 
 

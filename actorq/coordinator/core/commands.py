@@ -77,17 +77,18 @@ class Commands:
         given, terminate = arguments.get("ids"), bool(arguments.get("terminate"))
         ids = [each for each in given if isinstance(each, str)] if isinstance(given, list) else []
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
+        became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
-            self._state.operations.append(KeepRevocations(ids, until_s))
-        return {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
+            kept = [task_id for task_id in ids if task_id in self._state.revoked]
+            self._state.operations.append(KeepRevocations(kept, until_s))
+        return became
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
             return "already settled"
+        self._state.revoked.pop(task_id, None)
+        self._state.revoked[task_id] = (until_s, terminate)
         call = self._state.calls.get(task_id)
-        if call is None or call.worker:
-            self._state.revoked.pop(task_id, None)
-            self._state.revoked[task_id] = (until_s, terminate)
         if call is None:
             return "unknown here; it will not start if it comes later"
         if call.worker:

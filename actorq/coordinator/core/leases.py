@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actorq.coordinator.core.clients import Client
+from actorq.config import MAX_BATCH
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.state import FOREIGN, State
@@ -185,8 +186,8 @@ class Leases:
             if hello.coordinator != self._state.epoch and self._adopt(worker, task_id, attempt):
                 continue
             forgotten.append(task_id)
-        if forgotten:
-            self._state.send(worker.peer, m.Revoke(forgotten, forget=True))
+        for start in range(0, len(forgotten), MAX_BATCH):
+            self._state.send(worker.peer, m.Revoke(forgotten[start : start + MAX_BATCH], forget=True))
         if worker.begun and worker.peer is not None:
             self._state.acks.append((worker.peer, m.Begin([each for each in worker.begun if each in worker.leases])))
         if self._state.revoked:
@@ -210,6 +211,7 @@ class Leases:
         elif self._state.held_back.pop(task_id, None) is None:
             return False
         call.attempt = attempt
+        call.not_before = 0
         call.worker = worker.number
         worker.leases[task_id] = call
         self._begin(worker, call)  # For all we know.

@@ -12,7 +12,7 @@ import gevent
 import pytest
 from gevent import GreenletExit
 
-from actorq.actors import Actor, ActorSystem, ChildSpec, Ended, Reason, Restart, handles
+from actorq.actors import Actor, ActorSystem, ChildSpec, Ended, ListChildren, Reason, Restart, Supervisor, handles
 from actorq.actors.cell import Cell
 from actorq.errors import ActorStopped
 from tests.support import REPOSITORY
@@ -219,6 +219,28 @@ def test_an_actor_that_is_busy_for_too_long_is_killed_and_still_runs_on_stop(sys
     occupy(ref)
     assert system.stop_child("hooked") is Ended.KILLED
     assert journal == ["it starts", "stops: <Ended.KILLED: 'was killed'>"]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("supervised", [False, True])
+def test_an_actor_that_is_killed_has_time_for_on_stop(system: ActorSystem, busy: bool, supervised: bool) -> None:
+    journal: list[object] = []
+
+    class Careful(Part):
+        def on_stop(self, reason: Reason) -> None:
+            gevent.sleep(0.02)
+            journal.append(reason)
+
+    spec = ChildSpec(Careful, "careful", shutdown_s=0)
+    if supervised:
+        top = system.start(ChildSpec(lambda: Supervisor([spec]), "top", shutdown_s=0))
+        ref = top.ask(ListChildren())["careful"]
+    else:
+        ref = system.start(spec)
+    if busy:
+        occupy(ref)
+    system.stop_child("top" if supervised else "careful")
+    assert journal == [Ended.KILLED]
 
 
 def test_an_idle_actor_that_is_killed_from_outside_runs_on_stop_and_answers(system: ActorSystem) -> None:

@@ -474,3 +474,24 @@ def test_a_supervisor_that_is_killed_while_it_waits_for_a_child_kills_the_rest(s
     assert system.stop_child("top") is Ended.KILLED
     assert all(ref.stopped for ref in refs.values())
     assert sorted(journal[3:]) == ["a stops", "b stops", "c stops"]
+
+
+def test_a_supervisor_that_is_killed_twice_leaves_no_child_behind(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a supervisor that waits for longer for its children than it is given time itself
+    monkeypatch.setattr("actorq.actors.cell.KILL_GRACE_S", 0.01)
+    ended: list[str] = []
+
+    class Hanging(Actor):
+        def on_stop(self, reason: Reason) -> None:
+            try:
+                gevent.sleep(LIMIT_S)
+            finally:
+                ended.append("killed in on_stop")
+
+    top = system.start(ChildSpec(lambda: Supervisor([ChildSpec(Hanging, name) for name in "ab"]), "top", shutdown_s=0))
+    assert len(top.ask(ListChildren())) == 2
+    # When it is killed a second time, then its children are too
+    system.stop_child("top")
+    until(lambda: len(ended) == 2)

@@ -149,9 +149,11 @@ def test_a_result_that_does_not_come_in_time_is_not_yet_there(run: Run, mesh: Fa
 
 
 def test_a_call_that_is_known_is_waited_for_and_an_unknown_one_is_not(run: Run, mesh: FakeMesh) -> None:
-    mesh.result.value = 5
+    mesh.result.state = states.PENDING
     mesh.session.known["id-7"] = states.PENDING
-    assert run("result", "id-7").stdout == "5\n"
+    run("result", "id-7")
+    assert mesh.result.waited_s == [None]
     unknown = run("result", "id-8")
     assert unknown.exit_code == 75
     assert "the mesh knows no call id-8" in unknown.stderr
+    assert mesh.result.waited_s == [None]

@@ -195,20 +195,28 @@ assert [outcome.state for outcome in outcomes] == [SUCCESS] * 3, [error_of(each)
 def test_loops_of_several_greenlets_do_not_close_one_anothers_generators() -> None:
     run("""
 bench = Bench()
+begun = []
 async def count():
     for number in range(5):
-        await asyncio.sleep(0.002)
         yield number
+        begun.append(number)
+        await asyncio.sleep(0.005)
 async def total():
     return sum([number async for number in count()])
-async def short():
-    await asyncio.sleep(0.003)
-coroutine, plain = job_of(total), job_of(lambda: asyncio.run(short()))
-calls = [bench.submit(coroutine), bench.submit(plain), bench.submit(plain)]
+async def until_begun():
+    while not begun:
+        await asyncio.sleep(0.001)
+async def nothing():
+    pass
+coroutine, plain = job_of(total), job_of(lambda: asyncio.run(until_begun()))
+bench.run(job_of(nothing))  # The loop of the pool runs from here on.
+first = bench.submit(plain)
 bench.pool.wake()
-outcomes = [bench.outcome(call) for call in calls]
-assert [outcome.state for outcome in outcomes] == [SUCCESS] * 3, [error_of(each) for each in outcomes if each.state]
-assert coroutine.value_of(outcomes[0]) == 10
+gevent.sleep(0.005)  # The loop of the plain task runs, and ends when a generator of the other one has begun.
+second = bench.submit(coroutine)
+bench.pool.wake()
+assert bench.outcome(first).state == SUCCESS
+assert coroutine.value_of(bench.outcome(second)) == 10
 """)
 
 
