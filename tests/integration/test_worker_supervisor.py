@@ -119,6 +119,14 @@ def test_an_application_that_cannot_be_imported_ends_the_worker_instead_of_being
     assert "there is no module" in supervisor.output() and "another one starts" not in supervisor.output()
 
 
+def test_when_one_node_is_not_taken_all_are_ended_with_its_status(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator)
+    coordinator.rejection = "bring both to the same release"
+    os.kill(coordinator.all(m.WorkerHello)[0].pid, signal.SIGKILL)
+    assert supervisor.wait() == EXIT_CONFIG
+    assert len(coordinator.all(m.Bye)) == 1 and nodes.alive() == []
+
+
 def test_a_node_that_hangs_is_killed_after_the_time_to_drain(nodes: Nodes, coordinator: FakeCoordinator) -> None:
     supervisor = supervised(nodes, coordinator, processes=1, drain_s=0.1)
     (child,) = children(supervisor)

@@ -265,6 +265,8 @@ class WorkerProcess(Node):
         self._control_nonce = 0
         self._is_watched = False
         """The control session is open."""
+        self._is_alert = False
+        """The watchdog looks whether ready calls start."""
         self._runs: list[Run] = []
         self._backoff_s = {"work": 0.05, "control": 0.05}
         self._started_s = 0.0
@@ -400,8 +402,9 @@ class WorkerProcess(Node):
                 self.hub.wake()
             else:
                 self._start(call)
-        if core.ready:
-            self.mesh.loop.after(core.settings.stall_s, self.watchdog.wake)
+        if core.ready and not self._is_alert:
+            self._is_alert = True
+            self.watchdog.wake()
 
     def _start(self, call: Call) -> None:
         record = self.mesh.oracle.started(self, call)
@@ -466,7 +469,8 @@ class WorkerProcess(Node):
                 self._beat_s = self.now_s + self.core.settings.liveness.heartbeat_s
                 running = [(run.call.id, run.call.attempt) for run in self._runs]
                 self._control_send(m.Heartbeat(self.now_s, 0.0, running))
-        return max(self._beat_s - self.now_s, 0.1)
+        self._is_alert = bool(self.core.ready)
+        return self.core.settings.stall_s if self._is_alert else max(self._beat_s - self.now_s, 0.1)
 
     def _control_send(self, message: Message) -> None:
         if self._control is not None:

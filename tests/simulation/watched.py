@@ -138,6 +138,8 @@ class Watch:
         holder = self.mesh.worker(worker.epoch)
         if holder is None or holder.core.coordinator != self.state.epoch:
             return
+        if len(self.oracle.record(call.id).attempts) > 1:
+            return  # The worker may hold an attempt of that number which an earlier coordinator delivered.
         held = holder.core.held.get(call.id)
         attempts = [each.attempt for each in holder.core.unacked() if each.id == call.id]
         if (held is not None and held.attempt == call.attempt) or call.attempt in attempts:

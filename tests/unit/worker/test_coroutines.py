@@ -199,10 +199,13 @@ begun = []
 async def count():
     for number in range(5):
         yield number
+async def total():
+    sum = 0
+    async for number in count():
         begun.append(number)
         await asyncio.sleep(0.005)
-async def total():
-    return sum([number async for number in count()])
+        sum += number
+    return sum
 async def until_begun():
     while not begun:
         await asyncio.sleep(0.001)
