@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from gevent._hub_local import get_hub_if_exists
@@ -10,18 +9,15 @@ from gevent.hub import Waiter
 
 from actorq import native
 
-FOREVER_S = 1e9
-"""A timer this long keeps a hub's loop running while the ring can only come from another thread."""
-
 
 class Bell(Protocol):
-    """Rung by one, waited for by another. A ring may be heard twice: look at what is awaited, then wait again."""
+    """Rung by one, waited for by another, who may wake without need: look at what is awaited, then wait again."""
 
     def ring(self) -> None:
         """Wake the waiter, now or when it begins to wait. From any thread."""
 
     def wait(self, timeout_s: float | None) -> bool:
-        """Wait for a ring. False if the time was over first."""
+        """Wait for a ring. False if there was none, which is mostly because the time is over."""
 
 
 class NativeBell:
@@ -45,37 +41,50 @@ class NativeBell:
 
 
 class GreenBell:
-    """Blocks the greenlet; the others of its hub run on."""
+    """Blocks the greenlet; the others of its hub run on, and the hub goes on even if there are none."""
 
-    __slots__ = ("_hub", "_waiter")
+    __slots__ = ("_hub", "_rung", "_waiter", "_watcher")
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
         self._waiter = Waiter(hub)
+        self._watcher = hub.loop.async_()  # See HubGate for why it is this.
+        self._rung = False
 
     def ring(self) -> None:
-        call_soon(self._hub, self._waiter.switch, True)
+        self._rung = True
+        if get_hub_if_exists() is self._hub:
+            self._hub.loop.run_callback(self._waiter.switch, None)
+            return
+        try:
+            self._watcher.send()
+        except ValueError:
+            pass  # Who waited has gone, with its hub and its thread.
 
     def wait(self, timeout_s: float | None) -> bool:
-        timer = self._hub.loop.timer(FOREVER_S if timeout_s is None else max(timeout_s, 0.0))
-        timer.start(self._waiter.switch, False, update=True)
+        self._watcher.start(self._waiter.switch, None)
         try:
-            heard: bool = self._waiter.get()
+            if not self._rung:  # A ring before the start of the watcher has been without effect.
+                self._sleep(timeout_s)
+            heard, self._rung = self._rung, False
             return heard
         finally:
-            timer.close()
+            self._watcher.stop()
             self._waiter.clear()
+
+    def _sleep(self, timeout_s: float | None) -> None:
+        if timeout_s is None:
+            self._waiter.get()
+            return
+        timer = self._hub.loop.timer(max(timeout_s, 0.0))
+        timer.start(self._waiter.switch, None, update=True)
+        try:
+            self._waiter.get()
+        finally:
+            timer.close()
 
 
 def new_bell() -> Bell:
     """A bell for the caller to wait for: blocks its greenlet where its native thread has a hub, else the thread."""
     hub = get_hub_if_exists()
     return NativeBell() if hub is None else GreenBell(hub)
-
-
-def call_soon(hub: Any, callback: Callable[..., object], *args: object) -> None:
-    """Have `hub` call `callback` in its next iteration. From any native thread."""
-    if get_hub_if_exists() is hub:
-        hub.loop.run_callback(callback, *args)
-    else:
-        hub.loop.run_callback_threadsafe(callback, *args)

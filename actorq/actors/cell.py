@@ -20,12 +20,12 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from gevent import Greenlet, GreenletExit, get_hub, getcurrent, sleep
+from gevent import Greenlet, GreenletExit, getcurrent, sleep
 from gevent.event import AsyncResult
 
 from actorq.actors.actor import Actor, Context
-from actorq.actors.bells import call_soon
 from actorq.actors.envelope import Envelope
+from actorq.actors.gate import HubGate
 from actorq.actors.mailbox import Mailbox
 from actorq.actors.reasons import FATAL, Ended, Reason, describe, is_interrupt, reason_of
 from actorq.actors.ref import ActorRef, Exited
@@ -55,15 +55,14 @@ class ChildEnded:
 class Cell:
     """One actor through all its incarnations. For the hub's own native thread, but for `kill`."""
 
-    def __init__(self, spec: ChildSpec, parent: ActorRef | None) -> None:
+    def __init__(self, spec: ChildSpec, gate: HubGate, parent: ActorRef | None) -> None:
         name = spec.name if parent is None else f"{parent.name}/{spec.name}"
         self.spec = spec
-        self.mailbox = Mailbox(name, spec.mailbox, get_hub(), self._bury)
+        self.mailbox = Mailbox(name, spec.mailbox, gate, self._bury)
         self.ref = ActorRef(self.mailbox)
         self.incarnation = 0
         self.reason: Reason = Ended.NORMAL
         """Why the last incarnation ended."""
-        self._hub: Any = get_hub()
         self._parent = parent
         self._greenlet: Any = None
         self._context: Context | None = None
@@ -78,7 +77,7 @@ class Cell:
         """Begin a new incarnation, and wait until it has started. Returns why it has not, or None if it has."""
         self.incarnation += 1
         self._decides_itself = True
-        context = self._context = Context(self.incarnation, self.ref, self.mailbox, Timers(self._hub, self.mailbox))
+        context = self._context = Context(self.incarnation, self.ref, self.mailbox, Timers(self.mailbox))
         started = self._started = AsyncResult()
         greenlet = self._greenlet = Greenlet(self._run, context, started)
         greenlet.name = self.ref.name
@@ -107,7 +106,7 @@ class Cell:
 
     def kill(self) -> None:
         """Raise GreenletExit where the actor is now. Does nothing if it has ended. From any thread; never waits."""
-        call_soon(self._hub, self._kill)
+        self.mailbox.gate.call_soon(self._kill)
 
     def _kill(self) -> None:
         if not self.has_ended:

@@ -12,8 +12,9 @@ from typing import Any
 from gevent import GreenletExit, getcurrent
 from gevent.hub import Waiter
 
-from actorq.actors.bells import Bell, call_soon, new_bell
+from actorq.actors.bells import Bell, new_bell
 from actorq.actors.envelope import Envelope
+from actorq.actors.gate import HubGate
 from actorq.actors.reasons import Reason, describe
 from actorq.errors import ActorStopped, ImproperlyConfigured, MailboxFull
 
@@ -49,7 +50,7 @@ class MailboxSettings:
 
 
 class Mailbox:
-    """Many put, from any native thread; one greenlet of `hub` takes.
+    """Many put, from any native thread; one greenlet of the gate's hub takes.
 
     Beside the queue it has `signals`, which have no limit and are taken first.
     """
@@ -58,20 +59,21 @@ class Mailbox:
         "_asleep",
         "_blocked",
         "_bury",
-        "_hub",
         "_queue",
         "_room",
         "_settings",
         "_waiter",
         "closed",
         "dropped",
+        "gate",
         "name",
         "owner",
         "signals",
     )
 
-    def __init__(self, name: str, settings: MailboxSettings, hub: Any, bury: Callable[[object], None]) -> None:
+    def __init__(self, name: str, settings: MailboxSettings, gate: HubGate, bury: Callable[[object], None]) -> None:
         self.name = name
+        self.gate = gate
         self.owner: Any = None
         """The greenlet that takes; it must not wait for room in its own mailbox."""
         self.closed: Reason | None = None
@@ -81,9 +83,8 @@ class Mailbox:
         self._queue: deque[Any] = deque()
         self._settings = settings
         self._room = settings.limit  # 0 once it is closed, so that `put` has one comparison to make.
-        self._hub = hub
         self._bury = bury  # Answers a signal that came to a closed mailbox.
-        self._waiter = Waiter(hub)
+        self._waiter = Waiter(gate.hub)
         self._asleep = False
         self._blocked: deque[Bell] = deque()  # Senders that wait for room, in order.
 
@@ -116,7 +117,7 @@ class Mailbox:
 
     def _wake(self) -> None:
         self._asleep = False
-        call_soon(self._hub, self._waiter.switch, None)
+        self.gate.call_soon(self._waiter.switch, None)
 
     def _make_room(self, item: Any, timeout_s: float | None) -> bool:
         """Deal with a mailbox that is full or closed. Returns whether `item` may be appended now."""
@@ -141,7 +142,7 @@ class Mailbox:
 
     def _wait_for_room(self, item: Any, timeout_s: float | None) -> None:
         current = getcurrent()
-        if current is self.owner or current is self._hub:
+        if current is self.owner or current is self.gate.hub:
             raise self._full_error(item)  # Nobody could make room while this one waits.
         limit_s = self._settings.block_timeout_s
         deadline_s = time.monotonic() + (limit_s if timeout_s is None else min(limit_s, timeout_s))

@@ -140,7 +140,7 @@ class Supervisor(Actor):
             raise ImproperlyConfigured(
                 f"supervisor {self.ref.name} has a child {spec.name!r} already: choose another name"
             )
-        cell = self._cells[spec.name] = Cell(spec, self.ref)
+        cell = self._cells[spec.name] = Cell(spec, self.ref._mailbox.gate, self.ref)
         reason = cell.start()
         if reason is None:
             return cell

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from types import TracebackType
 
-from gevent import get_hub
-
 from actorq import errors
-from actorq.actors.bells import FOREVER_S
 from actorq.actors.cell import Cell
+from actorq.actors.gate import HubGate
 from actorq.actors.reasons import Ended, Reason
 from actorq.actors.ref import ActorRef
 from actorq.actors.signals import Watch
@@ -40,12 +38,11 @@ class ActorSystem:
         period_s: float = 5.0,
     ) -> None:
         supervisor = Supervisor((), strategy, intensity, period_s)
-        self._root = Cell(ChildSpec(lambda: supervisor, name, Restart.TEMPORARY), parent=None)
+        spec = ChildSpec(lambda: supervisor, name, Restart.TEMPORARY)
+        gate = HubGate()
+        self._root = Cell(spec, gate, parent=None)
         self._root.start()
-        # Idle actors are no reason for a hub to go on, but another thread may send them something.
-        keep_running = get_hub().loop.timer(FOREVER_S)
-        keep_running.start(lambda: None)
-        self._root.mailbox.signal(Watch(self, lambda _: keep_running.close()))
+        self._root.mailbox.signal(Watch(self, lambda _: gate.close()))
 
     @property
     def root(self) -> ActorRef:

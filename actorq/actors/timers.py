@@ -52,22 +52,22 @@ class Timer(Envelope):
 class Timers:
     """The timers of one incarnation of an actor."""
 
-    __slots__ = ("_hub", "_mailbox", "_running")
+    __slots__ = ("_loop", "_mailbox", "_running")
 
-    def __init__(self, hub: Any, mailbox: Mailbox) -> None:
-        self._hub = hub
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._loop = mailbox.gate.hub.loop
         self._mailbox = mailbox
         self._running: set[Timer] = set()
 
     def after(self, delay_s: float, message: Any) -> Timer:
         """Send `message` once, not before `delay_s`."""
-        return self._start(message, self._hub.loop.timer(max(delay_s, 0.0)), False)
+        return self._start(message, self._loop.timer(max(delay_s, 0.0)), False)
 
     def every(self, period_s: float, message: Any) -> Timer:
         """Send `message` after each `period_s`; those for which the actor has no time are left out."""
         if period_s <= 0:
             raise ValueError(f"a period must be longer than {period_s:g} s")
-        return self._start(message, self._hub.loop.timer(period_s, period_s), True)
+        return self._start(message, self._loop.timer(period_s, period_s), True)
 
     def forget(self, timer: Timer) -> None:
         self._running.discard(timer)

@@ -226,8 +226,8 @@ class Worker:
         return not self.held and not self._unreported and not self._unacked
 
     def unacked(self) -> list[Outcome]:
-        """Outcomes that the coordinator has not acknowledged."""
-        return [outcome for _, batch in self._unacked for outcome in batch] + self._unreported
+        """Outcomes that the coordinator has not acknowledged. From any thread."""
+        return [outcome for _, batch in list(self._unacked) for outcome in batch] + self._unreported
 
     def capacity(self) -> int:
         """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
@@ -384,6 +384,7 @@ class Worker:
         count = len(self._given_back)
         if count:
             self._effects.sends.append(m.Returned([self._given_back.popleft() for _ in range(count)]))
+            self._capacity = (0, 0)  # The coordinator sends nothing more until it hears how much we want now.
 
     def _choose_relay(self) -> bool:
         """Whether the coordinator is to pass the outcomes on: our leases may be over, or a client is out of reach."""

@@ -10,10 +10,11 @@ class Ending(BaseException):
     """Thrown into a task that is to end now.
 
     Not an Exception, so that ``except Exception`` in a task does not keep it alive, and not a GreenletExit, which tasks
-    use for their own greenlets. Callers never see it: the outcome of the call is `error`, in the state `state`.
+    use for their own greenlets. Callers never see it: the outcome of the call is `error`, in the state `state`; with
+    the state None it has no outcome, as its lease goes back.
     """
 
-    def __init__(self, state: int, error: Exception) -> None:
+    def __init__(self, state: int | None, error: Exception) -> None:
         super().__init__(str(error))
         self.state = state
         self.error = error
@@ -36,5 +37,7 @@ def terminated() -> Ending:
 
 
 def shut_down(spec: CallSpec) -> Ending:
-    """For a task whose worker ends now. The outcome only of one that may run at most once; other leases go back."""
-    return Ending(FAILURE, WorkerLostError(f"{spec.task} was ended by the end of its worker, and may run only once"))
+    """For a task whose worker ends now. Its lease goes back, unless it may run at most once: then it has failed."""
+    if spec.at_most_once:
+        return Ending(FAILURE, WorkerLostError(f"{spec.task} was ended with its worker, and may run only once"))
+    return Ending(None, Terminated("it was ended with its worker, and runs again on another one"))

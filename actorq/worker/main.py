@@ -7,8 +7,10 @@ if __name__ == "__main__":  # Before anything else is imported, so that nothing 
 
     patch_all()
 
+import atexit
 import faulthandler
 import gc
+import logging
 import os
 import signal
 import sys
@@ -94,5 +96,18 @@ def main(arguments: Sequence[str]) -> int:
     return run(WorkerOptions.from_json(arguments[0]))
 
 
+def run_process() -> None:
+    """`main`, and the end of the process, which does not wait for threads that tasks have left behind."""
+    try:
+        status = main(sys.argv[1:])
+    except Exception:
+        logging.getLogger("actorq.worker").exception("the node failed; its calls are delivered again")
+        status = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_process()

@@ -244,7 +244,8 @@ class Pool:
                 slot.call = NO_CALL
             if not finished:
                 self._flush_soon()
-            finished.append(outcome)
+            if outcome is not None:
+                finished.append(outcome)
             now_s = monotonic()
             if self._is_verbose:
                 self._log_end(call, job, outcome, now_s - slot.started_s)
@@ -260,7 +261,8 @@ class Pool:
         """Whether a call is to run in the slot that took it."""
         if call.expires and call.expires <= time.time():
             lines.discarded(job.spec, call)
-            self._add(failure(call, TaskRevokedError("it expired before it started"), state=REVOKED))
+            self.finished.append(failure(call, TaskRevokedError("it expired before it started"), state=REVOKED))
+            self._flush_soon()
             return False
         job.resolve()
         if not job.is_coroutine:
@@ -280,27 +282,26 @@ class Pool:
         outcome = self._failed(call, job, ended) if isinstance(ended, BaseException) else ended
         if self._is_verbose:
             self._log_end(call, job, outcome, runtime_s)
-        self._add(outcome)
+        if outcome is not None:
+            self.finished.append(outcome)
+        self._flush_soon()
         if self._ready or self._resuming:
             self.wake()
 
-    def _failed(self, call: Call, job: Job, error: BaseException) -> Outcome:
+    def _failed(self, call: Call, job: Job, error: BaseException) -> Outcome | None:
+        """The outcome of a call that did not return; None if its lease goes back."""
         if isinstance(error, Ending):
             cause = error.error.with_traceback(error.__traceback__)  # It shows what the task was doing.
             text = traceback_text(cause)
             lines.ended(job.spec, call, cause, text)
-            return failure(call, cause, text, error.state)
+            return None if error.state is None else failure(call, cause, text, error.state)
         text = traceback_text(error)
         lines.raised(job.spec, call, error, text)
         return failure(call, error, text)
 
-    def _log_end(self, call: Call, job: Job, outcome: Outcome, runtime_s: float) -> None:
-        if outcome.state == SUCCESS:
+    def _log_end(self, call: Call, job: Job, outcome: Outcome | None, runtime_s: float) -> None:
+        if outcome is not None and outcome.state == SUCCESS:
             lines.succeeded(job.spec, call, runtime_s, job.value_of(outcome))
-
-    def _add(self, outcome: Outcome) -> None:
-        self.finished.append(outcome)
-        self._flush_soon()
 
     def _flush_soon(self) -> None:
         """Deliver when the hub has run what it is running: all that ends until then goes together."""

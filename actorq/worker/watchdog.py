@@ -28,6 +28,7 @@ from actorq.transport import Down, Event, Link, Peer, Received, ThreadWaiter, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, Outcome
+from actorq.worker import lines
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
 from actorq.worker.endings import Ending, shut_down, terminated
@@ -295,10 +296,10 @@ class Watchdog:
         runs = self._pool.running()
         for end in self._limits.check(runs, now_s):
             self._ask_hub(end)
+            if not end.is_final:
+                self._hub_loop.run_callback_threadsafe(lines.soft_limit, end.run.spec, end.call)
         if self.shut_down_at_s and now_s >= self.shut_down_at_s:
             self._shut_down(runs, now_s)
-        if self._exit is not None:
-            return
         steps = self._limits.steps(now_s, self._settings.stall_s)
         for end in steps.throw:
             self._ask_hub(end)
@@ -306,7 +307,7 @@ class Watchdog:
             signal.pthread_kill(self._pool.thread, SIGNAL)
         for end in steps.replace:
             if end.delivered_s or self._is_on_cpu(end):
-                self._replace(end, now_s)
+                self._give_up(end, now_s)
                 return
 
     def _terminate(self, ids: set[str], now_s: float, attempt: int = 0) -> None:
@@ -323,8 +324,6 @@ class Watchdog:
                 if not spec.at_most_once:
                     self._core.held.pop(call.id, None)
                 self._end(run, call, shut_down(spec), now_s)
-        if now_s >= self.shut_down_at_s + 2 * GRACE_S:
-            self._exit_with(0, "shut down while a call did not let go", now_s, None)
 
     def _end(self, run: Run, call: Call, error: Ending, now_s: float) -> None:
         end = self._limits.end(run, call, error, now_s)
@@ -339,13 +338,16 @@ class Watchdog:
 
     # -- the end of the process ----------------------------------------------------------------------------------
 
-    def _replace(self, end: End, now_s: float) -> None:
+    def _give_up(self, end: End, now_s: float) -> None:
+        """A call cannot be made to end: the process goes. It is replaced, unless it was to end anyway."""
+        status = 0 if self.shut_down_at_s else EXIT_REPLACE
         how = "caught every exception that was to end it" if end.delivered_s else "does not let go of the CPU in C code"
-        reason = f"{end.run.spec.task}[{end.call.id}] was to end ({end.error}), and {how}: its process is replaced"
+        then = "" if self.shut_down_at_s else ": its process is replaced"
+        reason = f"{end.run.spec.task}[{end.call.id}] was to end ({end.error}), and {how}{then}"
         say(f"ERROR: {reason}")
-        self._exit_with(EXIT_REPLACE, reason, now_s, end)
+        self._exit_with(status, reason, now_s, end)
 
-    def _exit_with(self, status: int, reason: str, now_s: float, end: End | None) -> None:
+    def _exit_with(self, status: int, reason: str, now_s: float, end: End) -> None:
         """Go, with a last report: all that has ended, the call that has to, and those that must not run again.
 
         Other leases are free with the Bye that follows, and not counted against their calls.
@@ -356,10 +358,13 @@ class Watchdog:
             call, spec = run.call, run.spec
             if run.call is not call or call.id in known:
                 continue
-            if end is not None and run is end.run and isinstance(end.error, Ending):
-                report.append(failure(call, end.error.error, self._pool.stack_of(run), end.error.state))
-            elif spec.at_most_once:
-                report.append(failure(call, shut_down(spec).error))
+            if run is not end.run:
+                ending = shut_down(spec)
+            else:
+                assert isinstance(end.error, Ending)
+                ending = end.error
+            if ending.state is not None:
+                report.append(failure(call, ending.error, self._pool.stack_of(run), ending.state))
         self._exit = _Exit(status, reason, now_s + LAST_WORDS_S, report)
         self._leave(self._exit, now_s)
 

@@ -208,6 +208,27 @@ def test_what_others_append_while_the_link_is_awake_is_seen(world: SocketWorld) 
     assert link.stats.turns < count * threads
 
 
+def test_what_is_appended_after_the_turn_has_looked_brings_another_turn(world: SocketWorld) -> None:
+    outbox, seen = deque([b"first"]), list[bytes]()
+
+    def turn(events: list[Event]) -> float | None:
+        while outbox:
+            seen.append(outbox.popleft())
+        if seen == [b"first"]:
+            # As another thread does, at the worst moment
+            outbox.append(b"second")
+            if link.asleep:
+                link.wake()
+        elif b"second" in seen:
+            link.stop()
+        return None
+
+    link = Link(world.waiter(), turn)
+    link.wake()
+    link.run()
+    assert seen == [b"first", b"second"]
+
+
 def test_other_greenlets_run_while_a_link_is_flooded() -> None:
     import gevent
 
@@ -318,35 +339,52 @@ def test_each_of_many_peers_that_go_at_once_is_reported_once_and_the_others_stay
     assert other.downs() == []
 
 
-def test_peers_that_come_speak_and_go_at_once_are_down_each_after_its_message(plain: SocketWorld) -> None:
-    server = plain.node()
+def test_peers_that_came_spoke_and_went_before_anybody_looked_are_down_each_after_its_message(
+    plain: SocketWorld,
+) -> None:
+    count = 150
+    # Given a listener that looks at few messages at a time, and is busy
+    server, first, visitors = plain.node(LinkLimits(round_messages=64)), plain.node(), plain.node()
     address = server.listen()
+    gate = Gate(server)
+    first.send(first.dial(address), b"k", b"shut")
+    gate.wait_shut()
 
-    def visit() -> None:
-        def turn(events: list[Event]) -> float | None:
-            for event in events:
-                if isinstance(event, Up):
-                    link.send(event.peer, [b"k", b"hello"])
-                    link.stop(5)
-            return None
+    def say_and_go(event: Event) -> None:
+        if isinstance(event, Up):
+            visitors.link.send(event.peer, [b"k", b"hello"])
+            visitors.link.hang_up(event.peer)
 
-        link = Link(ThreadWaiter(), turn)
-        link.dial(address)
-        link.run()
-
-    visitors = [threading.Thread(target=visit) for _ in range(20)]
-    for each in visitors:
-        each.start()
-    for each in visitors:
-        each.join(20)
-    plain.until(lambda: len(server.downs()) == 20)
-    assert len(server.messages()) == 20 and sorted(server.downs()) == sorted(server.senders())
+    # When many come, speak and go
+    visitors.on_event = say_and_go
+    visitors.ask(lambda: [visitors.link.dial(address) for _ in range(count)])
+    plain.until(lambda: len(visitors.downs()) == count)
+    plain.stop(visitors)
+    gate.open()
+    # Then it hears each of them, and of the end of each, once and in this order
+    plain.until(lambda: len(server.downs()) == count)
+    assert sorted(server.downs()) == sorted(server.senders()[1:])
     heard: set[int] = set()
     for event in server.events:
         if isinstance(event, Received):
             heard.add(event.peer)
         elif isinstance(event, Down):
             assert event.peer in heard
+
+
+def test_a_peer_that_went_is_not_down_before_the_listener_has_received_all_it_said(plain: SocketWorld) -> None:
+    count = 900
+    server, client = plain.node(LinkLimits(round_messages=64)), plain.node()
+    peer = connect(plain, client, server.listen())
+    gate = Gate(server)
+    client.send(peer, b"k", b"shut")
+    gate.wait_shut()
+    client.send_all(peer, [[b"k", b"%d" % number] for number in range(count)])
+    plain.stop(client)
+    gate.open()
+    plain.until(lambda: server.downs())
+    assert server.messages()[1:] == [[b"k", b"%d" % number] for number in range(count)]
+    assert server.downs() == server.senders() and isinstance(server.events[-1], Down)
 
 
 def test_a_listener_that_comes_back_is_another_session(plain: SocketWorld, nodes: Nodes) -> None:
@@ -853,9 +891,15 @@ def test_greenlets_send_without_a_wake() -> None:
             gevent.sleep(0.001)
         for number in range(3):
             gevent.sleep(0.01)
+            assert link.asleep
             link.send(ups[0], [b"k", b"%d" % number])
+            assert not link.asleep, "a round was asked for"
             while len(server.messages()) <= number:
                 gevent.sleep(0.001)
+        gevent.sleep(0.01)
+        assert link.asleep
+        link.hang_up(ups[0])
+        assert not link.asleep
     link.stop()
     greenlet.join(10)
     assert link.stats.missed_wakeups == 0

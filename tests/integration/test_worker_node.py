@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from actorq.errors import Terminated, TimeLimitExceeded, WorkerLostError
+from actorq.errors import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import BY_VALUE, FAILURE, REVOKED, SUCCESS, CallSpec, Outcome
@@ -261,9 +261,19 @@ def test_a_task_that_will_not_end_does_not_keep_its_node_from_ending(
     (stubborn,) = coordinator.deliver("stubborn")
     coordinator.wait_until_running(stubborn)
     node.signal(signal.SIGQUIT)
-    assert node.wait() in (0, EXIT_REPLACE)
+    assert node.wait() == 0
     coordinator.wait_for(m.Bye)
-    assert coordinator.outcomes() == {} or coordinator.outcomes()[stubborn].state == FAILURE
+    assert coordinator.outcomes() == {}
+
+
+def test_a_thread_that_a_task_has_left_behind_does_not_keep_its_node_from_ending(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    node = node_of(nodes, coordinator)
+    (task_id,) = coordinator.deliver("leave_thread")
+    coordinator.wait_for_outcome(task_id)
+    node.signal(signal.SIGTERM)
+    assert node.wait() == 0
 
 
 def test_the_command_shutdown_drains(nodes: Nodes, coordinator: FakeCoordinator) -> None:
@@ -374,3 +384,6 @@ def test_log_lines_are_those_that_users_of_celery_know(nodes: Nodes, coordinator
     node.wait_for_output(f"Task {APP}.add[{bad}] raised unexpected: TypeError(")
     node.wait_for_output("in add\n    return x + y")
     assert "s: 4\n" in node.output()
+    (slow,) = coordinator.deliver("nap", 60, soft_time_limit_s=0.1)
+    node.wait_for_output(f"Soft time limit (0.1s) exceeded for {APP}.nap[{slow}]")
+    assert isinstance(error_of(coordinator.wait_for_outcome(slow)), SoftTimeLimitExceeded)

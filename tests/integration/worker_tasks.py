@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from typing import Any
 
@@ -46,6 +47,12 @@ def stubborn() -> None:
 def stuck() -> None:
     """Does not come back to the interpreter."""
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
+
+
+@app.task
+def leave_thread() -> None:
+    """What it starts is no daemon, and goes on."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
 
 
 @app.task

@@ -57,8 +57,7 @@ def run_many(seeds: range, jobs: int, keep_going: bool) -> int:
         counts += result.counts
         if result.violation is not None:
             failed.append(result.seed)
-            say(f"seed {result.seed}: VIOLATED {result.violation}")
-            say(f"    replay it with: scripts/sim --seed {result.seed}")
+            say(f"seed {result.seed}: VIOLATED {str(result.violation)[:300]}; replay it with: scripts/sim --seed {result.seed}")
             if not keep_going:
                 break
     took_s = time.monotonic() - started_s

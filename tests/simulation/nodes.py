@@ -26,6 +26,8 @@ from tests.simulation.watched import Watch
 URGENT = (m.Renewed, m.Command, m.Replies, m.Acked)
 """The coordinator's shell sends these first."""
 LONG_PAUSE_S = 2.5
+TICK_S = 0.5
+"""The worker's shell looks around so often."""
 _ANY_KIND = {**frames.FROM_CLIENT, **frames.FROM_WORKER, **frames.FROM_CONTROL}
 
 
@@ -269,7 +271,8 @@ class WorkerProcess(Node):
         """The watchdog looks whether ready calls start."""
         self._runs: list[Run] = []
         self._backoff_s = {"work": 0.05, "control": 0.05}
-        self._started_s = 0.0
+        self._head: Call | None = None
+        self._head_since_s = 0.0
         self._beat_s = 0.0
 
     def begin(self) -> None:
@@ -305,7 +308,7 @@ class WorkerProcess(Node):
             self._work = self.mesh.network.dial(self.hub, "coordinator")
             self._work_peer = self._work.peer
 
-    def _hub_step(self, items: list[Any]) -> None:
+    def _hub_step(self, items: list[Any]) -> float:
         core = self.core
         core.advance(self.now_s)
         ended: list[Outcome] = []
@@ -329,6 +332,7 @@ class WorkerProcess(Node):
         self._fill()
         if core.draining and core.is_idle() and not self._runs:
             self._leave()
+        return TICK_S
 
     def _receive_work(self, item: Received) -> None:
         for _ in range(self.copies()):
@@ -408,7 +412,6 @@ class WorkerProcess(Node):
 
     def _start(self, call: Call) -> None:
         record = self.mesh.oracle.started(self, call)
-        self._started_s = self.now_s
         run = Run(call)
         self._runs.append(run)
         body = b"%s made %d of %s" % (self.epoch.encode(), call.attempt, call.id.encode())
@@ -470,7 +473,7 @@ class WorkerProcess(Node):
                 running = [(run.call.id, run.call.attempt) for run in self._runs]
                 self._control_send(m.Heartbeat(self.now_s, 0.0, running))
         self._is_alert = bool(self.core.ready)
-        return self.core.settings.stall_s if self._is_alert else max(self._beat_s - self.now_s, 0.1)
+        return self.core.settings.stall_s if self._is_alert else max(self._beat_s - self.now_s, 0.05)
 
     def _control_send(self, message: Message) -> None:
         if self._control is not None:
@@ -500,7 +503,10 @@ class WorkerProcess(Node):
 
     def _give_back(self) -> None:
         """Calls that wait for long behind running ones are for somebody else."""
-        if self.core.ready and self.now_s - self._started_s >= self.core.settings.stall_s:
+        head = self.core.ready[0][0] if self.core.ready else None
+        if head is not self._head:
+            self._head, self._head_since_s = head, self.now_s
+        elif head is not None and self.now_s - self._head_since_s >= self.core.settings.stall_s:
             sends: list[Message] = []
             self.core.give_back_to(sends)
             for message in sends:

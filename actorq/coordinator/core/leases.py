@@ -128,7 +128,8 @@ class Leases:
             if call is not None and call.attempt == attempt:
                 calls.append(call)
         self.requeue(worker, calls)
-        worker.list_if_idle()
+        # It has more than it can start. Without this it would get the same calls again at once, and give them back.
+        worker.capacity = min(worker.capacity, len(worker.leases))
 
     def starting(self, peer: Peer, worker: Worker, message: m.Starting) -> None:
         """Guarded calls are about to start: note it, then let them. Those with one chance left go one at a time."""

@@ -159,8 +159,8 @@ def test_a_sender_that_is_killed_while_it_waits_leaves_its_place_to_the_next(sys
     assert ref.ask(Get()) == [0, "second"]
 
 
-def test_a_sender_that_is_killed_when_its_turn_has_come_passes_it_on() -> None:
-    mailbox = Mailbox("test", bounded(1, Overflow.BLOCK), gevent.get_hub(), bury=lambda _: None)
+def test_a_sender_that_is_killed_when_its_turn_has_come_passes_it_on(system: ActorSystem) -> None:
+    mailbox = Mailbox("test", bounded(1, Overflow.BLOCK), system.root._mailbox.gate, bury=lambda _: None)
     mailbox.put(0)
     first, second = gevent.spawn(mailbox.put, "first"), gevent.spawn(mailbox.put, "second")
     gevent.sleep(0)
@@ -170,8 +170,8 @@ def test_a_sender_that_is_killed_when_its_turn_has_come_passes_it_on() -> None:
     assert mailbox.take() == "second"
 
 
-def test_a_sender_whose_room_was_taken_stays_the_first_in_line() -> None:
-    mailbox = Mailbox("test", bounded(1, Overflow.BLOCK), gevent.get_hub(), bury=lambda _: None)
+def test_a_sender_whose_room_was_taken_stays_the_first_in_line(system: ActorSystem) -> None:
+    mailbox = Mailbox("test", bounded(1, Overflow.BLOCK), system.root._mailbox.gate, bury=lambda _: None)
     mailbox.put(0)
     senders = [gevent.spawn(mailbox.put, "first"), gevent.spawn(mailbox.put, "second")]
     gevent.sleep(0)

@@ -65,6 +65,24 @@ def test_many_threads_lose_nothing_and_each_keeps_its_order(system: ActorSystem)
         assert [number for sender, number in items if sender == thread] == list(range(2000))
 
 
+def test_threads_that_wake_actors_do_not_disturb_the_loop(system: ActorSystem) -> None:
+    # The loop counts what keeps it going; a count that is lost by a race ends the hub with LoopExit, sooner or later.
+    ref = system.start(part())
+    loop = gevent.get_hub().loop
+    before = loop.activecnt
+
+    def send() -> None:
+        for number in range(3000):
+            ref.ask(Add(number), LIMIT_S) if number % 10 == 0 else ref.tell(Add(number))
+
+    senders = [in_thread(send) for _ in range(3)]
+    sleepers = [gevent.spawn(lambda: [gevent.sleep(0.0002) for _ in range(500)]) for _ in range(4)]
+    for sender in senders:
+        sender()
+    gevent.joinall(sleepers, timeout=LIMIT_S, raise_error=True)
+    until(lambda: loop.activecnt == before, "the count from before")
+
+
 def test_another_thread_waits_for_its_answer_and_the_hub_goes_on(system: ActorSystem) -> None:
     ref = system.start(part())
     busy = occupy(ref)

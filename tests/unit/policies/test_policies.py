@@ -55,4 +55,7 @@ def test_urls_name_coordinators_or_embed_a_mesh() -> None:
 
 def test_loopback_is_told_from_the_network() -> None:
     assert is_loopback("tcp://127.0.0.1:1") and is_loopback("tcp://localhost:1") and is_loopback("ipc:///tmp/x")
-    assert not is_loopback("tcp://10.0.0.1:1") and not is_loopback("tcp://*:1")
+    assert is_loopback("tcp://[::1]:1")
+    assert not is_loopback("tcp://10.0.0.1:1")
+    assert not is_loopback("tcp://*:1")
+    assert not is_loopback("tcp://127.example.org:1")
