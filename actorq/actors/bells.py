@@ -11,13 +11,13 @@ from actorq import native
 
 
 class Bell(Protocol):
-    """Rung by one, waited for by another, who may wake without need: look at what is awaited, then wait again."""
+    """Rung by one, waited for by another. Rings that are not heard yet count as one."""
 
     def ring(self) -> None:
         """Wake the waiter, now or when it begins to wait. From any thread."""
 
     def wait(self, timeout_s: float | None) -> bool:
-        """Wait for a ring. False if there was none, which is mostly because the time is over."""
+        """Wait for a ring, and consume it. False if the time was over first."""
 
 
 class NativeBell:
@@ -54,7 +54,7 @@ class GreenBell:
     def ring(self) -> None:
         self._rung = True
         if get_hub_if_exists() is self._hub:
-            self._hub.loop.run_callback(self._waiter.switch, None)
+            self._hub.loop.run_callback(self._waiter.switch, True)
             return
         try:
             self._watcher.send()
@@ -62,26 +62,23 @@ class GreenBell:
             pass  # Who waited has gone, with its hub and its thread.
 
     def wait(self, timeout_s: float | None) -> bool:
-        self._watcher.start(self._waiter.switch, None)
+        self._watcher.start(self._waiter.switch, True)
+        timer = None
+        if timeout_s is not None:
+            timer = self._hub.loop.timer(max(timeout_s, 0.0))
+            timer.start(self._waiter.switch, False, update=True)
         try:
-            if not self._rung:  # A ring before the start of the watcher has been without effect.
-                self._sleep(timeout_s)
+            while not self._rung:  # Looked at after the start of the watcher, before which a ring has no effect on it.
+                if not self._waiter.get():
+                    break
+                self._waiter.clear()
             heard, self._rung = self._rung, False
             return heard
         finally:
             self._watcher.stop()
+            if timer is not None:
+                timer.close()
             self._waiter.clear()
-
-    def _sleep(self, timeout_s: float | None) -> None:
-        if timeout_s is None:
-            self._waiter.get()
-            return
-        timer = self._hub.loop.timer(max(timeout_s, 0.0))
-        timer.start(self._waiter.switch, None, update=True)
-        try:
-            self._waiter.get()
-        finally:
-            timer.close()
 
 
 def new_bell() -> Bell:

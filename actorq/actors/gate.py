@@ -13,8 +13,8 @@ from gevent._hub_local import get_hub_if_exists
 class HubGate:
     """Has the hub of the thread that makes it call functions, for any thread. Keeps that hub going until it is closed.
 
-    Not through gevent's `run_callback_threadsafe`: that changes the loop's reference count in the caller's thread, while
-    libev changes it without the GIL. A count that is lost ends the hub with LoopExit, under load within seconds. An async
+    Not through gevent's `run_callback_threadsafe`: that changes the loop's reference count in the caller's thread,
+    while libev changes it without the GIL. Lost counts end the hub with LoopExit, under load within seconds. An async
     watcher is made for this.
     """
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import gevent
 
-from actorq import ids, log
+from actorq import ids, log, native
 from actorq.actors import ActorRef, ActorSystem, ChildSpec, MailboxSettings, Overflow
 from actorq.actors.link import LinkActor
 from actorq.config import DEFAULT_ADDRESS, CoordinatorSettings
@@ -58,7 +58,7 @@ def run(listen: str, name: str, ready_fd: int | None = None, parent_fd: int | No
         )
         system.start(ChildSpec(lambda: LinkActor(link), "link"))
         _announce(ready_fd, address)
-        _tune_collector()
+        _tune_memory()
         system.join()
 
 
@@ -76,8 +76,9 @@ def _stop_with_parent(parent_fd: int, system: ActorSystem) -> None:
     system.root.stop()
 
 
-def _tune_collector() -> None:
+def _tune_memory() -> None:
     """What is there at the start stays; what comes later are flat records that reference counting frees."""
+    native.keep_freed_memory()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

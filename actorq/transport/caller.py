@@ -50,6 +50,8 @@ class Caller(RouterChannel):
         del self._routes[session.route]
         del self._by_address[session.address]
         self._answered.discard(session.peer)
+        linger_s = self._parts.limits.hang_up_s if session.is_open else 0  # To one that is lost nothing can go.
+        self.socket.setsockopt(zmq.LINGER, round(linger_s * 1000))
         self._take(1)  # To disconnect while half a message is read would abort the process.
         try:
             self.socket.disconnect(session.address)

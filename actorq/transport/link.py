@@ -156,6 +156,7 @@ class Link:
         try:
             while self._linger_s is None:
                 self._round(parts)
+                self._rest(parts)
             linger_s = self._linger(parts)
         finally:
             self._close(linger_s)
@@ -179,6 +180,10 @@ class Link:
         if sessions.events or not self.asleep or now_s >= self._due_s:
             self._take_turn()
         self._flush(parts)
+
+    def _rest(self, parts: Parts) -> None:
+        """Let others run; sleep if there is nothing left to do."""
+        reactor, sessions = parts.reactor, self._sessions
         if reactor.is_busy or sessions.outgoing or sessions.events or not self.asleep:
             self._waiter.breathe()
         else:
@@ -285,7 +290,9 @@ class Link:
             return max(began_s + (self._linger_s or 0.0) - time.monotonic(), 0.0)
 
         self._turn = lambda events: left_s()
+        self._round(parts)
         while self._sessions.have_backlog() and left_s():
+            self._rest(parts)
             self._round(parts)
         return left_s()
 

@@ -77,8 +77,6 @@ class Worker:
         """Calls to run, with their jobs, oldest first."""
         self.held: dict[str, Call] = {}
         """All leases that have not ended: ready, guarded and running."""
-        self.cancelled: set[str] = set()
-        """Ids that stand in `ready` and must not be started; whoever takes one drops it."""
         self.slots = settings.concurrency
         self.draining = False
         self.peer: Peer | None = None

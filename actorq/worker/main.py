@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from actorq import log
+from actorq import log, native
 from actorq.config import VERSION, WorkerSettings
 from actorq.errors import ActorqError
 from actorq.worker.application import find_application
@@ -53,7 +53,7 @@ def run(options: WorkerOptions) -> int:
         node.stop_with_parent(options.parent_fd)
     if options.banner:
         sys.stderr.write(banner(name, options, application))
-    _tune_collector()
+    _tune_memory()
     node.run()
     return _refuse(node.error) if node.error else 0
 
@@ -77,12 +77,13 @@ def _refuse(reason: str) -> int:
     return EXIT_CONFIG
 
 
-def _tune_collector() -> None:
+def _tune_memory() -> None:
     """Modules and what they made at import stay: leave them out of every collection.
 
     Then collect more rarely: calls and outcomes are records that the collector does not look at (`gc=False`), so that
     only tasks make what it is for. The default of 700 objects would stop the node some hundred times a second.
     """
+    native.keep_freed_memory()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

@@ -222,6 +222,7 @@ class Pool:
         """Run calls until none is left, or it is somebody else's turn. The hot path: 1 µs and the call itself."""
         take, finished, resuming = self._ready.popleft, self.finished, self._resuming
         new_context = slot.context.copy
+        outcome: Outcome | None
         slot.started_s = monotonic()
         while True:
             try:

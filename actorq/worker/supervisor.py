@@ -25,7 +25,7 @@ STEADY_S = 10.0
 """A process that ran for so long was all right: the next pause is the shortest again."""
 REPLACEMENTS = 5
 """Within STEADY_S, replacements are started at once; beyond, after a pause as well."""
-KILL_MARGIN_S = 5.0
+KILL_MARGIN_S = 10.0
 """What is left so long after the time to drain is killed."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 

@@ -33,7 +33,7 @@ from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
 from actorq.worker.endings import Ending, shut_down, terminated
 from actorq.worker.jobs import failure
-from actorq.worker.limits import GRACE_S, End, Limits
+from actorq.worker.limits import End, Limits
 from actorq.worker.options import EXIT_REPLACE
 from actorq.worker.pool import Pool, Run
 
@@ -47,6 +47,8 @@ What neither lets go of the lock nor looks for signals cannot be reached from wi
 DOZE_AFTER_S = 1.0
 """Calls that come one by one must not wake this thread one by one: it looks on for a while after the last."""
 REPORT_BATCH = 512
+LAST_RESORT_S = 8.0
+"""A node that has not ended so long after its time to drain is stuck, if not in a call: then it goes all the same."""
 LAST_WORDS_S = 1.0
 """For how long a process that has to go waits for the coordinator to take its last report."""
 
@@ -309,6 +311,8 @@ class Watchdog:
             if end.delivered_s or self._is_on_cpu(end):
                 self._give_up(end, now_s)
                 return
+        if self.shut_down_at_s and now_s >= self.shut_down_at_s + LAST_RESORT_S:
+            self._exit_with(0, "shut down while its hub was stuck", now_s, None)
 
     def _terminate(self, ids: set[str], now_s: float, attempt: int = 0) -> None:
         for run in self._pool.running():
@@ -347,7 +351,7 @@ class Watchdog:
         say(f"ERROR: {reason}")
         self._exit_with(status, reason, now_s, end)
 
-    def _exit_with(self, status: int, reason: str, now_s: float, end: End) -> None:
+    def _exit_with(self, status: int, reason: str, now_s: float, end: End | None) -> None:
         """Go, with a last report: all that has ended, the call that has to, and those that must not run again.
 
         Other leases are free with the Bye that follows, and not counted against their calls.
@@ -358,11 +362,8 @@ class Watchdog:
             call, spec = run.call, run.spec
             if run.call is not call or call.id in known:
                 continue
-            if run is not end.run:
-                ending = shut_down(spec)
-            else:
-                assert isinstance(end.error, Ending)
-                ending = end.error
+            error = end.error if end is not None and run is end.run else None
+            ending = error if isinstance(error, Ending) else shut_down(spec)
             if ending.state is not None:
                 report.append(failure(call, ending.error, self._pool.stack_of(run), ending.state))
         self._exit = _Exit(status, reason, now_s + LAST_WORDS_S, report)

@@ -52,7 +52,8 @@ def bench(names: tuple[str, ...], json_path: Path | None, quick: bool) -> None:
         except Exception:
             failed.append(name)
             console.print(f"{name} could not be measured:\n{traceback.format_exc()}", style="red", markup=False)
-    report.show(console, figures)
+    if figures:
+        report.show(console, figures)
     if json_path is not None:
         report.write_json(json_path, figures)
     if failed:

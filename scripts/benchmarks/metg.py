@@ -58,7 +58,7 @@ def measure(quick: bool) -> Figure:
         Rule.VALUE_AT_MOST,
         (
             "reference: the ceiling's pipeline",
-            f"at best the workers were {best:.0%} busy (much less than 100 %: the machine has other work)",
+            f"at best the workers were {best:.0%} busy (far from 100 %: the machine was not quiet)",
             f"so tasks of {granularity_us['actorq'] * EFFICIENCY:.1f} µs keep {WORKERS} workers half busy",
             *(f"{name}: {_text(curve)}" for name, curve in curves.items()),
         ),

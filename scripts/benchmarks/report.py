@@ -31,7 +31,7 @@ def show(console: Console, figures: Sequence[Figure]) -> None:
     for figure in figures:
         verdict = "[green]yes[/]" if figure.holds else "[red]no[/]"
         values = (f"{_number(each)} {figure.unit}" for each in (figure.value, figure.reference))
-        table.add_row(figure.name, *values, f"{figure.ratio:.2f}", figure.rule_text(), verdict)
+        table.add_row(figure.name, *values, f"{figure.ratio:.3g}", figure.rule_text(), verdict)
     console.print(table)
     for figure in figures:
         for note in figure.notes:

@@ -483,7 +483,7 @@ def visit(number):
     thread.join(10)
     assert received == [[b"k", b"%d" % number, b"x", b"y"] for number in range(COUNT)], len(received)
 
-for number in range(8):
+for number in range(5):
     visit(number)
 """
     process = nodes.start_command(sys.executable, "-c", STREAM + script)
@@ -933,3 +933,31 @@ link.stop(0)
     process = nodes.start_command(sys.executable, "-c", script)
     assert process.wait() == 0
     assert process.output().count("refused: a link is for the thread and the process") == 2
+
+
+def test_a_link_that_runs_ends_in_a_process_that_was_forked_off_and_goes_on_in_its_own(nodes: Nodes) -> None:
+    script = """
+import gevent, os
+from actorq.transport import GreenWaiter, Link, Received
+
+link = Link(GreenWaiter(), lambda events: None)
+link.listen("tcp://127.0.0.1:0")
+greenlet = gevent.spawn(link.run)
+gevent.sleep(0.01)
+child = gevent.fork()
+greenlet.join(0.1)
+if child == 0:
+    # gevent has copied the greenlet; it ends as soon as it wakes.
+    greenlet.join(10)
+    print("child:", greenlet.exception, flush=True)
+    os._exit(0)
+gevent.os.waitpid(child, 0)
+print("parent:", greenlet.dead, flush=True)
+link.stop(0)
+greenlet.join(10)
+assert greenlet.successful()
+"""
+    process = nodes.start_command(sys.executable, "-c", script)
+    assert process.wait() == 0, process.tail()
+    assert "child: a link cannot go on in a process that was forked off" in process.output()
+    assert "parent: False" in process.output()

@@ -276,6 +276,18 @@ def test_a_thread_that_a_task_has_left_behind_does_not_keep_its_node_from_ending
     assert node.wait() == 0
 
 
+@pytest.mark.slow
+def test_a_greenlet_that_a_task_has_left_spinning_does_not_keep_its_node_from_ending(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    node = node_of(nodes, coordinator, drain_s=0.0)
+    coordinator.deliver("leave_spinning")
+    eventually(lambda: coordinator.all(m.Heartbeat)[-1].lag_s > 0.2, 20, "a heartbeat that tells of the lag")
+    node.signal(signal.SIGTERM)
+    assert node.wait() == 0
+    coordinator.wait_for(m.Bye)
+
+
 def test_the_command_shutdown_drains(nodes: Nodes, coordinator: FakeCoordinator) -> None:
     node = node_of(nodes, coordinator)
     (running,) = coordinator.deliver("nap", 0.5)

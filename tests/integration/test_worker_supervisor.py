@@ -127,6 +127,7 @@ def test_when_one_node_is_not_taken_all_are_ended_with_its_status(nodes: Nodes, 
     assert len(coordinator.all(m.Bye)) == 1 and nodes.alive() == []
 
 
+@pytest.mark.slow
 def test_a_node_that_hangs_is_killed_after_the_time_to_drain(nodes: Nodes, coordinator: FakeCoordinator) -> None:
     supervisor = supervised(nodes, coordinator, processes=1, drain_s=0.1)
     (child,) = children(supervisor)

@@ -7,6 +7,8 @@ import threading
 import time
 from typing import Any
 
+import gevent
+
 from actorq import ActorQ
 
 app = ActorQ("tests.integration.worker_tasks")
@@ -47,6 +49,12 @@ def stubborn() -> None:
 def stuck() -> None:
     """Does not come back to the interpreter."""
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
+
+
+@app.task
+def leave_spinning() -> None:
+    """What it starts keeps the hub when the task has ended."""
+    gevent.spawn_later(0.01, spin.fn, 600)
 
 
 @app.task

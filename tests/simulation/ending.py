@@ -167,7 +167,6 @@ def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
             "held": core.held,
             "ready": core.ready,
             "guarded": core._guarded,
-            "cancelled": core.cancelled,
             "unacknowledged": core._unacked,
             "outcomes to report": core._unreported,
         }

@@ -21,6 +21,7 @@ from tests.simulation.workload import LATE_TASK, QUEUES, TASKS, Workload
 
 SETTLING_S = 300.0
 """Virtual time after the faults within which everything must have settled."""
+DISK_LIMIT_S = 10.0
 LULL_S = 12.0
 """After that, for the last questions and timers."""
 
@@ -113,7 +114,7 @@ class Mesh:
 
     def disk_s(self) -> float:
         """How long the next write takes."""
-        return self.rng.expovariate(1 / self.options.disk_s) * self.disk_factor
+        return min(self.rng.expovariate(1 / self.options.disk_s) * self.disk_factor, DISK_LIMIT_S)
 
     def note(self, text: str, *ids: str) -> None:
         """For the story of a run that failed."""

@@ -53,7 +53,7 @@ class Received:
 class End:
     """One side of a connection."""
 
-    __slots__ = ("arrives_s", "is_dialler", "is_open", "network", "other", "peer", "strand", "stuck")
+    __slots__ = ("arrives_s", "held_until_s", "is_dialler", "is_open", "network", "other", "peer", "strand", "stuck")
 
     def __init__(self, network: Network, strand: Strand, is_dialler: bool) -> None:
         self.network = network
@@ -65,6 +65,7 @@ class End:
         self.other: End | None = None
         self.arrives_s = 0.0
         """When the last message on its way to here will arrive."""
+        self.held_until_s = 0.0
         self.stuck: deque[Frames | None] = deque()
         """What a partition holds up."""
         if is_dialler:
@@ -167,17 +168,22 @@ class Network:
         ]
 
     def cut(self, end: End) -> None:
-        """Lose the connection. Each side learns it at a time of its own."""
+        """Lose the connection. Each side learns it at a time of its own, and what is on its way is lost.
+
+        Or one side gets it late, when the other may have a new connection already, and only then learns it.
+        """
         other = end.other
         if other is None or not end.is_open or not other.is_open:
             return
-        late = self.rng.random() < self.late_share
+        if self.rng.random() < self.late_share:
+            late = self.rng.choice((end, other))
+            late.held_until_s = self.loop.now_s + self.rng.uniform(0.1, 4.0)
+            self.loop.after(late.held_until_s - self.loop.now_s + self._notice_s(), partial(self._notice, late))
+            self.loop.after(self._notice_s(), partial(self._notice, end if late is other else other))
+            return
         for side in (end, other):
+            side.arrives_s = float("inf")
             self.loop.after(self._notice_s(), partial(self._notice, side))
-            if not late:
-                side.arrives_s = float("inf")  # What is on its way does not arrive.
-        if late:
-            other.other, end.other = None, None
 
     def _notice_s(self) -> float:
         return self.rng.expovariate(5.0) if self.rng.random() < 0.8 else self.rng.uniform(0.0, 6.0)
@@ -214,7 +220,9 @@ class Network:
     def _arrive(self, end: End, item: Frames | None) -> None:
         if not end.is_open or end.arrives_s == float("inf"):
             return
-        if end.stuck or (end.other is not None and (end.other.machine.name, end.machine.name) in self.blocked):
+        if end.held_until_s > self.loop.now_s:
+            self.loop.after(end.held_until_s - self.loop.now_s, partial(self._arrive, end, item))
+        elif end.stuck or (end.other is not None and (end.other.machine.name, end.machine.name) in self.blocked):
             end.stuck.append(item)
         else:
             self._hand_over(end, item)

@@ -78,6 +78,8 @@ class CoordinatorProcess(Node):
         settings = self.mesh.options.coordinator
         self.core = Coordinator(machine.name, self.epoch, settings, self.now_s, self.wall_s)
         Watch(self, self.core)
+        self._open: dict[int, str] = {}
+        """The sessions that are not over and not replaced, with who has them."""
         if self.mesh.options.is_durable:
             self.core.restore(self.mesh.store.load())
         self._unwritten: list[tuple[int, list[Operation]]] = []
@@ -109,6 +111,7 @@ class CoordinatorProcess(Node):
             if isinstance(item, Received):
                 self._receive(item)
             elif isinstance(item, Down):
+                self._open.pop(item.peer, None)
                 core.lose(item.peer)
             elif isinstance(item, Persisted):
                 core.persisted(item.token)
@@ -118,8 +121,7 @@ class CoordinatorProcess(Node):
         for peer, messages in effects.sends.items():
             self._send(peer, messages)
         for peer in effects.hang_ups:
-            if peer in self.ends:
-                self.ends[peer].hang_up()
+            self._hang_up(peer)
         if effects.token:
             self._write(effects.token, list(effects.persist))
         return None if effects.deadline_s is None else effects.deadline_s - self.now_s
@@ -127,17 +129,19 @@ class CoordinatorProcess(Node):
     def _receive(self, item: Received) -> None:
         core, peer = self.core, item.peer
         for _ in range(self.copies()):
-            is_known = peer in core.state.peers or peer in core.state.controls
-            allowed = core.allowed(peer) if is_known or not self.mesh.options.is_lenient else _ANY_KIND
+            is_open = peer in self._open
+            allowed = core.allowed(peer) if is_open or not self.mesh.options.is_lenient else _ANY_KIND
             try:
                 message = frames.unpack(item.frames, allowed)
             except ProtocolError:
                 self._send(peer, [m.Reset()])
                 core.lose(peer)
-                if peer in self.ends:
-                    self.ends[peer].hang_up()
+                self._hang_up(peer)
                 return
-            if is_known or isinstance(message, (m.ClientHello, m.WorkerHello, m.ControlHello)):
+            if isinstance(message, (m.ClientHello, m.WorkerHello, m.ControlHello)):
+                core.receive(peer, message)
+                self._note_session(peer, message)
+            elif is_open:
                 core.receive(peer, message)
             else:
                 before = fingerprint(core)
@@ -145,6 +149,18 @@ class CoordinatorProcess(Node):
                 if fingerprint(core) != before:
                     kind = type(message).__name__
                     self.mesh.oracle.fail("stale session", f"a {kind} of a session that is not open has an effect")
+
+    def _note_session(self, peer: int, hello: Message) -> None:
+        """The last session of each node, and of each client, is open; it replaces the one before."""
+        key = f"client {hello.session}" if isinstance(hello, m.ClientHello) else f"{type(hello).__name__} {hello.epoch}"
+        if not isinstance(hello, m.ControlHello) or hello.epoch in self.core.state.workers:
+            self._open = {other: theirs for other, theirs in self._open.items() if theirs != key}
+            self._open[peer] = key
+
+    def _hang_up(self, peer: int) -> None:
+        self._open.pop(peer, None)
+        if peer in self.ends:
+            self.ends[peer].hang_up()
 
     def _send(self, peer: int, messages: list[Message]) -> None:
         end = self.ends.get(peer)
@@ -398,9 +414,7 @@ class WorkerProcess(Node):
         core = self.core
         while core.ready and len(self._runs) < core.slots:
             call, _ = core.ready.popleft()
-            if call.id in core.cancelled:
-                core.cancelled.discard(call.id)
-            elif call.expires and call.expires <= self.wall_s:
+            if call.expires and call.expires <= self.wall_s:
                 outcome = Outcome(call.id, call.attempt, m.REVOKED, encode_failure(TimeoutError("expired"), ""))
                 core.ended([outcome])
                 self.hub.wake()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from actorq.config import ClientSettings, CoordinatorSettings, WorkerSettings
+from actorq.config import ClientSettings, CoordinatorSettings, LivenessSettings, WorkerSettings
 
 FAULTS = (
     "coordinator crash",
@@ -78,6 +78,7 @@ def draw(rng: Random) -> Options:
     forgets = rng.random() < 0.1
     is_durable = rng.random() < 0.4
     slots = rng.randint(1, 4)
+    liveness = LivenessSettings(grace_s=rng.choice((0.2, 0.7, 2.0)))
     return Options(
         is_durable=is_durable,
         faults=() if is_calm else _some(rng, [each for each in FAULTS if is_durable or each != "slow disk"]),
@@ -104,10 +105,12 @@ def draw(rng: Random) -> Options:
             deliver_batch=rng.choice((1, 4, 512)),
             outcome_count=24 if forgets else 10_000,
             code_bytes=rng.choice((40, 10_000)),
+            liveness=liveness,
             client_age_s=rng.choice((5.0, 3600.0)),
             durable=is_durable,
         ),
         worker=WorkerSettings(
+            liveness=liveness,
             concurrency=slots,
             lookahead_work_s=rng.choice((0.0, 0.1, 1.0)),
             lookahead_limit=rng.choice((1, 8)),

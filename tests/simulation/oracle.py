@@ -29,6 +29,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Outcome
 
@@ -172,8 +173,11 @@ class Oracle:
         last = record.attempts.get(epoch)
         if outcome.attempt and last != outcome.attempt and (last or outcome.state == m.SUCCESS):
             self.fail("fence", f"attempt {outcome.attempt} settles {outcome.id}, the last was {last}", outcome.id)
-        if outcome.state == m.SUCCESS and record.executions.get(bytes(outcome.body)) is None:  # type: ignore[arg-type]
-            self.fail("unexpected", f"{outcome.id} settles with a result that nobody made", outcome.id)
+        if outcome.state == m.SUCCESS:
+            made = record.executions.get(bytes(frames.bytes_of(outcome.body)), 0)
+            if made != outcome.attempt:
+                text = f"{outcome.id} settles as attempt {outcome.attempt} with what attempt {made} made"
+                self.fail("fence" if made else "unexpected", text, outcome.id)
         record.settled.setdefault(epoch, outcome)
         if self.mesh.options.is_calm:
             waiting = [session for session in record.waiting if session in record.taken_of]
@@ -190,7 +194,7 @@ class Oracle:
         """A worker starts a call."""
         record = self.record(call.id)
         self.mesh.note(f"{worker.epoch} starts {call.id}, attempt {call.attempt}", call.id)
-        if bytes(call.body if isinstance(call.body, bytes) else call.body.view) != record.body:
+        if bytes(frames.bytes_of(call.body)) != record.body:
             self.fail("unexpected", f"{call.id} starts with arguments that are not its own", call.id)
         if id(call) in self._started:
             self.fail("executions", f"{call.id} starts twice for one delivery", call.id)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 QUEUES = ("default", "other")
 TASKS = ("a", "b")
 POISONS = 8
-"""Calls that kill their workers, at the most: each takes some time until it is given up."""
+LONGS = 20
+"""Calls that kill their workers, and that take long, at the most: it must be possible to get done in time."""
 LATE_TASK = "late"
 """Workers offer it only after some time."""
 
@@ -35,7 +36,7 @@ class Workload:
         self.to_submit = 0
         """Calls that will be submitted later."""
         self._tokens = 0
-        self._poisons = 0
+        self._poisons = self._longs = 0
 
     def schedule(self) -> None:
         left = self.to_submit = self.mesh.options.calls
@@ -118,7 +119,10 @@ class Workload:
         return next((kind for kind in ("failing", "stalling") if self._has(kind)), "plain")
 
     def _duration_s(self) -> float:
-        return self.rng.uniform(2.0, 10.0) if self._has("long") else self.rng.expovariate(1 / self.mesh.options.call_s)
+        if self._longs < LONGS and self._has("long"):
+            self._longs += 1
+            return self.rng.uniform(2.0, 10.0)
+        return self.rng.expovariate(1 / self.mesh.options.call_s)
 
     # -- clients' and operators' wishes --------------------------------------------------------------------------
 

@@ -256,11 +256,16 @@ def test_an_idle_actor_that_is_killed_from_outside_runs_on_stop_and_answers(syst
     assert journal == ["it starts", "stops: <Ended.KILLED: 'was killed'>"]
 
 
-def test_an_actor_that_is_killed_before_its_greenlet_began_is_never_made_and_its_askers_are_answered(
+def test_an_actor_that_is_killed_before_it_began_is_never_made_and_answers(
     system: ActorSystem,
 ) -> None:
     made: list[Actor] = []
-    cell = Cell(ChildSpec(lambda: made.append(Part()) or made[0], "early"), system.root._mailbox.gate, parent=None)  # type: ignore[func-returns-value]
+
+    def make() -> Actor:
+        made.append(Part())
+        return made[0]
+
+    cell = Cell(ChildSpec(make, "early"), system.root._mailbox.gate, parent=None)
     cell.ref.tell(Add(1))
     starter = gevent.spawn(cell.start)
     asker = gevent.spawn(capture, cell.ref.ask, Get())

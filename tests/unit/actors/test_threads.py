@@ -65,22 +65,43 @@ def test_many_threads_lose_nothing_and_each_keeps_its_order(system: ActorSystem)
         assert [number for sender, number in items if sender == thread] == list(range(2000))
 
 
-def test_threads_that_wake_actors_do_not_disturb_the_loop(system: ActorSystem) -> None:
-    # The loop counts what keeps it going; a count that is lost by a race ends the hub with LoopExit, sooner or later.
-    ref = system.start(part())
-    loop = gevent.get_hub().loop
-    before = loop.activecnt
+def test_threads_that_call_into_a_hub_do_not_disturb_its_loop(system: ActorSystem) -> None:
+    # The loop counts what keeps it going; counts that are lost in a race end the hub with LoopExit, sooner or later.
+    gate, loop = system.root._mailbox.gate, gevent.get_hub().loop
+    gevent.sleep(0.001)  # What was pending, and counted, is done.
+    before, called = loop.activecnt, 0
 
-    def send() -> None:
-        for number in range(3000):
-            ref.ask(Add(number), LIMIT_S) if number % 10 == 0 else ref.tell(Add(number))
+    def note() -> None:
+        nonlocal called
+        called += 1
 
-    senders = [in_thread(send) for _ in range(3)]
-    sleepers = [gevent.spawn(lambda: [gevent.sleep(0.0002) for _ in range(500)]) for _ in range(4)]
-    for sender in senders:
-        sender()
+    def call() -> None:
+        for _ in range(30_000):
+            gate.call_soon(note)
+
+    callers = [in_thread(call) for _ in range(3)]
+    sleepers = [gevent.spawn(lambda: [gevent.sleep(0.0001) for _ in range(300)]) for _ in range(4)]
+    for caller in callers:
+        caller()
     gevent.joinall(sleepers, timeout=LIMIT_S, raise_error=True)
+    until(lambda: called == 90_000)
     until(lambda: loop.activecnt == before, "the count from before")
+
+
+def test_an_actor_can_answer_a_thread_whose_hub_is_gone(system: ActorSystem) -> None:
+    ref = system.start(part())
+    busy = Busy()
+
+    def ask_and_go() -> None:
+        hub = gevent.get_hub()
+        with pytest.raises(errors.TimeoutError):
+            ref.ask(busy, 0.01)
+        hub.destroy(destroy_loop=True)
+
+    in_thread(ask_and_go)()
+    ref.tell(Add(1))
+    busy.over.set()
+    assert ref.ask(Get()) == [1]
 
 
 def test_another_thread_waits_for_its_answer_and_the_hub_goes_on(system: ActorSystem) -> None:

@@ -1,0 +1,180 @@
+"""Bugs to plant in the cores: what finds them can be trusted a little more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from actorq.client.core import Client
+from actorq.coordinator.core.leases import Leases
+from actorq.coordinator.core.machine import Coordinator
+from actorq.coordinator.core.queues import Group
+from actorq.coordinator.core.schedule import Schedule
+from actorq.coordinator.core.sessions import Sessions
+from actorq.coordinator.core.workers import Worker
+from actorq.wire import messages as m
+from actorq.worker.core import Worker as WorkerCore
+
+Method = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A method, and what is to stand in its place: called with the method and the method's arguments."""
+
+    owner: type[Any]
+    name: str
+    stand_in: Method
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The bug is there inside of the with block."""
+        method, stand_in = getattr(self.owner, self.name), self.stand_in
+
+        def run(*arguments: Any, **options: Any) -> Any:
+            return stand_in(method, *arguments, **options)
+
+        setattr(self.owner, self.name, run)
+        try:
+            yield
+        finally:
+            setattr(self.owner, self.name, method)
+
+
+def _without_fence(finished: Method, leases: Leases, peer: int, worker: Worker, message: m.Finished) -> None:
+    for outcome in message.outcomes:
+        call = worker.leases.get(outcome.id)
+        if call is not None:
+            outcome.attempt = call.attempt
+    finished(leases, peer, worker, message)
+
+
+def _forget_requeue(requeue: Method, leases: Leases, worker: Worker, calls: list[m.Call]) -> None:
+    for call in calls[1:]:
+        del worker.leases[call.id], leases._state.calls[call.id]
+    requeue(leases, worker, calls[:1])
+
+
+def _credit_twice(finished: Method, leases: Leases, peer: int, worker: Worker, message: m.Finished) -> None:
+    worker.capacity += len(message.outcomes)
+    finished(leases, peer, worker, message)
+
+
+def _settle_twice(finished: Method, leases: Leases, peer: int, worker: Worker, message: m.Finished) -> None:
+    late = [each for each in message.outcomes if each.id not in worker.leases]
+    leases._state.settle([each for each in late if each.id not in leases._state.calls])
+    finished(leases, peer, worker, message)
+
+
+def _stale_session(lose: Method, sessions: Sessions, peer: int) -> None:
+    party = sessions._state.peers.get(peer)
+    lose(sessions, peer)
+    if party is not None:
+        sessions._state.peers[peer] = party
+
+
+def _replaced_session(welcome: Method, sessions: Sessions, peer: int, hello: Any, admit: Method) -> None:
+    peers = sessions._state.peers
+    before = dict(peers)
+    welcome(sessions, peer, hello, admit)
+    peers.update((other, party) for other, party in before.items() if other not in peers)
+
+
+def _deaf_to_revocations(requeue: Method, leases: Leases, worker: Worker, calls: list[m.Call]) -> None:
+    state = leases._state
+    revoked, state.revoked = state.revoked, {}
+    requeue(leases, worker, calls)
+    state.revoked = revoked
+
+
+def _no_expiry(add: Method, schedule: Schedule, when_s: float, call: m.Call) -> None:
+    if when_s != call.expires:
+        add(schedule, when_s, call)
+
+
+def _too_early(pop_due: Method, schedule: Schedule, wall_s: float) -> list[m.Call]:
+    due: list[m.Call] = pop_due(schedule, wall_s + 0.5)
+    return due
+
+
+def _renew_lost_leases(heartbeat: Method, sessions: Sessions, peer: int, worker: Worker, message: m.Heartbeat) -> None:
+    heartbeat(sessions, peer, worker, message)
+    sessions._state.send(peer, m.Renewed(message.sent_s))
+
+
+def _forget_starts(starting: Method, leases: Leases, peer: int, worker: Worker, message: m.Starting) -> None:
+    starting(leases, peer, worker, message)
+    worker.begun.clear()
+
+
+def _acknowledge_at_once(hold_acks: Method, core: Coordinator, effects: Any) -> None:
+    acks, core.state.acks = core.state.acks, []
+    for peer, message in acks:
+        effects.sends[peer].append(message)
+    hold_acks(core, effects)
+
+
+def _count_no_deaths(release: Method, leases: Leases, worker: Worker, reason: str, counted: bool) -> None:
+    release(leases, worker, reason, False)
+
+
+def _lowest_first(take: Method, group: Group, limit: int) -> list[m.Call]:
+    for lane in group.lanes:
+        lane.levels.reverse()
+    taken: list[m.Call] = take(group, limit)
+    for lane in group.lanes:
+        lane.levels.reverse()
+    return taken
+
+
+def _report_straight(choose_relay: Method, worker: WorkerCore) -> bool:
+    worker.leases_hold_until_s = worker._now_s + 1.0
+    return bool(choose_relay(worker))
+
+
+def _forget_reports(welcome: Method, worker: WorkerCore, message: m.Welcome) -> None:
+    if message.nonce == str(worker._nonce) and not worker.welcomed:
+        worker._unacked.clear()
+        worker._unacked_count = 0
+    welcome(worker, message)
+
+
+def _start_unasked(deliver: Method, worker: WorkerCore, message: m.Deliver) -> None:
+    deliver(worker, message)
+    worker.ready.extend(worker._guarded.values())
+    worker._guarded.clear()
+
+
+def _never_ask(ask: Method, client: Client) -> None:
+    pass
+
+
+def _send_once(gather: Method, client: Client, is_new: bool) -> None:
+    client._unaccepted.clear()
+    client.unaccepted_count = 0
+    gather(client, is_new)
+
+
+BUGS = {
+    "the attempt fence is dropped": Bug(Leases, "finished", _without_fence),
+    "a requeue is forgotten": Bug(Leases, "requeue", _forget_requeue),
+    "credit is returned twice": Bug(Leases, "finished", _credit_twice),
+    "a late report settles the call again": Bug(Leases, "finished", _settle_twice),
+    "a session that was lost still acts": Bug(Sessions, "lose", _stale_session),
+    "a session that was replaced still acts": Bug(Sessions, "_welcome", _replaced_session),
+    "a revoked call that comes back is queued": Bug(Leases, "requeue", _deaf_to_revocations),
+    "nothing expires": Bug(Schedule, "add", _no_expiry),
+    "scheduled calls are early": Bug(Schedule, "pop_due", _too_early),
+    "leases are renewed after the connection was lost": Bug(Sessions, "heartbeat", _renew_lost_leases),
+    "starts are not noted": Bug(Leases, "starting", _forget_starts),
+    "acknowledgements do not wait for the disk": Bug(Coordinator, "_hold_acks", _acknowledge_at_once),
+    "deaths of workers do not count": Bug(Leases, "release", _count_no_deaths),
+    "low priorities go first": Bug(Group, "take", _lowest_first),
+    "a worker reports to clients when its leases are over": Bug(WorkerCore, "_choose_relay", _report_straight),
+    "a worker forgets what was not acknowledged": Bug(WorkerCore, "_welcome", _forget_reports),
+    "a worker starts what must be noted before": Bug(WorkerCore, "_deliver", _start_unasked),
+    "a client does not ask for lost results": Bug(Client, "_ask", _never_ask),
+    "a client sends only once": Bug(Client, "_gather_unsent", _send_once),
+}
