@@ -181,6 +181,7 @@ class ActorQ:
         limit_bytes = route.session.max_body_bytes or MAX_BODY_BYTES
         if len(body) > limit_bytes:
             raise MessageTooLarge(f"the body of {route.spec.task}'s arguments", len(body), limit_bytes)
+        route.session.expect_large_bodies()
         return Blob(body)
 
     def _submit(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:

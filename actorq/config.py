@@ -95,6 +95,9 @@ class ClientSettings:
     """A call whose outcome has not come for so long is asked for at the coordinator."""
     ask_batch: int = 1000
     heartbeat_s: float = 1.0
+    kept_memory_bytes: int = 64 * 1024 * 1024
+    """Freed memory that the C library keeps for what comes next, once this program sends or receives a large body; see
+    `actorq.native.keep_freed_memory`. 0: leave the C library as it is."""
     redial_min_s: float = 0.05
     redial_max_s: float = 2.0
     hello_timeout_s: float = 5.0

@@ -124,9 +124,9 @@ class Client:
         """To be sent again, before all others: may be running."""
         self._untaken: deque[Call] = deque()
         """To be sent again, before what is new: have not come to this coordinator, or were not taken."""
-        self._awaited: deque[tuple[float, list[Call]]] = deque()
+        self._awaited: deque[tuple[float, list[str]]] = deque()
         """Accepted calls by the time when they were accepted or last asked for."""
-        self._asked: dict[int, list[Call]] = {}
+        self._asked: dict[int, list[str]] = {}
         self._unanswered: dict[int, Request] = {}
         self._looked_up: dict[str, Outcome | None] = {}
         """Ids that are asked for and not pending, with their outcomes when these have come."""
@@ -231,7 +231,7 @@ class Client:
         self.rejection = self.pressure = ""
         self.window, self.slots = welcome.window, welcome.slots
         self.max_body_bytes = welcome.max_body_bytes
-        self._awaited.extend((self._now_s, calls) for calls in self._asked.values())
+        self._awaited.extend((self._now_s, ids) for ids in self._asked.values())
         self._asked.clear()
         self._gather_unsent(is_new=welcome.epoch != self._coordinator)
         self._coordinator, self._durable = welcome.epoch, welcome.durable
@@ -328,11 +328,11 @@ class Client:
 
     def _accepted(self, message: m.Accepted) -> None:
         self.slots = message.slots
-        awaited: list[Call] = []
+        awaited: list[str] = []
         while self._unaccepted and self._unaccepted[0][0] <= message.seq:
             calls = self._unaccepted.popleft()[1]
             self.unaccepted_count -= len(calls)
-            awaited += calls
+            awaited += [call.id for call in calls]  # Not the calls: their bodies may be large.
         if awaited:
             self._awaited.append((self._now_s, awaited))
 
@@ -372,24 +372,25 @@ class Client:
         budget = self.settings.ask_batch
         pending = self.pending
         while budget > 0 and self._awaited and self._now_s - self._awaited[0][0] >= self.settings.ask_after_s:
-            calls = [call for call in self._awaited.popleft()[1] if call.id in pending]
-            now, later = calls[:budget], calls[budget:]
+            ids = [task_id for task_id in self._awaited.popleft()[1] if task_id in pending]
+            now, later = ids[:budget], ids[budget:]
             if later:
                 self._awaited.appendleft((self._now_s - self.settings.ask_after_s, later))
             if now:
                 budget -= len(now)
                 self._token -= 1  # The shell's tokens are positive.
                 self._asked[self._token] = now
-                self._effects.sends.append(m.Query(self._token, [call.id for call in now]))
+                self._effects.sends.append(m.Query(self._token, now))
 
     def _report(self, report: m.Report) -> None:
         if self._asked.pop(report.token, None) is not None:
-            known: list[Call] = []
+            known = []
             for task_id, state in report.states:
                 pending = self.pending.get(task_id)
-                if pending is not None and pending.call is not None:
-                    # What the coordinator does not know (any more) is sent again.
-                    (known if state else self._again).append(pending.call)
+                if state:
+                    known.append(task_id)
+                elif pending is not None and pending.call is not None:
+                    self._again.append(pending.call)  # The coordinator does not know it (any more).
             if known:
                 self._awaited.append((self._now_s, known))
             return

@@ -27,6 +27,8 @@ from actorq.wire import frames
 from actorq.wire.messages import CallSpec, Replies, Results
 
 SPEC_LIMIT = 50_000
+BLOB_FRAMES_FROM = 2
+"""A message has two frames, and one more for each large body."""
 
 
 class Route:
@@ -58,6 +60,7 @@ class Session:
         self.callbacks = Callbacks()
         self.is_over = False
         """Closed, or left behind by a fork: not to be used any more."""
+        self._expects_large_bodies = False
         self._lock = native.new_lock()
         self._numbers: dict[CallSpec, int] = {}
         self._tokens = itertools.count(1).__next__
@@ -95,6 +98,13 @@ class Session:
                     self.core.specs.append((number, spec))
                     self._numbers[spec] = number
         return number
+
+    def expect_large_bodies(self) -> None:
+        """A large body comes or goes: there will be more."""
+        if not self._expects_large_bodies:
+            self._expects_large_bodies = True
+            if self.settings.kept_memory_bytes:
+                native.keep_freed_memory(self.settings.kept_memory_bytes)
 
     def add_code(self, digest: str, blob: bytes) -> None:
         """Make a function by value available to the mesh, before the first call that names it."""
@@ -341,6 +351,8 @@ class Session:
             if event.peer == self._peer:
                 self.core.receive(event.peer, frames.unpack(event.frames, frames.TO_CLIENT))
             else:
+                if len(event.frames) > BLOB_FRAMES_FROM:
+                    self.expect_large_bodies()
                 results = frames.unpack(event.frames, frames.TO_REPLY_SOCKET)
                 assert isinstance(results, Results)
                 if results.session == self.core.session:

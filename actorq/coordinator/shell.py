@@ -23,7 +23,7 @@ class Tick:
 
 
 TICK = Tick()
-_URGENT = frozenset({m.Renewed, m.Command, m.Replies, m.Acked})
+_URGENT = frozenset({m.Renewed, m.Command, m.Replies})
 """These overtake deliveries and outcomes with large bodies. Not Revoke, which must come after the delivery it is about;
 the worker's second connection, where nothing is bulky, has it as well."""
 

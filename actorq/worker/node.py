@@ -24,13 +24,16 @@ from actorq.transport import Event, GreenWaiter, Link
 from actorq.wire.messages import Outcome
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
+from actorq.worker.forking import protect_children
 from actorq.worker.jobs import Application, Jobs
 from actorq.worker.pool import Pool
 from actorq.worker.shell import Drain, Ended, WorkerActor
-from actorq.worker.watchdog import Watchdog
+from actorq.worker.watchdog import SIGNAL, Watchdog
 
 MAILBOX = MailboxSettings(limit=1_000_000, overflow=Overflow.REFUSE)
 """The link and the pool never wait for the worker: what they tell it is bounded by its credit and its slots."""
+
+HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, SIGNAL, signal.SIGALRM)
 
 logger = logging.getLogger("actorq.worker")
 
@@ -76,6 +79,7 @@ class Node:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             signal.signal(signal.SIGQUIT, self._on_quit)
+            protect_children(self._pool, HANDLED_SIGNALS)
             system.join()
 
     def stop(self, reason: str) -> None:

@@ -11,6 +11,7 @@ themselves again before it looks at sockets and timers.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -135,6 +136,13 @@ class Pool:
     def is_own_thread(self) -> bool:
         """Whether the caller is on the hub's thread."""
         return bool(self._get_ident() == self.thread)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: everything here is the parent's business. The task that has forked ends the process."""
+        self._ready.clear()
+        self.finished.clear()
+        self._flush_due = False
+        self._run_callback = lambda *_: os._exit(0)
 
     # -- for slots -----------------------------------------------------------------------------------------------
 

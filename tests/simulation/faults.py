@@ -31,6 +31,7 @@ class Faults:
             "client pause": lambda: self._pause(self.mesh.client_machines),
             "busy hub": self._busy_hub,
             "lost link": self._lose_link,
+            "half-open link": self._lose_half,
             "one-way partition": lambda: self._partition(self.rng.choice(("to", "from"))),
             "partition": lambda: self._partition("both"),
             "slow machine": self._slow_machine,
@@ -119,6 +120,17 @@ class Faults:
         end, other = self.rng.choice(pairs)
         self.mesh.note(f"the link {end.process.epoch} - {other.process.epoch} is lost")
         self.mesh.network.cut(end)
+        return True
+
+    def _lose_half(self) -> bool:
+        """The coordinator knows at once that it has lost a worker's connection; the worker does not."""
+        pairs = [pair for pair in self.mesh.network.pairs() if isinstance(pair[0].process, WorkerProcess)]
+        if not pairs:
+            return False
+        end, other = self.rng.choice(pairs)
+        self.mesh.note(f"the link {end.process.epoch} - {other.process.epoch} is half open")
+        self.mesh.network.lose(other, 0.0)
+        self.mesh.network.lose(end, self.rng.uniform(0.0, 8.0))
         return True
 
     def _partition(self, direction: str) -> bool:

@@ -181,9 +181,13 @@ class Network:
             self.loop.after(late.held_until_s - self.loop.now_s + self._notice_s(), partial(self._notice, late))
             self.loop.after(self._notice_s(), partial(self._notice, end if late is other else other))
             return
-        for side in (end, other):
-            side.arrives_s = float("inf")
-            self.loop.after(self._notice_s(), partial(self._notice, side))
+        self.lose(end, self._notice_s())
+        self.lose(other, self._notice_s())
+
+    def lose(self, end: End, notice_s: float) -> None:
+        """Nothing arrives at this end any more, and it learns so after a time."""
+        end.arrives_s = float("inf")
+        self.loop.after(notice_s, partial(self._notice, end))
 
     def _notice_s(self) -> float:
         return self.rng.expovariate(5.0) if self.rng.random() < 0.8 else self.rng.uniform(0.0, 6.0)

@@ -76,10 +76,11 @@ def _stale_session(lose: Method, sessions: Sessions, peer: int) -> None:
 
 
 def _replaced_session(welcome: Method, sessions: Sessions, peer: int, hello: Any, admit: Method) -> None:
-    peers = sessions._state.peers
-    before = dict(peers)
+    state = sessions._state
+    peers, controls = dict(state.peers), dict(state.controls)
     welcome(sessions, peer, hello, admit)
-    peers.update((other, party) for other, party in before.items() if other not in peers)
+    state.peers = {**peers, **state.peers}
+    state.controls = {**controls, **state.controls}
 
 
 def _deaf_to_revocations(requeue: Method, leases: Leases, worker: Worker, calls: list[m.Call]) -> None:

@@ -117,9 +117,8 @@ class Watch:
 
     def _check_lost(self, worker: Worker, reason: str) -> None:
         liveness = self.state.settings.liveness
-        successor = self.mesh.process(worker.name)
         if "started again" in reason:
-            is_gone = successor is None or successor.epoch != worker.epoch
+            is_gone = True  # (Or it is not, and the Hello of an earlier process of that name came very late.)
         elif worker.contact is Contact.LOST:
             is_gone = self.process.awake_since(self._down[worker.epoch]) >= liveness.grace_s
         else:
@@ -141,9 +140,10 @@ class Watch:
         if len(self.oracle.record(call.id).attempts) > 1:
             return  # The worker may hold an attempt of that number which an earlier coordinator delivered.
         held = holder.core.held.get(call.id)
-        attempts = [each.attempt for each in holder.core.unacked() if each.id == call.id]
-        if (held is not None and held.attempt == call.attempt) or call.attempt in attempts:
-            self.oracle.fail("living worker", f"{call.id} is taken back, {worker.epoch} still has it", call.id)
+        has_run = self.oracle.record(call.id).starts[worker.epoch, call.attempt] > 0
+        if has_run or (held is not None and held.attempt == call.attempt):
+            text = f"{call.id}, attempt {call.attempt}, is taken back: {worker.epoch} has it, or has run it"
+            self.oracle.fail("living worker", text, call.id)
 
     # -- dispatch ------------------------------------------------------------------------------------------------
 
