@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Any, TypeVar, overload
 
 A = TypeVar("A")
@@ -42,7 +43,7 @@ def handles(*types: Any) -> Any:
     if not types:
         raise TypeError("say which messages it handles: @handles(MessageType)")
     for kind in types:
-        if not isinstance(kind, type):
+        if not isinstance(kind, type) or isinstance(kind, GenericAlias):  # Python 3.10 takes list[int] for a class.
             raise TypeError(f"@handles takes the classes of messages, and {kind!r} is not a class")
 
     def mark(method: Any) -> Any:

@@ -15,7 +15,7 @@ from actorq.worker.pool import Pool
 
 
 def protect_children(pool: Pool, handled: tuple[signal.Signals, ...]) -> None:
-    """From now on, in each child that is forked off: leave hub and pool behind, and the `handled` signals to the system."""
+    """From now on, in each child that is forked off: leave hub and pool behind, and `handled` signals to the system."""
 
     def in_child() -> None:
         hub = get_hub_if_exists()

@@ -58,6 +58,7 @@ class Node:
         self._addresses = list(addresses)
         self._inbox: ActorRef | None = None
         self._stops = 0
+        self._reason = ""
         self._hub = get_hub()
         self._link = Link(GreenWaiter(), self._tell)
         self._jobs = Jobs(application, by_value)
@@ -75,6 +76,8 @@ class Node:
             self._system = system
             system.start(ChildSpec(lambda: LinkActor(self._link), "link"))
             self._inbox = system.start(ChildSpec(self._make_worker, "worker", mailbox=MAILBOX))
+            if self._reason:
+                self._inbox.tell(Drain(self._reason))  # It was told to stop before there was anybody to hear it.
             system.start(ChildSpec(lambda: WatchdogActor(self._watchdog), "watchdog"))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
@@ -88,6 +91,7 @@ class Node:
         From any thread, also in a signal handler.
         """
         self._stops += 1
+        self._reason = self._reason or reason
         now_s = time.monotonic()
         self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
         self._watchdog.wake()

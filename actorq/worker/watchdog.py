@@ -154,6 +154,8 @@ class Watchdog:
             os._exit(EXIT_REPLACE)
         if self._exit is not None:
             os._exit(self._exit.status)
+        if signal.getsignal(signal.SIGALRM) == self._on_alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _turn(self, events: list[Event]) -> float:
         now_s = time.monotonic()

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,6 +199,22 @@ def test_the_last_report_of_a_stuck_process_has_what_was_not_acknowledged(
     (*_, last) = coordinator.all(m.Finished, coordinator.control)
     assert last.relay and {outcome.id for outcome in last.outcomes} == {short, stuck}
     assert "in stuck" in getattr(error_of(coordinator.outcomes()[stuck]), "__actorq_traceback__", "")
+
+
+def test_in_a_process_that_a_task_forks_nothing_goes_on_but_that_task(
+    nodes: Nodes, coordinator: FakeCoordinator, tmp_path: Path
+) -> None:
+    node = node_of(nodes, coordinator)
+    (beside,) = coordinator.deliver("note", str(tmp_path / "lines"), 1.0)
+    coordinator.wait_until_running(beside)
+    (forking,) = coordinator.deliver("in_forked_process", 1.2)
+    (returning,) = coordinator.deliver("fork_and_return")
+    (terminating,) = coordinator.deliver("terminate_forked_process")
+    assert value_of(coordinator.wait_for_outcome(forking)) == 3
+    assert value_of(coordinator.wait_for_outcome(returning)) == 0
+    assert value_of(coordinator.wait_for_outcome(terminating)) == -signal.SIGTERM
+    coordinator.wait_for_outcome(beside)
+    assert (tmp_path / "lines").read_text() == f"{node.pid}\n"
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

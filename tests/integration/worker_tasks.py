@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import os
+import sys
 import threading
 import time
 from typing import Any
@@ -55,6 +58,45 @@ def stuck() -> None:
 def leave_spinning() -> None:
     """What it starts keeps the hub when the task has ended."""
     gevent.spawn_later(0.01, spin.fn, 600)
+
+
+@app.task
+def note(path: str, seconds: float) -> None:
+    """Waits, and then writes a line."""
+    time.sleep(seconds)
+    with open(path, "a") as lines:
+        lines.write(f"{os.getpid()}\n")
+
+
+@app.task
+def in_forked_process(seconds: float) -> int | None:
+    """The exit status of a child that waits in green, and then exits with status 3."""
+
+    def child() -> None:
+        time.sleep(seconds)
+        sys.exit(3)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(20)
+    return process.exitcode
+
+
+@app.task
+def fork_and_return() -> int:
+    """The exit status of a child that returns from the task."""
+    pid = os.fork()
+    return os.waitpid(pid, 0)[1] if pid else 0
+
+
+@app.task
+def terminate_forked_process() -> int | None:
+    """The exit status of a child that was ended by SIGTERM."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join(20)
+    return process.exitcode
 
 
 @app.task
