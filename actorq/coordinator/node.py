@@ -1,7 +1,7 @@
 """The coordinator's process: ``python -m actorq.coordinator.node --listen tcp://127.0.0.1:5570``.
 
-Two actors: the link, which owns the sockets, and the coordinator. A failure of either ends the process; clients and
-workers then bring what they hold to the next one.
+One actor: the coordinator, which owns the link. When it fails the process ends; clients and workers then bring what they
+hold to the next one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from collections.abc import Sequence
 import gevent
 
 from actorq import ids, log, native
-from actorq.actors import ActorRef, ActorSystem, ChildSpec, MailboxSettings, Overflow
-from actorq.actors.link import LinkActor
+from actorq.actors import ActorSystem, ChildSpec
 from actorq.config import DEFAULT_ADDRESS, CoordinatorSettings
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.shell import CoordinatorActor
-from actorq.errors import ActorqError
+from actorq.errors import AddressInUse, ImproperlyConfigured
 from actorq.stores.memory import MemoryStore
-from actorq.transport import Event, GreenWaiter, Link
 
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again would not help."""
@@ -37,27 +35,15 @@ def run(listen: str, name: str, ready_fd: int | None = None, parent_fd: int | No
     ready_fd: where to write the bound address, and a newline, once it listens. parent_fd: a pipe whose end means that
     the parent has died, and this process is to end too.
     """
-    inbox: list[ActorRef] = []
-
-    def turn(events: list[Event]) -> None:
-        if events and inbox:
-            inbox[0].tell(events)
-
-    link = Link(GreenWaiter(), turn)
-    address = link.listen(listen)
     core = Coordinator(name, ids.random_id(), CoordinatorSettings(), time.monotonic(), time.time())
+    coordinator = CoordinatorActor(core, listen, MemoryStore())
     with ActorSystem("coordinator", intensity=0) as system:
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, system.root.stop)
         if parent_fd is not None:
             gevent.spawn(_stop_with_parent, parent_fd, system)
-        # The link never waits for the coordinator: its events are bounded by what the sockets deliver in a round.
-        mailbox = MailboxSettings(limit=1_000_000, overflow=Overflow.REFUSE)
-        inbox.append(
-            system.start(ChildSpec(lambda: CoordinatorActor(core, link, MemoryStore()), "core", mailbox=mailbox))
-        )
-        system.start(ChildSpec(lambda: LinkActor(link), "link"))
-        _announce(ready_fd, address)
+        system.start(ChildSpec(lambda: coordinator, "coordinator"))
+        _announce(ready_fd, coordinator.address)
         _tune_memory()
         system.join()
 
@@ -95,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.configure(options.loglevel, options.name)
     try:
         run(options.listen, options.name, options.ready_fd, options.parent_fd)
-    except ActorqError as error:
+    except (ImproperlyConfigured, AddressInUse) as error:
         sys.stderr.write(f"actorq: {error}\n")
         return EXIT_CONFIGURATION
     return 0

@@ -4,53 +4,50 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any
 
-from actorq.actors import Actor
+from actorq.actors.link import LinkOwner
 from actorq.coordinator.core import Coordinator, Effects
 from actorq.errors import ProtocolError
 from actorq.stores.api import Store
-from actorq.transport import Down, Event, Link, Received
+from actorq.transport import Down, Event, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
 
 logger = logging.getLogger("actorq.coordinator")
 
 
-class Tick:
-    """The time the core asked to be called at has come."""
-
-
-TICK = Tick()
 _URGENT = frozenset({m.Renewed, m.Command, m.Replies})
 """These overtake deliveries and outcomes with large bodies. Not Revoke, which must come after the delivery it is about;
 the worker's second connection, where nothing is bulky, has it as well."""
 
 
-class CoordinatorActor(Actor):
-    """Its messages are batches of transport events, and ticks."""
+class CoordinatorActor(LinkOwner):
+    """Feeds its core what the link brings."""
 
-    def __init__(self, core: Coordinator, link: Link, store: Store) -> None:
+    def __init__(self, core: Coordinator, listen: str, store: Store) -> None:
+        super().__init__()
+        self.address = listen
+        """Where it listens; the real one, with the port, once it has started."""
         self._core = core
-        self._link = link
         self._store = store
         self._packer = frames.Packer()
-        self._timer: Any = None
-        self._timer_s: float | None = None
 
-    def receive(self, message: Sequence[Event] | Tick) -> None:
+    def on_start(self) -> None:
+        """Listen. Raises AddressInUse, BadAddress."""
+        self.address = self.transport.listen(self.address)
+        super().on_start()
+
+    def turn(self, events: list[Event]) -> float | None:
         """Feed the batch to the core and carry out the effects."""
         core = self._core
         core.advance(time.monotonic(), time.time())
-        if not isinstance(message, Tick):
-            for event in message:
-                if isinstance(event, Received):
-                    self._take(event)
-                elif isinstance(event, Down):
-                    core.lose(event.peer)
-        self._carry_out(core.finish())
-        self._link.wake()
+        for event in events:
+            if isinstance(event, Received):
+                self._take(event)
+            elif isinstance(event, Down):
+                core.lose(event.peer)
+        deadline_s = self._carry_out(core.finish())
+        return None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
 
     def _take(self, event: Received) -> None:
         try:
@@ -59,29 +56,21 @@ class CoordinatorActor(Actor):
             # A session that has ended here may still be speaking: it is heard as a stranger then, who has said no Hello.
             level = logging.DEBUG if self._core.allowed(event.peer) is frames.HELLO else logging.WARNING
             logger.log(level, "peer %s broke the protocol, its session ends: %s", event.peer, error)
-            self._link.send(event.peer, self._packer.pack(m.Reset()))
+            self.transport.send(event.peer, self._packer.pack(m.Reset()))
             self._core.lose(event.peer)
-            self._link.hang_up(event.peer)
+            self.transport.hang_up(event.peer)
             return
         self._core.receive(event.peer, message)
 
-    def _carry_out(self, effects: Effects) -> None:
-        send, pack = self._link.send, self._packer.pack
+    def _carry_out(self, effects: Effects) -> float | None:
+        send, pack = self.transport.send, self._packer.pack
         for peer, messages in effects.sends.items():
             for message in messages:
                 send(peer, pack(message), type(message) in _URGENT)
         for peer in effects.hang_ups:
-            self._link.hang_up(peer)
-        self._schedule(effects.deadline_s)
-        if effects.token:
-            self._store.commit(effects.persist)
-            self._core.persisted(effects.token)
-            self._carry_out(self._core.finish())
-
-    def _schedule(self, deadline_s: float | None) -> None:
-        if deadline_s == self._timer_s:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_s = deadline_s
-        self._timer = None if deadline_s is None else self.after(max(deadline_s - time.monotonic(), 0.0), TICK)
+            self.transport.hang_up(peer)
+        if not effects.token:
+            return effects.deadline_s
+        self._store.commit(effects.persist)
+        self._core.persisted(effects.token)
+        return self._carry_out(self._core.finish())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,6 +61,7 @@ class Link:
         self._caller: Caller | None = None
         self._owner: tuple[int, int] | None = None
         self._is_running = False
+        self._is_forked = False
         self._is_in_turn = False
         self._linger_s: float | None = None
         self._due_s = 0.0
@@ -188,7 +190,8 @@ class Link:
             self._waiter.breathe()
         else:
             reactor.wait(time.monotonic(), self._due_s)
-        self._check_process()
+        if self._is_forked:
+            raise RuntimeError("a link cannot go on in a process that was forked off; make another one there")
 
     def _take_turn(self) -> None:
         events, self._sessions.events = self._sessions.events, []
@@ -265,6 +268,7 @@ class Link:
         here = _here()
         if self._owner is None:
             self._owner = here
+            self._watch_for_forks()
             self._waiter.open()
             reactor = Reactor(self._waiter, self.stats)
             self._parts = Parts(zmq.Context(), self._limits, self.stats, reactor, self._sessions)
@@ -277,10 +281,16 @@ class Link:
             raise RuntimeError("the link has stopped; make another one")
         return self._parts
 
-    def _check_process(self) -> None:
-        """gevent copies greenlets into a process that is forked off; there, this one must not go on."""
-        if self._owner is None or self._owner[0] != os.getpid():
-            raise RuntimeError("a link cannot go on in a process that was forked off; make another one there")
+    def _watch_for_forks(self) -> None:
+        """gevent copies greenlets into a process that is forked off; there, the loop must not go on."""
+        this = weakref.ref(self)
+
+        def after_fork() -> None:
+            link = this()
+            if link is not None:
+                link._is_forked = True
+
+        os.register_at_fork(after_in_child=after_fork)
 
     def _linger(self, parts: Parts) -> float:
         """Send what waits, without the owner. Returns how long ZeroMQ has for the rest."""

@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run_process() -> None:
-    """`main`, and the end of the process, which does not wait for threads that tasks have left behind."""
+    """`main`, and the end of the process, in which nothing runs any more of what tasks have left behind."""
     try:
         status = main(sys.argv[1:])
     except Exception:

@@ -1,8 +1,7 @@
 """A worker node: its parts, put together, from its start to its end.
 
-Three actors: the link, which owns the sockets; the worker, around the core; and the watchdog's, which starts and stops
-its thread. A failure of any of them ends the process, and a fresh one takes its place: what was leased to it is
-delivered again.
+Two actors: the worker, which owns the link and has the core, and the watchdog's, which starts and stops its thread. A
+failure of either ends the process, and a fresh one takes its place: what was leased to it is delivered again.
 """
 
 from __future__ import annotations
@@ -17,17 +16,14 @@ from types import FrameType
 from gevent import get_hub
 
 from actorq import ids
-from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, MailboxSettings, Overflow, Reason
-from actorq.actors.link import LinkActor
+from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, Reason
 from actorq.config import WorkerSettings
-from actorq.transport import Event, GreenWaiter, Link
-from actorq.wire.messages import Outcome
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
 from actorq.worker.forking import protect_children
 from actorq.worker.jobs import Application, Jobs
 from actorq.worker.pool import Pool
-from actorq.worker.shell import Drain, Ended, WorkerActor
+from actorq.worker.shell import Drain, WorkerActor
 from actorq.worker.watchdog import SIGNAL, Watchdog
 
 MAILBOX = MailboxSettings(limit=1_000_000, overflow=Overflow.REFUSE)

@@ -7,11 +7,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from actorq.actors import Actor
+from actorq.actors import handles
+from actorq.actors.link import LinkOwner
 from actorq.errors import ProtocolError
-from actorq.transport import Down, Event, Link, Peer, Received
+from actorq.transport import Down, Event, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Outcome
@@ -23,6 +23,7 @@ from actorq.worker.replies import Replies
 from actorq.worker.watchdog import Watchdog
 
 TICK_S = 0.5
+"""How often the worker looks at what comes with time: idle connections, coordinators that do not answer."""
 REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 2.0
 ANSWER_S = 2.0
 """A coordinator that has not welcomed us after so long is left for the next address, if there is one."""
@@ -33,28 +34,14 @@ logger = logging.getLogger("actorq.worker")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Calls have ended, or the number of slots has changed."""
-
-    outcomes: list[Outcome]
-
-
-class Tick:
-    """Time has passed."""
-
-
-@dataclass(frozen=True, slots=True)
 class Drain:
     """Take nothing new, let run what runs, and end the node."""
 
     reason: str
 
 
-TICK = Tick()
-
-
-class WorkerActor(Actor):
-    """Its messages are batches of transport events, of outcomes, and orders to drain.
+class WorkerActor(LinkOwner):
+    """Feeds its core what the link brings and what the pool has finished. Its only message is the order to drain.
 
     `leave(reason)` is called when the worker has nothing left to do, with an empty reason, or cannot go on.
     """
@@ -62,48 +49,65 @@ class WorkerActor(Actor):
     def __init__(
         self,
         core: Worker,
-        link: Link,
         pool: Pool,
         jobs: Jobs,
         watchdog: Watchdog,
         addresses: Sequence[str],
         leave: Callable[[str], None],
     ) -> None:
-        self._core, self._link, self._pool, self._jobs, self._watchdog = core, link, pool, jobs, watchdog
+        super().__init__()
+        self._core, self._pool, self._jobs, self._watchdog = core, pool, jobs, watchdog
         self._addresses = list(addresses)
         self._leave = leave
         self._packer = frames.Packer()
-        self._replies = Replies(link, self._packer)
+        self._replies = Replies(self.transport, self._packer)
         self._peer: Peer = 0
         self._address = ""
         self._number = 0
         self._failures = 0
+        self._next_tick_s = 0.0
         self._next_dial_s = 0.0
         self._answer_until_s = 0.0
         self._drain_reason = ""
         self._goodbye_until_s = 0.0
         self._has_left = False
 
-    def on_start(self) -> None:
-        self.every(TICK_S, TICK)
-        self._keep_connected(time.monotonic())
-
-    def receive(self, message: Any) -> None:
-        """Feed the batch to the core and carry out the effects."""
+    def turn(self, events: list[Event]) -> float:
+        """What has come over the link; or nothing, when it is time."""
         now_s = time.monotonic()
-        core = self._core
-        core.advance(now_s)
-        if isinstance(message, list):
-            for event in message:
-                self._take(event, now_s)
-        elif isinstance(message, Ended):
-            core.slots = self._pool.concurrency + self._pool.paused
-            core.ended(message.outcomes)
-        elif isinstance(message, Drain):
-            self._drain_reason = self._drain_reason or message.reason
-            core.drain()
-        else:
+        self._core.advance(now_s)
+        for event in events:
+            self._take(event, now_s)
+        self._go_on(now_s)
+        if now_s >= self._next_tick_s:
+            self._next_tick_s = now_s + TICK_S
             self._replies.hang_up_idle(now_s)
+        due_s = self._next_tick_s if self._peer else min(self._next_tick_s, self._next_dial_s)
+        return max(due_s - now_s, 0.0)
+
+    def ended(self, outcomes: list[Outcome]) -> None:
+        """Calls have ended, or the number of slots has changed. For the pool, in the hub's greenlet."""
+        try:
+            now_s = time.monotonic()
+            self._core.advance(now_s)
+            self._core.slots = self._pool.concurrency + self._pool.paused
+            self._core.ended(outcomes)
+            self._go_on(now_s)
+        except Exception as error:
+            self.stop(error)
+
+    @handles(Drain)
+    def drain(self, message: Drain) -> None:
+        """Give back what has not started; leave when the rest has ended."""
+        now_s = time.monotonic()
+        self._core.advance(now_s)
+        self._drain_reason = self._drain_reason or message.reason
+        self._core.drain()
+        self._go_on(now_s)
+
+    def _go_on(self, now_s: float) -> None:
+        """Carry out what the core has decided, and see to what follows."""
+        core = self._core
         self._carry_out(core.finish(), now_s)
         self._keep_connected(now_s)
         if core.ready:
@@ -156,7 +160,7 @@ class WorkerActor(Actor):
         for reply_to, outcomes in effects.results.items():
             if not self._replies.send(reply_to, outcomes, now_s):
                 self._core.unreachable(reply_to)
-        send, pack, peer = self._link.send, self._packer.pack, self._peer
+        send, pack, peer = self.transport.send, self._packer.pack, self._peer
         for message in effects.sends:
             send(peer, pack(message))
         for task_id, attempt, _ in effects.end:
@@ -179,10 +183,10 @@ class WorkerActor(Actor):
             return
         self._address = self._addresses[self._number % len(self._addresses)]
         self._answer_until_s = now_s + ANSWER_S
-        self._peer = self._link.dial(self._address)
+        self._peer = self.transport.dial(self._address)
 
     def _hang_up(self, now_s: float) -> None:
-        self._link.hang_up(self._peer)
+        self.transport.hang_up(self._peer)
         self._lose(now_s)
 
     def _lose(self, now_s: float) -> None:
@@ -193,7 +197,6 @@ class WorkerActor(Actor):
         self._peer = 0
         pause_s = min(REDIAL_MIN_S * 2**self._failures, REDIAL_MAX_S) * random.uniform(0.5, 1.0)
         self._next_dial_s = now_s + pause_s
-        self.after(pause_s, TICK)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -204,5 +207,5 @@ class WorkerActor(Actor):
         self._goodbye_until_s = self._goodbye_until_s or now_s + GOODBYE_S
         if self._core.is_idle() or now_s >= self._goodbye_until_s:
             self._has_left = True
-            self._link.send(self._peer, self._packer.pack(m.Bye(self._drain_reason)))
+            self.transport.send(self._peer, self._packer.pack(m.Bye(self._drain_reason)))
             self._leave("")

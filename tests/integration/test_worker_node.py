@@ -283,14 +283,16 @@ def test_a_task_that_will_not_end_does_not_keep_its_node_from_ending(
     assert coordinator.outcomes() == {}
 
 
-def test_a_thread_that_a_task_has_left_behind_does_not_keep_its_node_from_ending(
+def test_what_is_left_of_a_coroutine_that_will_not_end_goes_in_silence(
     nodes: Nodes, coordinator: FakeCoordinator
 ) -> None:
     node = node_of(nodes, coordinator)
-    (task_id,) = coordinator.deliver("leave_thread")
-    coordinator.wait_for_outcome(task_id)
-    node.signal(signal.SIGTERM)
+    (stubborn,) = coordinator.deliver("stubborn_coroutine")
+    coordinator.wait_until_running(stubborn)
+    node.signal(signal.SIGQUIT)
     assert node.wait() == 0
+    assert coordinator.outcomes() == {}
+    assert "thrown away" not in node.output() and "destroyed" not in node.output()
 
 
 @pytest.mark.slow

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import multiprocessing
 import os
 import sys
-import threading
 import time
 from typing import Any
 
@@ -100,9 +100,18 @@ def terminate_forked_process() -> int | None:
 
 
 @app.task
-def leave_thread() -> None:
-    """What it starts is no daemon, and goes on."""
-    threading.Thread(target=time.sleep, args=(600,)).start()
+async def stubborn_coroutine() -> None:
+    """Catches everything that is to end it, and says so if it is thrown away at last."""
+    try:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except Exception:
+                pass
+            except BaseException:
+                await asyncio.sleep(60)
+    finally:
+        print("thrown away", flush=True)
 
 
 @app.task

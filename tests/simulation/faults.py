@@ -117,9 +117,9 @@ class Faults:
         pairs = self.mesh.network.pairs()
         if not pairs:
             return False
-        end, other = self.rng.choice(pairs)
-        self.mesh.note(f"the link {end.process.epoch} - {other.process.epoch} is lost")
-        self.mesh.network.cut(end)
+        for end, other in self.rng.sample(pairs, self.rng.randint(1, len(pairs))):
+            self.mesh.note(f"the link {end.process.epoch} - {other.process.epoch} is lost")
+            self.mesh.network.cut(end)
         return True
 
     def _lose_half(self) -> bool:
@@ -127,10 +127,10 @@ class Faults:
         pairs = [pair for pair in self.mesh.network.pairs() if isinstance(pair[0].process, WorkerProcess)]
         if not pairs:
             return False
-        end, other = self.rng.choice(pairs)
-        self.mesh.note(f"the link {end.process.epoch} - {other.process.epoch} is half open")
-        self.mesh.network.lose(other, 0.0)
-        self.mesh.network.lose(end, self.rng.uniform(0.0, 8.0))
+        for end, other in self.rng.sample(pairs, self.rng.randint(1, len(pairs))):
+            self.mesh.note(f"the link {end.process.epoch} - {other.process.epoch} is half open")
+            self.mesh.network.lose(other, 0.0)
+            self.mesh.network.lose(end, self.rng.uniform(0.0, 8.0))
         return True
 
     def _partition(self, direction: str) -> bool:

@@ -170,16 +170,16 @@ class Network:
     def cut(self, end: End) -> None:
         """Lose the connection. Each side learns it at a time of its own, and what is on its way is lost.
 
-        Or one side gets it late, when the other may have a new connection already, and only then learns it.
+        Or the listener gets it late, when the other side may have a new connection already, and only then learns it.
         """
         other = end.other
         if other is None or not end.is_open or not other.is_open:
             return
         if self.rng.random() < self.late_share:
-            late = self.rng.choice((end, other))
-            late.held_until_s = self.loop.now_s + self.rng.uniform(0.1, 4.0)
-            self.loop.after(late.held_until_s - self.loop.now_s + self._notice_s(), partial(self._notice, late))
-            self.loop.after(self._notice_s(), partial(self._notice, end if late is other else other))
+            listener = other if end.is_dialler else end
+            listener.held_until_s = self.loop.now_s + self.rng.uniform(0.1, 4.0)
+            self.loop.after(listener.held_until_s - self.loop.now_s + self._notice_s(), partial(self._notice, listener))
+            self.loop.after(self._notice_s(), partial(self._notice, end if end.is_dialler else other))
             return
         self.lose(end, self._notice_s())
         self.lose(other, self._notice_s())

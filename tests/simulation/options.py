@@ -79,17 +79,18 @@ def draw(rng: Random) -> Options:
     forgets = rng.random() < 0.1
     is_durable = rng.random() < 0.4
     slots = rng.randint(1, 4)
+    call_s = rng.choice((0.02, 0.3, 1.5, 4.0))
     liveness = LivenessSettings(grace_s=rng.choice((0.2, 0.7, 2.0)))
     return Options(
         is_durable=is_durable,
         faults=() if is_calm else _some(rng, [each for each in FAULTS if is_durable or each != "slow disk"]),
-        fault_every_s=rng.choice((0.3, 1.0, 3.0)),
+        fault_every_s=rng.choice((0.2, 0.5, 2.0)),
         chaos_s=rng.uniform(3.0, 20.0),
         workers=rng.randint(1, 4),
         slots=slots,
         clients=rng.randint(1, 3),
-        calls=rng.randint(20, 120),
-        call_s=rng.choice((0.02, 0.3, 1.5)),
+        calls=rng.randint(20, min(120, int(150 / call_s))),
+        call_s=call_s,
         delay_s=rng.choice((0.0005, 0.002, 0.02)),
         latency_s=rng.choice((0.0, 0.001, 0.01)),
         batch=rng.choice((1, 3, 1000)),

@@ -48,6 +48,8 @@ class Broadcasts:
 
     def pop_done(self, now_s: float) -> list[tuple[Peer, Replies]]:
         """The answers that are complete or due."""
+        if not self._open:
+            return []
         done = [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]
         return [self._open.pop(number).answer() for number in done]
 
@@ -58,4 +60,4 @@ class Broadcasts:
 
     def next_s(self) -> float | None:
         """Monotonic time of the first deadline."""
-        return min((each.deadline_s for each in self._open.values()), default=None)
+        return min([each.deadline_s for each in self._open.values()]) if self._open else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import gevent
@@ -192,6 +193,25 @@ def test_nobody_hears_the_deferred_answer_to_a_message_that_was_told(system: Act
     assert not reply.settled
     reply.answer("answer")
     assert ref.ask(Get()) == [reply]
+
+
+def test_waits_that_are_over_leave_nothing_behind_in_the_actor(system: ActorSystem) -> None:
+    class Quick(Actor):
+        def receive(self, message: Any) -> None:
+            self.defer().answer(message)
+
+    def replies() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Reply) for thing in gc.get_objects())
+
+    ref = only(system, Quick)
+    before = replies()
+    for _ in range(3):
+        assert ref.ask("question") == "question"
+        with pytest.raises(errors.TimeoutError):
+            ref.join(0)
+    assert ref.ask("last") == "last"
+    assert replies() == before
 
 
 def test_an_actor_cannot_wait_for_itself(system: ActorSystem) -> None:
