@@ -195,6 +195,7 @@ class Cell:
             try:
                 item = take()
             except IndexError:
+                item = None  # The last message is not kept alive by an actor that sleeps.
                 mailbox.wait()
                 left = TURN
                 continue

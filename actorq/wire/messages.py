@@ -289,6 +289,8 @@ class Deliver(Message):
 
     seq: int
     calls: Calls
+    acked: int = 0
+    """As in Acked, which need not be sent beside this message; 0: nothing."""
 
 
 class Begin(Message):

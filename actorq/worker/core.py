@@ -301,6 +301,7 @@ class Worker:
         if message.seq <= self.delivered:
             return
         self.delivered = message.seq
+        self._acked(message.acked)
         if self.draining:
             self._effects.sends.append(m.Returned([(call.id, call.attempt) for call in message.calls]))
             return

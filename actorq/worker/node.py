@@ -26,9 +26,6 @@ from actorq.worker.pool import Pool
 from actorq.worker.shell import Drain, WorkerActor
 from actorq.worker.watchdog import SIGNAL, Watchdog
 
-MAILBOX = MailboxSettings(limit=1_000_000, overflow=Overflow.REFUSE)
-"""The link and the pool never wait for the worker: what they tell it is bounded by its credit and its slots."""
-
 HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, SIGNAL, signal.SIGALRM)
 
 logger = logging.getLogger("actorq.worker")
@@ -51,29 +48,25 @@ class Node:
         self.error = ""
         """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
         self._drain_s = drain_s
-        self._addresses = list(addresses)
         self._inbox: ActorRef | None = None
         self._stops = 0
         self._reason = ""
         self._hub = get_hub()
-        self._link = Link(GreenWaiter(), self._tell)
-        self._jobs = Jobs(application, by_value)
-        self.core = Worker(
-            name, ids.random_id(), pid, queues, self._jobs.offers(), self._jobs.make, settings, time.monotonic()
-        )
-        self._pool = Pool(self.core.ready, name, settings.concurrency, self._deliver)
-        commands = Commands(self.core, self._pool, self._jobs, lambda: self.stop("told to shut down"))
-        self._watchdog = Watchdog(self.core, self._pool, commands, self._hub, settings)
         self._system: ActorSystem | None = None
+        jobs = Jobs(application, by_value)
+        core = Worker(name, ids.random_id(), pid, queues, jobs.offers(), jobs.make, settings, time.monotonic())
+        self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
+        commands = Commands(core, self._pool, jobs, lambda: self.stop("told to shut down"))
+        self._watchdog = Watchdog(core, self._pool, commands, self._hub, settings)
+        self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave)
 
     def run(self) -> None:
         """Run until it is told to stop. Raises what one of its actors has failed with."""
         with ActorSystem("worker", intensity=0) as system:
             self._system = system
-            system.start(ChildSpec(lambda: LinkActor(self._link), "link"))
-            self._inbox = system.start(ChildSpec(self._make_worker, "worker", mailbox=MAILBOX))
+            self._inbox = system.start(ChildSpec(lambda: self._worker, "worker"))
             if self._reason:
-                self._inbox.tell(Drain(self._reason))  # It was told to stop before there was anybody to hear it.
+                self._drain()  # It was told to stop before there was anybody to hear it.
             system.start(ChildSpec(lambda: WatchdogActor(self._watchdog), "watchdog"))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
@@ -91,7 +84,7 @@ class Node:
         now_s = time.monotonic()
         self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
         self._watchdog.wake()
-        self._hub.loop.run_callback_threadsafe(self._tell, Drain(reason))
+        self._hub.loop.run_callback_threadsafe(self._drain)
 
     def stop_with_parent(self, parent_fd: int) -> None:
         """Stop when `parent_fd`, the reading end of a pipe, says that nobody holds the other end any more."""
@@ -104,15 +97,9 @@ class Node:
 
         watcher.start(on_readable)
 
-    def _make_worker(self) -> WorkerActor:
-        return WorkerActor(self.core, self._link, self._pool, self._jobs, self._watchdog, self._addresses, self._leave)
-
-    def _tell(self, message: list[Event] | Ended | Drain) -> None:
-        if self._inbox is not None and message:
-            self._inbox.tell(message)
-
-    def _deliver(self, outcomes: list[Outcome]) -> None:
-        self._tell(Ended(outcomes))
+    def _drain(self) -> None:
+        if self._inbox is not None and not self._inbox.stopped:
+            self._inbox.tell(Drain(self._reason))
 
     def _leave(self, error: str) -> None:
         self.error = self.error or error

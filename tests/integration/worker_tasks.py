@@ -111,7 +111,7 @@ async def stubborn_coroutine() -> None:
             except BaseException:
                 await asyncio.sleep(60)
     finally:
-        print("thrown away", flush=True)
+        sys.stderr.write("thrown away\n")
 
 
 @app.task

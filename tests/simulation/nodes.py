@@ -18,7 +18,7 @@ from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_failure
 from actorq.worker.core import ReplyTo, Worker
-from tests.simulation.network import Down, End, Received, Up
+from tests.simulation.network import Down, End, Frames, Received, Up
 from tests.simulation.oracle import Violation
 from tests.simulation.process import Machine, Process, Strand
 from tests.simulation.watched import Watch
@@ -26,6 +26,8 @@ from tests.simulation.watched import Watch
 URGENT = (m.Renewed, m.Command, m.Replies, m.Acked)
 """The coordinator's shell sends these first."""
 LONG_PAUSE_S = 2.5
+STALE_SHARE = 0.3
+"""How often a session that is over seems to go on."""
 TICK_S = 0.5
 """The worker's shell looks around so often."""
 _ANY_KIND = {**frames.FROM_CLIENT, **frames.FROM_WORKER, **frames.FROM_CONTROL}
@@ -80,6 +82,8 @@ class CoordinatorProcess(Node):
         Watch(self, self.core)
         self._open: dict[int, str] = {}
         """The sessions that are not over and not replaced, with who has them."""
+        self._last: dict[int, Frames] = {}
+        """Their last messages."""
         if self.mesh.options.is_durable:
             self.core.restore(self.mesh.store.load())
         self._unwritten: list[tuple[int, list[Operation]]] = []
@@ -111,8 +115,8 @@ class CoordinatorProcess(Node):
             if isinstance(item, Received):
                 self._receive(item)
             elif isinstance(item, Down):
-                self._open.pop(item.peer, None)
                 core.lose(item.peer)
+                self._end_session(item.peer)
             elif isinstance(item, Persisted):
                 core.persisted(item.token)
         effects = core.finish()
@@ -143,12 +147,23 @@ class CoordinatorProcess(Node):
                 self._note_session(peer, message)
             elif is_open:
                 core.receive(peer, message)
+                self._last[peer] = item.frames
             else:
-                before = fingerprint(core)
-                core.receive(peer, message)
-                if fingerprint(core) != before:
-                    kind = type(message).__name__
-                    self.mesh.oracle.fail("stale session", f"a {kind} of a session that is not open has an effect")
+                self._receive_stale(peer, message)
+
+    def _receive_stale(self, peer: int, message: Message) -> None:
+        before = fingerprint(self.core)
+        self.core.receive(peer, message)
+        if fingerprint(self.core) != before:
+            kind = type(message).__name__
+            self.mesh.oracle.fail("stale session", f"a {kind} of a session that is not open has an effect")
+
+    def _end_session(self, peer: int) -> None:
+        """From now on its messages change nothing: try it with the last one."""
+        self._open.pop(peer, None)
+        last = self._last.pop(peer, None)
+        if last is not None and self.mesh.rng.random() < STALE_SHARE:
+            self._receive_stale(peer, frames.unpack(last, _ANY_KIND))
 
     def _note_session(self, peer: int, hello: Message) -> None:
         """The last session of each node, and of each client, is open; it replaces the one before."""
@@ -158,7 +173,7 @@ class CoordinatorProcess(Node):
             self._open[peer] = key
 
     def _hang_up(self, peer: int) -> None:
-        self._open.pop(peer, None)
+        self._end_session(peer)
         if peer in self.ends:
             self.ends[peer].hang_up()
 
