@@ -41,8 +41,8 @@ class CoordinatorSettings:
     liveness: LivenessSettings = LivenessSettings()
     queue_limit: int = 10_000_000
     """Calls that wait in one queue; beyond it submissions are not accepted until there is room."""
-    queued_blob_bytes: int = 2 * 1024**3
-    """Large bodies (see BLOB_BYTES) held for calls that have not settled."""
+    queued_bytes: int = 2 * 1024**3
+    """Arguments held for calls that have not settled; beyond it submissions are not accepted until there is room."""
     client_window: int = 32_768
     """Calls that a client may have submitted and not yet heard *accepted* for."""
     deliver_batch: int = 512

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
-from actorq import native
+from actorq import context, native
 
 _LONG_S = 3600.0
+_LONGEST_S = 1e9
+"""More than this, some locks refuse."""
+
+
+@contextmanager
+def stepping_aside() -> Iterator[None]:
+    """Around each wait for the mesh: a task that waits leaves its slot to other calls, and has one again after it."""
+    running = context.current.get()
+    if running is None:
+        yield
+        return
+    running.pause()
+    try:
+        yield
+    finally:
+        running.resume()
 
 
 class Bell(Protocol):
@@ -36,7 +54,7 @@ class NativeBell:
             pass  # It was rung and not heard yet.
 
     def wait(self, timeout_s: float | None) -> bool:
-        acquired: bool = self._lock.acquire(True, -1 if timeout_s is None else max(timeout_s, 0.0))
+        acquired: bool = self._lock.acquire(True, -1 if timeout_s is None else min(max(timeout_s, 0.0), _LONGEST_S))
         return acquired
 
 
@@ -53,11 +71,14 @@ class GreenBell:
         self._event: Any = Event()
 
     def ring(self) -> None:
-        self._loop.run_callback_threadsafe(self._event.set)
+        try:
+            self._loop.run_callback_threadsafe(self._event.set)
+        except ValueError:
+            pass  # The hub is destroyed, and its greenlets with it.
 
     def wait(self, timeout_s: float | None) -> bool:
         # Always with a timer: a hub in which nothing can happen but a ring from another thread would give up.
-        heard: bool = self._event.wait(_LONG_S if timeout_s is None else timeout_s)
+        heard: bool = self._event.wait(_LONG_S if timeout_s is None else min(timeout_s, _LONGEST_S))
         while not heard and timeout_s is None:
             heard = self._event.wait(_LONG_S)
         self._event.clear()

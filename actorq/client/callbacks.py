@@ -38,15 +38,12 @@ class Callbacks:
             except RuntimeError:
                 pass
             else:
-                return lambda: loop.call_soon_threadsafe(run)
+                return _unless_closed(lambda: loop.call_soon_threadsafe(run))
         if is_green():
             from gevent import Greenlet, get_hub
 
-            loop_of_hub, start = (
-                get_hub().loop,
-                Greenlet(run).start,
-            )  # A greenlet belongs to the hub that it is made on.
-            return lambda: loop_of_hub.run_callback_threadsafe(start)
+            hub_loop, start = get_hub().loop, Greenlet(run).start  # A greenlet belongs to the hub that it is made on.
+            return _unless_closed(lambda: hub_loop.run_callback_threadsafe(start))
         return lambda: self._put(run)
 
     def _put(self, run: Callable[[], None]) -> None:
@@ -62,3 +59,15 @@ class Callbacks:
             while self._queue:
                 self._queue.popleft()()
             self._bell.wait(None)
+
+
+def _unless_closed(call: Callable[[], object]) -> Callable[[], None]:
+    """A loop that is closed runs no callbacks any more: asyncio raises RuntimeError then, and gevent ValueError."""
+
+    def deliver() -> None:
+        try:
+            call()
+        except (RuntimeError, ValueError):
+            logger.warning("a callback of a result was not called: its event loop is closed")
+
+    return deliver

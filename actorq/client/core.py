@@ -14,13 +14,12 @@ from typing import Any
 
 from actorq.client.pending import Pending
 from actorq.config import ClientSettings
-from actorq.errors import CallRefused
+from actorq.errors import CallRefused, EncodeError
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import CODE_MISSING, Call, CallSpec, Message, Outcome
 
 Peer = int
 BYTES_PER_SUBMIT = 512 * 1024
-CODE_MISSING = "its function is not here; it is sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,22 @@ Request = Ask | Watch | Order
 
 
 @dataclass(slots=True)
+class Sought:
+    """A call that is looked up."""
+
+    askers: int = 0
+    """Asks that wait for their answers."""
+    outcome: Outcome | None = None
+    """When it has come."""
+
+
+@dataclass(slots=True)
 class Effects:
     """What the shell is to do after a batch."""
 
     sends: list[Message] = field(default_factory=list)
     answers: dict[int, Any] = field(default_factory=dict)
-    """By the token of the request."""
+    """By the token of the request. An exception if it could not be sent."""
     dial: str = ""
     """Open a connection to this address, instead of the one that is open or tried now."""
     deadline_s: float | None = None
@@ -128,8 +137,7 @@ class Client:
         """Accepted calls by the time when they were accepted or last asked for."""
         self._asked: dict[int, list[str]] = {}
         self._unanswered: dict[int, Request] = {}
-        self._looked_up: dict[str, Outcome | None] = {}
-        """Ids that are asked for and not pending, with their outcomes when these have come."""
+        self._looked_up: dict[str, Sought] = {}
         self._token = 0
         self._pinged_s = now_s
         self._effects = Effects()
@@ -190,7 +198,7 @@ class Client:
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Outcomes came, from workers or the coordinator. The first for a call stays."""
-        pop = self.pending.pop
+        pop, looked_up = self.pending.pop, self._looked_up
         for outcome in outcomes:
             pending = pop(outcome.id, None)
             if pending is not None:
@@ -198,8 +206,8 @@ class Client:
                 pending.call = None
                 if pending.waiters is not None:  # They register before they look at `outcome`.
                     pending.notify()
-            elif outcome.id in self._looked_up:
-                self._looked_up[outcome.id] = outcome
+            if looked_up and outcome.id in looked_up:
+                looked_up[outcome.id].outcome = outcome
 
     def finish(self) -> Effects:
         """End the batch: send what waits, ask what is due, and return the effects."""
@@ -240,6 +248,7 @@ class Client:
         self.is_open = True
         self.requests.extendleft(reversed(self._unanswered.values()))
         self._unanswered.clear()
+        self._looked_up.clear()
         self.requests.extend(Watch(each.id) for each in list(self.pending.values()) if each.call is None)
 
     def _gather_unsent(self, is_new: bool) -> None:
@@ -307,8 +316,7 @@ class Client:
         specs = self.specs[self._sent_specs :]
         self._sent_specs += len(specs)
         for _, spec in specs:
-            if spec.code:
-                self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
+            self._send_code(spec)
         fresh = fresh and self._welcomes == 1  # Later, a call may have been sent by both ways.
         if self.chosen_ids:
             chosen = [call.id for call in calls if call.id in self.chosen_ids]
@@ -319,6 +327,11 @@ class Client:
         self._unaccepted.append((self._seq, calls, may_run))
         self.unaccepted_count += len(calls)
         self._size_batch(calls)
+
+    def _send_code(self, spec: CallSpec) -> None:
+        code = self.codes.get(spec.code)
+        if code is not None:
+            self._effects.sends.append(m.Code(spec.code, code))
 
     def _size_batch(self, calls: list[Call]) -> None:
         """Cut the next message so that it has about BYTES_PER_SUBMIT, judging by a few calls of this one."""
@@ -342,12 +355,43 @@ class Client:
             if task_id in sent and reason == CODE_MISSING:
                 call, may_run = sent[task_id]
                 spec = self.specs[call.spec - 1][1]
-                self._effects.sends.append(m.Code(spec.code, self.codes[spec.code]))
-                (self._again if may_run else self._untaken).append(call)
-                continue
+                if spec.code in self.codes:
+                    self._send_code(spec)
+                    (self._again if may_run else self._untaken).append(call)
+                    continue
+                reason = "its function cannot be sent"
             pending = self.pending.pop(task_id, None)
             if pending is not None:
                 pending.fail(CallRefused(task_id, reason))
+
+    # -- what cannot be sent -------------------------------------------------------------------------------------
+
+    def unsendable(self, message: Message, error: Exception) -> None:
+        """A message of the last effects cannot be sent: what it was for has failed, all else goes on."""
+        if isinstance(message, m.Submit):
+            self._unaccepted = deque(each for each in self._unaccepted if each[0] != message.seq)
+            self.unaccepted_count -= len(message.calls)
+            if message.specs:
+                self._sent_specs = min(self._sent_specs, message.specs[0][0] - 1)
+            self._fail([call.id for call in message.calls], error)
+        elif isinstance(message, m.Code):
+            self.codes.pop(message.digest, None)  # The calls that need it will be refused.
+        elif isinstance(message, m.Query):
+            self._asked.pop(message.token, None)
+            if message.wait:
+                self._fail(message.ids, error)
+        if isinstance(message, (m.Query, m.Control)):
+            request = self._unanswered.pop(message.token, None)
+            if request is not None:
+                self._effects.answers[message.token] = EncodeError(f"the request could not be sent: {error}")
+            if isinstance(request, Ask):
+                self._take_looked_up(request)
+
+    def _fail(self, task_ids: Sequence[str], error: Exception) -> None:
+        for task_id in task_ids:
+            pending = self.pending.pop(task_id, None)
+            if pending is not None:
+                pending.fail(EncodeError(f"call {task_id} could not be sent: {error}"))
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -358,7 +402,8 @@ class Client:
             return
         self._unanswered[request.token] = request
         if isinstance(request, Ask):
-            self._looked_up.update(dict.fromkeys(request.ids))
+            for task_id in set(request.ids):
+                self._looked_up.setdefault(task_id, Sought()).askers += 1
             self._effects.sends.append(m.Query(request.token, list(request.ids)))
         else:
             self._effects.sends.append(
@@ -396,6 +441,16 @@ class Client:
             return
         request = self._unanswered.pop(report.token, None)
         if isinstance(request, Ask):  # The outcomes came before the report.
-            found = {task_id: self._looked_up.pop(task_id, None) for task_id in request.ids}
-            outcomes = {task_id: outcome for task_id, outcome in found.items() if outcome is not None}
-            self._effects.answers[report.token] = LookUp(dict(report.states), outcomes)
+            self._effects.answers[report.token] = LookUp(dict(report.states), self._take_looked_up(request))
+
+    def _take_looked_up(self, request: Ask) -> dict[str, Outcome]:
+        """The outcomes that have come. They stay for those who ask for the same calls and have no answer yet."""
+        outcomes: dict[str, Outcome] = {}
+        for task_id in set(request.ids):
+            sought = self._looked_up[task_id]
+            sought.askers -= 1
+            if not sought.askers:
+                del self._looked_up[task_id]
+            if sought.outcome is not None:
+                outcomes[task_id] = sought.outcome
+        return outcomes

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from actorq.wire.messages import Call, Outcome
+
+logger = logging.getLogger("actorq.client")
 
 
 class Pending:
@@ -36,9 +39,16 @@ class Pending:
         if self.waiters is not None:
             self.notify()
 
+    def settle_as(self, other: Pending) -> None:
+        """Called when `other`, of the same call, has settled."""
+        self.outcome, self.error = other.outcome, other.error
+        self.call = None
+        if self.waiters is not None:
+            self.notify()
+
     def notify(self) -> None:
         """Tell everyone who waits. By the session, and by whoever has registered after the call had settled: each
-        waiter is taken out by one of them, and so told once.
+        waiter is taken out by one of them, and so told once. Never raises: a waiter's failure is logged.
         """
         waiters = self.waiters
         while waiters:
@@ -46,4 +56,7 @@ class Pending:
                 waiter = waiters.pop(0)
             except IndexError:
                 return
-            waiter()
+            try:
+                waiter()
+            except Exception:
+                logger.exception("whoever waits for %s cannot be told that it has settled", self.id)

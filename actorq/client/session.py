@@ -6,7 +6,9 @@ session belongs to the process that made it; after a fork, the child makes its o
 
 from __future__ import annotations
 
+import functools
 import itertools
+import logging
 import os
 import socket
 import time
@@ -14,17 +16,21 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from actorq import context, ids, native
-from actorq.client.bells import new_bell
+from actorq import ids, native
+from actorq.client.bells import new_bell, stepping_aside
 from actorq.client.callbacks import Callbacks
+from actorq.client.checks import check_spec, checked_order, deadline
 from actorq.client.core import Ask, Client, LookUp, Order, Watch
 from actorq.client.pending import Pending
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, OperationalError, ProtocolError, TimeoutError
 from actorq.policies.addresses import is_loopback
 from actorq.transport import Down, Event, Link, Received, ThreadWaiter, Up
+from actorq.transport.addresses import check_to_dial, is_ipv6
 from actorq.wire import frames
-from actorq.wire.messages import CallSpec, Replies, Results
+from actorq.wire.messages import CallSpec, Message, Replies, Results
+
+logger = logging.getLogger("actorq.client")
 
 SPEC_LIMIT = 50_000
 BLOB_FRAMES_FROM = 2
@@ -55,11 +61,15 @@ class Session:
 
     def __init__(self, addresses: Sequence[str], settings: ClientSettings | None = None) -> None:
         self.addresses = tuple(addresses)
+        for address in self.addresses:
+            check_to_dial(address)
         self.settings = settings or ClientSettings()
         self.new_id = ids.id_source()
         self.callbacks = Callbacks()
         self.is_over = False
-        """Closed, or left behind by a fork: not to be used any more."""
+        """Closed, failed, or left behind by a fork: not to be used any more."""
+        self._has_ended = False
+        """The session's thread does nothing any more."""
         self._expects_large_bodies = False
         self._lock = native.new_lock()
         self._numbers: dict[CallSpec, int] = {}
@@ -83,9 +93,10 @@ class Session:
     # -- for users' threads --------------------------------------------------------------------------------------
 
     def number(self, spec: CallSpec) -> int:
-        """The session's number for a spec. The same for equal specs."""
+        """The session's number for a spec. The same for equal specs. Raises ImproperlyConfigured."""
         number = self._numbers.get(spec)
         if number is None:
+            check_spec(spec)
             with self._lock:
                 number = self._numbers.get(spec)
                 if number is None:
@@ -123,10 +134,21 @@ class Session:
         if chosen_id:
             core.chosen_ids.add(pending.id)
         if wait:
-            core.pending[pending.id] = pending
+            if chosen_id:
+                self._await_chosen(pending)
+            else:
+                core.pending[pending.id] = pending
         core.outbox.append(call)
         if self._link.asleep:
             self._link.wake()
+
+    def _await_chosen(self, pending: Pending) -> None:
+        """Its id may be awaited here already: then that one stays, and this one hears of the outcome from it."""
+        known = self.core.pending.setdefault(pending.id, pending)
+        if known is not pending:
+            if known.call is None and not known.is_settled():
+                known.call = pending.call  # Was only watched; now it is ours to send again.
+            self.subscribe(known, lambda: pending.settle_as(known))
 
     def watch(self, pending: Pending) -> Pending:
         """Have the outcome of a call sent here that may be another session's. Returns the one to wait for."""
@@ -145,18 +167,15 @@ class Session:
 
     def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
         """Wait until all of these have settled. False if the time was over first."""
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        running = context.current.get()
-        if running is None:
+        deadline_s = deadline(timeout_s)
+        with stepping_aside():
             return self._wait_each(pendings, deadline_s)
-        running.pause()
-        try:
-            return self._wait_each(pendings, deadline_s)
-        finally:
-            running.resume()
 
-    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
-        """Have `notify` called on the session's thread when the call settles; at once, here, if it has."""
+    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
+        """Have `notify` called on the session's thread when the call settles; at once, here, if it has.
+
+        Returns what takes that back.
+        """
         with self._lock:
             if pending.waiters is None:
                 pending.waiters = [notify]
@@ -164,6 +183,9 @@ class Session:
                 pending.waiters.append(notify)
         if pending.is_settled():
             pending.notify()
+        elif self._has_ended:
+            pending.fail(self._lost(pending))
+        return functools.partial(self._unsubscribe, pending, notify)
 
     def look_up(self, task_ids: Sequence[str], timeout_s: float | None) -> LookUp:
         """What the coordinator knows of these calls."""
@@ -172,15 +194,13 @@ class Session:
 
     def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
         """Run a control command on nodes; returns when all have answered, or with the names of those who did not."""
-        token = self._tokens()
-        answer: Replies = self._ask(
-            Order(token, command, arguments, destination, timeout_s), timeout_s + self.settings.publish_timeout_s
-        )
+        order = checked_order(self._tokens(), command, arguments, destination, timeout_s)
+        answer: Replies = self._ask(order, timeout_s + self.settings.publish_timeout_s)
         return answer
 
     def post(self, command: str, arguments: dict[str, Any]) -> None:
         """Run a control command without waiting for the answer."""
-        self.core.requests.append(Order(self._tokens(), command, arguments, (), 1.0))
+        self.core.requests.append(checked_order(self._tokens(), command, arguments, (), 1.0))
         self._link.wake()
 
     def wait_open(self, timeout_s: float | None) -> None:
@@ -222,7 +242,7 @@ class Session:
         for pending in reversed(pendings):
             if pending.outcome is None and not pending.is_settled():
                 bell = new_bell()
-                self.subscribe(pending, bell.ring)
+                unsubscribe = self.subscribe(pending, bell.ring)
                 try:
                     while not pending.is_settled():
                         left_s = None if deadline_s is None else deadline_s - time.monotonic()
@@ -230,7 +250,7 @@ class Session:
                             return False
                         bell.wait(left_s)
                 finally:
-                    self._unsubscribe(pending, bell.ring)
+                    unsubscribe()
         return True
 
     def _unsubscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
@@ -246,8 +266,14 @@ class Session:
         self.core.requests.append(request)
         self._link.wake()
         try:
-            if not bell.wait(timeout_s):
+            with stepping_aside():
+                heard = self._has_ended or bell.wait(timeout_s)
+            if not heard:
                 raise TimeoutError(f"the coordinator did not answer within {timeout_s} s")
+            if not box:
+                raise OperationalError(self._trouble(timeout_s))
+            if isinstance(box[0], Exception):
+                raise box[0]
             return box[0]
         finally:
             self._answers.pop(request.token, None)
@@ -262,16 +288,17 @@ class Session:
     def _wait_until(
         self, condition: Callable[[], bool], bells: list[Callable[[], None]], timeout_s: float | None
     ) -> None:
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline_s = deadline(timeout_s)
         bell = new_bell()
         with self._lock:
             bells.append(bell.ring)
         try:
             while not condition():
                 left_s = None if deadline_s is None else deadline_s - time.monotonic()
-                if left_s is not None and left_s <= 0:
+                if self._has_ended or (left_s is not None and left_s <= 0):
                     raise OperationalError(self._trouble(timeout_s))
-                bell.wait(left_s)
+                with stepping_aside():
+                    bell.wait(left_s)
         finally:
             with self._lock:
                 bells.remove(bell.ring)
@@ -279,6 +306,10 @@ class Session:
     def _trouble(self, timeout_s: float | None) -> str:
         core = self.core
         tried = ", ".join(self.addresses)
+        if self._failure is not None:
+            return f"the session with {tried} has failed ({self._failure!r}); the next call begins another one"
+        if self._has_ended:
+            return "the session was closed"
         if core.rejection:
             return f"the coordinator at {tried} refused this client: {core.rejection}"
         if not core.is_open:
@@ -312,7 +343,7 @@ class Session:
             self._link.run()
         except BaseException as error:
             self._failure = error
-            raise
+            logger.critical("the session with the mesh has failed; the next call begins another one", exc_info=True)
         finally:
             self._end()
 
@@ -329,8 +360,7 @@ class Session:
                 core.lose(event.peer)
         was_open = core.is_open
         effects = core.finish()
-        for message in effects.sends:
-            self._link.send(self._peer, self._packer.pack(message))
+        is_due = not all([self._send(message) for message in effects.sends])
         if effects.dial:
             if self._peer:
                 self._link.hang_up(self._peer)
@@ -343,8 +373,21 @@ class Session:
         if self._opened and (core.is_open or was_open or core.rejection):
             _ring(self._opened)
         if core.outbox and core.is_open and core.unaccepted_count < core.window:
+            is_due = True
+        if is_due:
             return 0.0
         return None if effects.deadline_s is None else max(effects.deadline_s - now_s, 0.0)
+
+    def _send(self, message: Message) -> bool:
+        """False if it cannot be sent; whoever it was for has been told. Nobody's mistake ends the session."""
+        try:
+            self._link.send(self._peer, self._packer.pack(message))
+        except Exception as error:
+            logger.exception("a %s message cannot be sent", type(message).__name__)
+            self._packer = frames.Packer()
+            self.core.unsendable(message, error)
+            return False
+        return True
 
     def _receive(self, event: Received) -> None:
         try:
@@ -357,7 +400,9 @@ class Session:
                 assert isinstance(results, Results)
                 if results.session == self.core.session:
                     self.core.settled(results.outcomes)
-        except ProtocolError:
+        except Exception as error:  # Of its connection, but of nothing else, this is the end.
+            if not isinstance(error, ProtocolError):
+                logger.exception("a message cannot be handled; its connection is closed")
             self._link.hang_up(event.peer)
             if event.peer == self._peer:
                 self.core.lose(event.peer)
@@ -371,14 +416,19 @@ class Session:
 
     def _end(self) -> None:
         """Nobody is left to wait for ever."""
-        reason = self._failure or "the session was closed"
-        for pending in list(self.core.pending.values()):
-            pending.fail(OperationalError(f"the outcome of {pending.id} will not come to this session: {reason}"))
-        self.core.pending.clear()
+        self.is_over = self._has_ended = True
         self.core.is_open = False
+        for pending in list(self.core.pending.values()):
+            pending.fail(self._lost(pending))
+        self.core.pending.clear()
+        _ring([ring for _, ring in list(self._answers.values())])
         _ring(self._roomy)
         _ring(self._opened)
         self._ended.release()
+
+    def _lost(self, pending: Pending) -> OperationalError:
+        reason = self._failure or "the session was closed"
+        return OperationalError(f"the outcome of {pending.id} will not come to this session: {reason}")
 
 
 def _end_of(session: weakref.ref[Session]) -> Callable[[], None]:
@@ -398,11 +448,27 @@ def _ring(bells: list[Callable[[], None]]) -> None:
 
 
 def _host_towards(addresses: Sequence[str]) -> str:
-    """The address of this host that the coordinators' hosts can reach."""
+    """The address of this host that the coordinators' hosts can reach. Raises OperationalError if none is known."""
+    trouble: OSError | None = None
     for address in addresses:
-        if not is_loopback(address):
-            host, _, port = address.removeprefix("tcp://").rpartition(":")
-            with native.original("socket", "socket")(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.connect((host, int(port)))  # Sends nothing: only looks up the route.
-                return str(probe.getsockname()[0])
+        if is_loopback(address):
+            continue
+        try:
+            return _route_to(address)
+        except OSError as error:
+            trouble = error
+    if trouble is not None and not any(map(is_loopback, addresses)):
+        raise OperationalError(
+            f"there is no way to the coordinator at {', '.join(addresses)}: {trouble}. Check the host's name in the URL, "
+            f"and this host's network"
+        ) from trouble
     return "127.0.0.1"
+
+
+def _route_to(address: str) -> str:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    family = socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
+    with native.original("socket", "socket")(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((host.strip("[]"), int(port)))  # Sends nothing: only looks up the route.
+        own: str = probe.getsockname()[0]
+    return f"[{own}]" if is_ipv6(address) else own

@@ -36,14 +36,15 @@ def run(listen: str, name: str, ready_fd: int | None = None, parent_fd: int | No
     the parent has died, and this process is to end too.
     """
     core = Coordinator(name, ids.random_id(), CoordinatorSettings(), time.monotonic(), time.time())
-    coordinator = CoordinatorActor(core, listen, MemoryStore())
+    coordinator = CoordinatorActor(core, MemoryStore())
+    address = coordinator.listen(listen)
     with ActorSystem("coordinator", intensity=0) as system:
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, system.root.stop)
         if parent_fd is not None:
             gevent.spawn(_stop_with_parent, parent_fd, system)
         system.start(ChildSpec(lambda: coordinator, "coordinator"))
-        _announce(ready_fd, coordinator.address)
+        _announce(ready_fd, address)
         _tune_memory()
         system.join()
 

@@ -24,18 +24,15 @@ the worker's second connection, where nothing is bulky, has it as well."""
 class CoordinatorActor(LinkOwner):
     """Feeds its core what the link brings."""
 
-    def __init__(self, core: Coordinator, listen: str, store: Store) -> None:
+    def __init__(self, core: Coordinator, store: Store) -> None:
         super().__init__()
-        self.address = listen
-        """Where it listens; the real one, with the port, once it has started."""
         self._core = core
         self._store = store
         self._packer = frames.Packer()
 
-    def on_start(self) -> None:
-        """Listen. Raises AddressInUse, BadAddress."""
-        self.address = self.transport.listen(self.address)
-        super().on_start()
+    def listen(self, address: str) -> str:
+        """Let clients and workers connect; returns the real address. Raises AddressInUse, BadAddress."""
+        return self.transport.listen(address)
 
     def turn(self, events: list[Event]) -> float | None:
         """Feed the batch to the core and carry out the effects."""

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from actorq.client.bells import new_bell
+from actorq.client.bells import new_bell, stepping_aside
+from actorq.client.checks import deadline
 from actorq.errors import TimeoutError
 from actorq.tasks.result import AsyncResult
 
@@ -27,7 +28,7 @@ def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | N
 
 def as_completed(mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float | None) -> Iterator[AsyncResult[R]]:
     """The results in the order in which they settle. Raises TimeoutError."""
-    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    deadline_s = deadline(timeout_s)
     waiting = list(dict.fromkeys(results))
     settled: deque[AsyncResult[R]] = deque()
     bell = new_bell()
@@ -38,7 +39,8 @@ def as_completed(mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float
             left_s = None if deadline_s is None else deadline_s - time.monotonic()
             if left_s is not None and left_s <= 0:
                 raise TimeoutError(f"{len(waiting) - count:,} results did not come within {timeout_s} s")
-            bell.wait(left_s)
+            with stepping_aside():
+                bell.wait(left_s)
         yield settled.popleft()
 
 

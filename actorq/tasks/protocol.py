@@ -33,7 +33,8 @@ class Mesh(Protocol):
 
     def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool: ...
 
-    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> None: ...
+    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
+        """Have `notify` called when the call settles. Returns what takes that back."""
 
     def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
         """A function for `subscribe` that has `fn` run where this was called: thread, greenlet or event loop."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from actorq import states
+from actorq.client.bells import stepping_aside
 from actorq.client.pending import Pending
 from actorq.errors import TimeoutError
 from actorq.wire.messages import OUTCOME_STATES
@@ -53,19 +54,30 @@ class AsyncResult(Pending, Generic[R]):
     wait = get
 
     def __await__(self) -> Generator[Any, None, R]:
+        if not self.is_settled():
+            yield from self._settling()
+        value: R = self._take(propagate=True)
+        return value
+
+    def _settling(self) -> Generator[Any, None, None]:
+        """Wait on the event loop. Inside a task, its slot is free for other calls meanwhile."""
         import asyncio
 
         loop = asyncio.get_running_loop()
         settled = asyncio.Event()
-        if not self.is_settled():
 
-            def wake() -> None:
+        def wake() -> None:
+            try:
                 loop.call_soon_threadsafe(settled.set)
+            except RuntimeError:
+                pass  # The loop is closed, and nobody waits there any more.
 
-            self._mesh.subscribe(self, wake)
-            yield from settled.wait().__await__()
-        value: R = self._take(propagate=True)
-        return value
+        unsubscribe = self._mesh.subscribe(self, wake)
+        try:
+            with stepping_aside():
+                yield from settled.wait().__await__()
+        finally:
+            unsubscribe()
 
     def then(self, fn: Callable[[AsyncResult[R]], Any]) -> AsyncResult[R]:
         """Call ``fn(self)`` when the call has settled. Returns self.

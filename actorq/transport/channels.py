@@ -13,7 +13,7 @@ from typing import Any
 
 import zmq
 
-from actorq.transport.events import Peer, Received
+from actorq.transport.events import Frame, Peer, Received
 from actorq.transport.limits import LinkLimits, LinkStats
 from actorq.transport.monitor import Monitor
 from actorq.transport.reactor import Reactor
@@ -63,20 +63,25 @@ class MonitoredChannel(Channel):
     def _on_event(self, event: int, value: int, endpoint: str) -> None:
         raise NotImplementedError
 
-    def _deliver(self, peer: Peer, first: zmq.Frame) -> None:
-        """Hand on the message that begins with `first`, unless it is a probe of the other side's: one empty frame."""
-        frames = receive_rest(self._recv, first)
+    def _deliver(self, peer: Peer, frames: list[Frame]) -> None:
+        """Hand on a message, unless it is a probe of the other side's: one empty frame."""
         if len(frames) > 1 or frames[0]:
-            self._stats.messages_in += 1
-            self._stats.bytes_in += sum(map(len, frames))
+            stats = self._stats
+            stats.messages_in += 1
+            stats.bytes_in += sum(map(len, frames))
             self._sessions.events.append(Received(peer, frames))
 
     def _send_rest(self, message: Message, start: int) -> None:
         """The frames from `start` on. ZeroMQ has taken the one before them, and so takes these."""
         last = len(message) - 1
+        send = self._send
         for index in range(start, last):
-            send_frame(self._send, message[index], MORE_TO_COME)
-        send_frame(self._send, message[last], NOBLOCK)
+            frame = message[index]
+            if type(frame) is bytes:
+                send(frame, MORE_TO_COME)
+            else:
+                send_frame(send, frame, MORE_TO_COME)
+        send_frame(send, message[last], NOBLOCK)
 
 
 class RouterChannel(MonitoredChannel):
@@ -106,10 +111,9 @@ class RouterChannel(MonitoredChannel):
                 return True
             first = recv(NOBLOCK, False)
             session = routes.get(route) or self._admit(route, first)
-            if session is None:
-                receive_rest(recv, first)
-            else:
-                self._deliver(session.peer, first)
+            frames = receive_rest(recv, first)
+            if session is not None:
+                self._deliver(session.peer, frames)
         return False
 
     def push(self, session: Session, message: Message) -> bool:
@@ -139,10 +143,12 @@ class RouterChannel(MonitoredChannel):
             if not self._leaving:
                 self._leaving_since_s = time.monotonic()
             self._leaving.append((session, reason))
+            self.needs_last_look = True
             self._parts.reactor.touch(self)
 
     def _end_leaving(self) -> None:
         leaving, self._leaving = self._leaving, []
+        self.needs_last_look = False
         for session, reason in leaving:
             if session.is_live:
                 self.hang_up(session)

@@ -11,7 +11,7 @@ from actorq.transport import monitor
 from actorq.transport.channels import MonitoredChannel, Parts
 from actorq.transport.events import Up
 from actorq.transport.sessions import Message, Session
-from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, new_dialler, send_frame
+from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, new_dialler, receive_rest, send_frame
 
 _WANTED = (
     monitor.CONNECTED | monitor.CONNECT_RETRIED | monitor.DISCONNECTED
@@ -66,7 +66,7 @@ class Dialler(MonitoredChannel):
                 first = recv(NOBLOCK, False)
             except zmq.Again:
                 return True
-            self._deliver(peer, first)
+            self._deliver(peer, receive_rest(recv, first))
         return False
 
     def _on_event(self, event: int, value: int, endpoint: str) -> None:
@@ -101,7 +101,7 @@ class Dialler(MonitoredChannel):
 
     def _settle(self) -> None:
         """libzmq has handed over all that it has received."""
-        self._is_settled = True
+        self._is_settled = self.needs_last_look = True
         self._parts.reactor.touch(self)
 
     def _redial(self) -> None:

@@ -111,7 +111,8 @@ class Link:
                 parts.reactor.touch(session.channel)
             session.channel.hang_up(session)
             self._sessions.end(session, "hung up here")
-            self._ask_for_round()
+            if not self._is_in_turn:
+                self.wake()
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -135,7 +136,8 @@ class Link:
             (session.urgent if urgent else session.bulk).append(frames)
             if session.is_open and not session.is_queued:
                 self._sessions.queue(session)
-                self._ask_for_round()
+                if not self._is_in_turn:
+                    self.wake()  # Somebody else's greenlet runs, while the loop sleeps.
 
     def backlog(self, peer: Peer) -> int:
         """Messages to the peer that wait here: said in this round, or not taken by ZeroMQ as the peer is stalled."""
@@ -182,6 +184,7 @@ class Link:
         if sessions.events or not self.asleep or now_s >= self._due_s:
             self._take_turn()
         self._flush(parts)
+        reactor.look_again()
 
     def _rest(self, parts: Parts) -> None:
         """Let others run; sleep if there is nothing left to do."""
@@ -203,11 +206,6 @@ class Link:
         finally:
             self._is_in_turn = False
         self._due_s = math.inf if delay_s is None else time.monotonic() + delay_s
-
-    def _ask_for_round(self) -> None:
-        """Outside a turn somebody else's greenlet runs, while the loop sleeps."""
-        if not self._is_in_turn:
-            self.wake()
 
     def _flush(self, parts: Parts) -> None:
         """Send what waits, each session in its turn. What is beyond the limit comes in the next round."""

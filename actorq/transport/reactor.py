@@ -14,6 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import zmq
@@ -36,6 +37,8 @@ class Source:
         self.is_watched = False
         self.is_ready = False
         self.was_active = False
+        self.needs_last_look = False
+        """Whether a `receive` that finds nothing is waited for."""
         self._get: Callable[[int], Any] = socket.getsockopt
 
     def receive(self, limit: int) -> bool:
@@ -58,12 +61,13 @@ class Reactor:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._check_at_s = time.monotonic() + _SAFETY_S
+        self._has_slept = self._is_first_round = False
 
     def watch(self, source: Source) -> None:
         """Receive from `source` whenever it is ready."""
         source.is_watched = True
         self._sources[source] = None
-        self._waiter.watch(source.fd, lambda: self.touch(source))
+        self._waiter.watch(source.fd, partial(self.touch, source))
         self.touch(source)
 
     def unwatch(self, source: Source) -> None:
@@ -88,16 +92,33 @@ class Reactor:
         return bool(self._ready)
 
     def receive(self, limit: int) -> None:
-        """One turn of all that are ready, each with its share of `limit`."""
+        """One turn of all that are ready, each with its share of `limit`.
+
+        After a sleep it is one message of each: nearly always there is no other, and to see to that can wait until the
+        answer is on its way.
+        """
         ready = self._ready
         count = len(ready)
+        self._is_first_round, self._has_slept = self._has_slept, False
+        share = 1 if self._is_first_round else max(limit // (count or 1), _SMALLEST_SHARE)
         for _ in range(count):
             source = ready.popleft()
             source.was_active = True
-            if not source.is_watched or source.receive(max(limit // count, _SMALLEST_SHARE)):
+            if not source.is_watched or source.receive(share):
                 source.is_ready = False
             else:
                 ready.append(source)
+
+    def look_again(self) -> None:
+        """After a first round: whether there was more than one message."""
+        if self._is_first_round:
+            ready = self._ready
+            for _ in range(len(ready)):
+                source = ready.popleft()
+                if source.is_watched and (source.needs_last_look or source.has_input()):
+                    ready.append(source)
+                else:
+                    source.is_ready = False
 
     def run_timers(self, now_s: float) -> None:
         """Call what is due."""
@@ -111,6 +132,7 @@ class Reactor:
     def wait(self, now_s: float, until_s: float) -> None:
         """Sleep until a source is ready, the link is woken, or something is due; `until_s` at the latest."""
         until_s = min(until_s, self._check_at_s, self._timers[0][0] if self._timers else math.inf)
+        self._has_slept = True
         self._waiter.wait(max(until_s - now_s, 0.0))
 
     def _find_missed(self) -> None:

@@ -70,11 +70,15 @@ class ThreadWaiter:
 
     def wait(self, timeout_s: float) -> None:
         self._asleep = True  # Before the look at `_woken`: whoever wakes us after it writes to the pipe.
-        self._look(0 if self._woken else timeout_s)
+        ready = self._ready
+        for fd, _ in self._poll.poll(0 if self._woken else math.ceil(timeout_s * 1000)):
+            ready[fd]()
         self._asleep = self._woken = False
 
     def breathe(self) -> None:
-        self._look(0)
+        ready = self._ready
+        for fd, _ in self._poll.poll(0):
+            ready[fd]()
 
     def wake(self) -> None:
         self._woken = True
@@ -91,11 +95,6 @@ class ThreadWaiter:
     def __del__(self) -> None:
         for end in self._pipe:  # Not in `close`: another thread may be about to write to it.
             os.close(end)
-
-    def _look(self, timeout_s: float) -> None:
-        ready = self._ready
-        for fd, _ in self._poll.poll(math.ceil(timeout_s * 1000)):
-            ready[fd]()
 
     def _hear(self) -> None:
         os.read(self._heard, 4096)

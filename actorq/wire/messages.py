@@ -23,11 +23,15 @@ OUTCOME_STATES = ("SUCCESS", "FAILURE", "REVOKED")
 
 BY_VALUE = "actorq.by_value"
 """What a worker offers, instead of a task's name, when it runs functions that are sent by value."""
+CODE_MISSING = "its function is not here; it is sent again"
+"""Why a call by value is refused when the function was dropped, or never came. The client sends both again."""
 
 Name = Annotated[str, Meta(max_length=512)]
 Id = Annotated[str, Meta(max_length=256)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_BATCH)]
-Held = Annotated[list[tuple[Id, int]], Meta(max_length=1_000_000)]
+LEASE_LIMIT = 1_000_000
+Slots = Annotated[int, Meta(ge=0, le=LEASE_LIMIT)]
+Held = Annotated[list[tuple[Id, int]], Meta(max_length=LEASE_LIMIT)]
 
 
 class Blob:
@@ -146,8 +150,8 @@ class WorkerHello(Message):
     epoch: Id
     queues: list[Name]
     offers: list[Name]
-    slots: int
-    capacity: int
+    slots: Slots
+    capacity: Slots
     coordinator: Id = ""
     """Epoch of the coordinator that granted what is held."""
     held: Held = []
@@ -336,8 +340,8 @@ class Command(Message):
 class Capacity(Message):
     """How many leases the worker wants to hold at most (0 while it drains), and how many calls it runs at once."""
 
-    capacity: int
-    slots: int
+    capacity: Slots
+    slots: Slots
 
 
 class Finished(Message):
@@ -352,13 +356,13 @@ class Finished(Message):
 class Returned(Message):
     """Attempts that were not started and are given back."""
 
-    attempts: Annotated[list[tuple[Id, int]], Meta(max_length=1_000_000)]
+    attempts: Held
 
 
 class Starting(Message):
     """Attempts that wait for Begin before they start."""
 
-    attempts: list[tuple[Id, int]]
+    attempts: Held
 
 
 class Heartbeat(Message):

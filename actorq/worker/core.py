@@ -21,16 +21,23 @@ from typing import Any
 from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError, TaskRevokedError
 from actorq.wire import messages as m
+from actorq.wire.batches import batches
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_failure
 
 Peer = int
 JobFactory = Callable[[CallSpec, "bytes | None"], Any]
 REPORT_BATCH = 512
+SUSPECTS_PER_TURN = 4
 RELAY_S = 60.0
 """For how long the outcomes for a client that could not be reached go through the coordinator."""
 ANOTHER = -1
 """`client` of a call that an earlier coordinator delivered: its numbers mean nothing any more, so it is relayed."""
+
+
+FORGOTTEN = -1
+"""`attempt` of a call that runs on although its lease was given away. A new coordinator numbers attempts from 1 again,
+so what comes of this one must not be taken for the outcome of a new lease of the same call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Effects:
     results: dict[ReplyTo, list[Outcome]] = field(default_factory=dict)
     """For clients, straight to their reply sockets. Best effort: the coordinator has the outcomes too."""
     end: list[tuple[str, int, bool]] = field(default_factory=list)
-    """Running attempts to end: id, attempt, and whether an outcome is still wanted."""
+    """Running attempts to end: id, attempt (FORGOTTEN if it is that), and whether an outcome is still wanted."""
     hang_up: bool = False
     rejected: str = ""
     """The coordinator does not take this node; says why."""
@@ -99,7 +106,8 @@ class Worker:
         self._unacked_count = 0
         self._owes_relay = False
         self._hello_s = now_s
-        self._nonce = 0
+        self._hellos = 0
+        self._nonce = ""
         self._reports = 0
         self.delivered = 0
         """Deliver messages that came in this session."""
@@ -117,14 +125,15 @@ class Worker:
     def opened(self, peer: Peer) -> None:
         """A connection to a coordinator is up."""
         self.peer, self.welcomed = peer, False
-        self._nonce += 1
+        self._hellos += 1
+        self._nonce = f"{self._hellos:08}"  # In order: the coordinator takes none that comes after a later one.
         self._hello_s = self._now_s
         self._capacity = (self.capacity(), self.slots)
         self._given_back.clear()  # Not held any more, so not listed.
         self._effects.sends = [  # What was to be said on an earlier connection is not for this one.
             m.WorkerHello(
                 (m.OLDEST_VERSION, m.PROTOCOL_VERSION),
-                str(self._nonce),
+                self._nonce,
                 self.name,
                 self.epoch,
                 self.queues,
@@ -270,7 +279,7 @@ class Worker:
     # -- messages ------------------------------------------------------------------------------------------------
 
     def _welcome(self, welcome: m.Welcome) -> None:
-        if welcome.nonce != str(self._nonce) or self.welcomed:
+        if welcome.nonce != self._nonce or self.welcomed:
             return
         self.welcomed = True
         self._reports = self.delivered = 0
@@ -283,8 +292,8 @@ class Worker:
         again = [outcome for _, batch in self._unacked for outcome in batch]
         self._unacked.clear()
         self._unacked_count = 0
-        for start in range(0, len(again), REPORT_BATCH):
-            self._send_report(again[start : start + REPORT_BATCH], relay=True)
+        for batch in batches(again, REPORT_BATCH):
+            self._send_report(batch, relay=True)
         self._announced.clear()
 
     def _define(self, message: m.Define) -> None:
@@ -310,7 +319,9 @@ class Worker:
             job = jobs.get(call.spec)
             if job is None:
                 raise ProtocolError(f"call {call.id} names options that the coordinator has not defined")
-            held[call.id] = call
+            if held.setdefault(call.id, call) is not call:  # Leased anew: what an earlier lease has left is void.
+                self.revoke([call.id], terminate=False, forget=True)
+                held[call.id] = call
             if call.lost or job.guarded:
                 self._guarded[call.id] = (call, job)
             else:
@@ -319,7 +330,8 @@ class Worker:
     def _announce_starts(self) -> None:
         """Say which guarded calls are about to start: as many as there are free slots, and at least one.
 
-        So few have begun, as the coordinator sees it, and not started.
+        So few have begun, as the coordinator sees it, and not started. Those that have lost a worker go a few at a time:
+        if this process is killed as well, it counts against few, and short ones among them have ended by then.
         """
         announced = self._announced
         free = self.slots - (len(self.held) - len(self._guarded) - len(self.ready)) - len(announced)
@@ -328,7 +340,13 @@ class Worker:
                 return
             free = 1
         waiting = (call for call, _ in self._guarded.values() if call.id not in announced)
-        starting = [(call.id, call.attempt) for call in itertools.islice(waiting, free)]
+        starting: list[tuple[str, int]] = []
+        suspects = 0
+        for call in itertools.islice(waiting, free):
+            suspects += call.lost > 0
+            if suspects > SUSPECTS_PER_TURN:
+                break
+            starting.append((call.id, call.attempt))
         if starting:
             announced.update(task_id for task_id, _ in starting)
             self._effects.sends.append(m.Starting(starting))
@@ -356,6 +374,8 @@ class Worker:
                     self._unreported.append(Outcome(task_id, call.attempt, m.REVOKED, error))
                     self._owes_relay = True
             elif terminate or forget:
+                if forget:
+                    call.attempt = FORGOTTEN
                 self._effects.end.append((task_id, call.attempt, not forget))
             if forget or pair is not None:
                 self.held.pop(task_id, None)
@@ -376,8 +396,8 @@ class Worker:
     def _report(self) -> None:
         outcomes, self._unreported = self._unreported, []
         relay = self._choose_relay()
-        for start in range(0, len(outcomes), REPORT_BATCH):
-            self._send_report(outcomes[start : start + REPORT_BATCH], relay)
+        for batch in batches(outcomes, REPORT_BATCH):
+            self._send_report(batch, relay)
 
     def _return(self) -> None:
         count = len(self._given_back)

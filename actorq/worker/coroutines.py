@@ -32,13 +32,15 @@ class Runner(Protocol):
 
     def leave(self) -> None: ...
     def enter(self, wait: bool = True) -> None: ...
-    def coroutine_ended(self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float) -> None: ...
+    def coroutine_ended(
+        self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float, value: Any
+    ) -> None: ...
 
 
 class CoroutineRun:
     """One running coroutine (see `actorq.context.Running`). The watchdog reads it as it does a `Slot`."""
 
-    __slots__ = ("_runner", "call", "job", "node", "spec", "started_s", "task", "wanted")
+    __slots__ = ("_runner", "call", "job", "node", "spec", "started_s", "task", "value", "wanted")
 
     def __init__(self, runner: Runner, node: str, call: Call, job: Job) -> None:
         self.started_s = monotonic()
@@ -49,7 +51,13 @@ class CoroutineRun:
         self.task: Task[None] | None = None
         self.wanted: BaseException | None = None
         """What it is to get in place of the CancelledError that is under way."""
+        self.value: Any = None
+        """What it has returned, until it is logged."""
         self._runner = runner
+
+    def note(self, value: Any) -> None:
+        """Keep what it has returned, for the log."""
+        self.value = value
 
     def pause(self) -> None:
         """It waits for other calls: another call may have its slot."""
@@ -123,7 +131,7 @@ class Coroutines:
 
     async def _main(self, run: CoroutineRun) -> None:
         try:
-            ended: Outcome | BaseException = await _steered(run, run.job.run_coroutine(run.call))
+            ended: Outcome | BaseException = await _steered(run, run.job.run_coroutine(run.call, run.note))
         except BaseException as error:
             ended = error
         self._ended(run, ended)
@@ -134,7 +142,8 @@ class Coroutines:
             return  # It was given up before.
         run.call = NO_CALL
         self._runs.discard(run)
-        self._runner.coroutine_ended(call, run.job, ended, monotonic() - run.started_s)
+        value, run.value = run.value, None
+        self._runner.coroutine_ended(call, run.job, ended, monotonic() - run.started_s, value)
 
 
 @types.coroutine

@@ -36,6 +36,11 @@ def terminated() -> Ending:
     return Ending(REVOKED, Terminated("it was revoked while it ran"))
 
 
+def forgotten() -> Ending:
+    """For a task whose lease was given away: nobody waits for an outcome of this attempt."""
+    return Ending(None, Terminated("it was ended, as another worker has the call now"))
+
+
 def shut_down(spec: CallSpec) -> Ending:
     """For a task whose worker ends now. Its lease goes back, unless it may run at most once: then it has failed."""
     if spec.at_most_once:

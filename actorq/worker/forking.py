@@ -16,6 +16,14 @@ from actorq.worker.pool import Pool
 
 def protect_children(pool: Pool, handled: tuple[signal.Signals, ...]) -> None:
     """From now on, in each child that is forked off: leave hub and pool behind, and `handled` signals to the system."""
+    masks: list[set[signal.Signals | int]] = []
+
+    def before() -> None:
+        # A signal that comes to the child at once must find the system's handler there and not the node's.
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, handled))
+
+    def in_parent() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
 
     def in_child() -> None:
         hub = get_hub_if_exists()
@@ -26,5 +34,6 @@ def protect_children(pool: Pool, handled: tuple[signal.Signals, ...]) -> None:
         pool.leave_to_parent()
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
+        in_parent()
 
-    os.register_at_fork(after_in_child=in_child)
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -17,6 +17,7 @@ from actorq.errors import (
     NotRegistered,
     SoftTimeLimitExceeded,
 )
+from actorq.wire.frames import body_of
 from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
 from actorq.wire.payload import Serializers, code_hash, encode_failure, format_remote_traceback, load_code
 from actorq.worker.endings import Ending
@@ -26,6 +27,7 @@ OWN_MODULES = ("actorq.worker",)
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
 
+Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
 
 
@@ -141,16 +143,25 @@ class Job:
             self._decode = functools.partial(_fail, error.with_traceback(None))
             self.is_plain = self.is_broken = True
 
-    def run(self, call: Call) -> Outcome:
-        """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError."""
+    def run(self, call: Call, note: Note | None = None) -> Outcome:
+        """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError.
+
+        `note` gets the value that it returned, for the log: what was encoded is never decoded for that.
+        """
         body = call.body
         args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
-        return self._outcome(call, self._run_fn(*args, **kwargs))
+        value = self._run_fn(*args, **kwargs)
+        if note is not None:
+            note(value)
+        return self._outcome(call, value)
 
-    async def run_coroutine(self, call: Call) -> Outcome:
-        """Run a call of a coroutine function. Raises as `run` does."""
+    async def run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
+        """Run a call of a coroutine function. Raises, and notes, as `run` does."""
         args, kwargs = self._decode(self._checked(call.body))
-        return self._outcome(call, await self._run_fn(*args, **kwargs))
+        value = await self._run_fn(*args, **kwargs)
+        if note is not None:
+            note(value)
+        return self._outcome(call, value)
 
     def value_of(self, outcome: Outcome) -> Any:
         """What a successful call returned, as the client will get it. Raises DecodeError."""
@@ -256,7 +267,7 @@ def traceback_text(error: BaseException) -> str:
 
 def failure(call: Call, error: BaseException, text: str = "", state: int = FAILURE) -> Outcome:
     """The outcome of a call that ended with `error`, of which `text` is the traceback."""
-    return Outcome(call.id, call.attempt, state, encode_failure(error, text))
+    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)))
 
 
 def function_of(target: Any) -> Callable[..., Any]:

@@ -46,8 +46,18 @@ def run(options: WorkerOptions) -> int:
     if hasattr(application, "url"):
         application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
     settings = WorkerSettings(concurrency=options.concurrency)
+    if options.pulse_fd is not None:
+        os.set_inheritable(options.pulse_fd, False)
     node = Node(
-        name, os.getpid(), application, options.addresses, options.queues, settings, options.drain_s, options.by_value
+        name,
+        os.getpid(),
+        application,
+        options.addresses,
+        options.queues,
+        settings,
+        options.drain_s,
+        options.by_value,
+        options.pulse_fd,
     )
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)

@@ -13,10 +13,9 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from gevent import get_hub
-
 from actorq import ids
 from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, Reason
+from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
@@ -44,6 +43,7 @@ class Node:
         settings: WorkerSettings,
         drain_s: float,
         by_value: bool = True,
+        pulse_fd: int | None = None,
     ) -> None:
         self.error = ""
         """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
@@ -51,13 +51,13 @@ class Node:
         self._inbox: ActorRef | None = None
         self._stops = 0
         self._reason = ""
-        self._hub = get_hub()
+        self._gate = HubGate()
         self._system: ActorSystem | None = None
         jobs = Jobs(application, by_value)
         core = Worker(name, ids.random_id(), pid, queues, jobs.offers(), jobs.make, settings, time.monotonic())
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
         commands = Commands(core, self._pool, jobs, lambda: self.stop("told to shut down"))
-        self._watchdog = Watchdog(core, self._pool, commands, self._hub, settings)
+        self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd)
         self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave)
 
     def run(self) -> None:
@@ -84,12 +84,12 @@ class Node:
         now_s = time.monotonic()
         self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
         self._watchdog.wake()
-        self._hub.loop.run_callback_threadsafe(self._drain)
+        self._gate.call_soon(self._drain)
 
     def stop_with_parent(self, parent_fd: int) -> None:
         """Stop when `parent_fd`, the reading end of a pipe, says that nobody holds the other end any more."""
         os.set_inheritable(parent_fd, False)
-        watcher = self._hub.loop.io(parent_fd, 1)
+        watcher = self._gate.hub.loop.io(parent_fd, 1)
 
         def on_readable() -> None:
             watcher.stop()

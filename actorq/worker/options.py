@@ -40,6 +40,11 @@ class WorkerOptions:
     """Whether functions that come by value are run: whoever reaches the coordinator can run any code here then."""
     parent_fd: int | None = None
     """A pipe whose end means that the parent has died, and this process is to end too."""
+    silence_s: float = 15.0
+    """A process that gives the supervisor no sign of life for so long is killed and replaced: a task keeps even its
+    native threads from running. Its leases are over by then (`LivenessSettings.lease_s`)."""
+    pulse_fd: int | None = None
+    """A pipe for those signs of life, a byte each."""
 
     def to_json(self) -> str:
         """For the command line of a node's process."""
@@ -53,13 +58,14 @@ class WorkerOptions:
             values[name] = tuple(values[name])
         return cls(**values)
 
-    def of_process(self, number: int, parent_fd: int | None) -> WorkerOptions:
+    def of_process(self, number: int, parent_fd: int | None, pulse_fd: int | None = None) -> WorkerOptions:
         """The options of one process, counted from 1; its name stands for one process only."""
         name = self.name
         if self.processes > 1 and "%i" not in name:
             node, at, host = name.partition("@")
             name = f"{node}-%i{at}{host}"
-        return replace(self, name=name.replace("%i", str(number)), processes=1, parent_fd=parent_fd)
+        name = name.replace("%i", str(number))
+        return replace(self, name=name, processes=1, parent_fd=parent_fd, pulse_fd=pulse_fd)
 
 
 def expand_name(pattern: str, pid: int) -> str:

@@ -11,11 +11,13 @@ themselves again before it looks at sockets and timers.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from time import monotonic
 from typing import Any
@@ -24,7 +26,7 @@ from gevent import Greenlet, GreenletExit, get_hub, getcurrent
 
 from actorq import native
 from actorq.errors import TaskRevokedError
-from actorq.wire.messages import REVOKED, SUCCESS, Call, Outcome
+from actorq.wire.messages import REVOKED, Call, Outcome
 from actorq.worker import lines
 from actorq.worker.coroutines import CoroutineRun, Coroutines
 from actorq.worker.endings import Ending
@@ -36,6 +38,8 @@ SLICE_S = 0.002
 """For how long calls run one after another before the hub takes a turn: sockets, timers, what has finished."""
 FLUSH_COUNT = 512
 """And how many, at the most."""
+
+logger = logging.getLogger("actorq.worker")
 
 Ready = deque[tuple[Call, Job]]
 Run = Slot | CoroutineRun
@@ -207,8 +211,12 @@ class Pool:
     def _serve(self, slot: Slot) -> None:
         slot.frame = sys._getframe()
         while True:
-            self._run_calls(slot)
-            self.active -= 1
+            try:
+                self._run_calls(slot)
+            except BaseException:  # It came between two calls, or from the pool itself: the slot serves on.
+                _log_safely(logger.exception, "an exception in a slot of the pool")
+            finally:
+                self.active -= 1
             if self._ready or self._resuming:
                 self.wake()
             if len(self._idle) >= self.concurrency:  # It was added because others waited.
@@ -231,6 +239,7 @@ class Pool:
         take, finished, resuming = self._ready.popleft, self.finished, self._resuming
         new_context = slot.context.copy
         outcome: Outcome | None
+        note = slot.note if self._is_verbose else None
         slot.started_s = monotonic()
         while True:
             try:
@@ -245,33 +254,38 @@ class Pool:
             job.runs += 1
             try:
                 slot.call = call  # From here to NO_CALL a signal handler may raise at any place.
-                outcome = new_context().run(job.run, call)
+                outcome = new_context().run(job.run, call, note)
+                slot.call = NO_CALL
+                failed = None
             except BaseException as error:
                 slot.call = NO_CALL
-                outcome = self._failed(call, job, error)
-            else:
-                slot.call = NO_CALL
+                failed = error, traceback_text(_cause(error))
+                outcome = _failure(call, *failed)
             if not finished:
                 self._flush_soon()
             if outcome is not None:
                 finished.append(outcome)
             now_s = monotonic()
-            if self._is_verbose:
-                self._log_end(call, job, outcome, now_s - slot.started_s)
-            slot.started_s = now_s
             if slot.pauses:  # A greenlet that it left behind still waits.
                 slot.pauses = 0
                 self.paused -= 1
                 self.active += 1
+            if failed is not None:
+                _log_safely(_log_failure, call, job, *failed)
+                failed = slot.value = None  # It has the frames of the task, and with them all that these hold.
+            elif note is not None:
+                _log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value)
+                slot.value = None
+            slot.started_s = now_s
             if now_s >= self._slice_ends_s or resuming or len(finished) >= FLUSH_COUNT:
                 return
 
     def _is_to_run(self, call: Call, job: Job) -> bool:
         """Whether a call is to run in the slot that took it."""
         if call.expires and call.expires <= time.time():
-            lines.discarded(job.spec, call)
             self.finished.append(failure(call, TaskRevokedError("it expired before it started"), state=REVOKED))
             self._flush_soon()
+            _log_safely(lines.discarded, job.spec, call)
             return False
         job.resolve()
         if not job.is_coroutine:
@@ -285,32 +299,24 @@ class Pool:
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
-    def coroutine_ended(self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float) -> None:
-        """A coroutine is done, or is given up. Its slot is free."""
+    def coroutine_ended(
+        self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float, value: Any
+    ) -> None:
+        """A coroutine is done and has returned `value`, or is given up. Its slot is free."""
         self.active -= 1
-        outcome = self._failed(call, job, ended) if isinstance(ended, BaseException) else ended
-        if self._is_verbose:
-            self._log_end(call, job, outcome, runtime_s)
-        if outcome is not None:
-            self.finished.append(outcome)
         self._flush_soon()
         if self._ready or self._resuming:
             self.wake()
-
-    def _failed(self, call: Call, job: Job, error: BaseException) -> Outcome | None:
-        """The outcome of a call that did not return; None if its lease goes back."""
-        if isinstance(error, Ending):
-            cause = error.error.with_traceback(error.__traceback__)  # It shows what the task was doing.
-            text = traceback_text(cause)
-            lines.ended(job.spec, call, cause, text)
-            return None if error.state is None else failure(call, cause, text, error.state)
-        text = traceback_text(error)
-        lines.raised(job.spec, call, error, text)
-        return failure(call, error, text)
-
-    def _log_end(self, call: Call, job: Job, outcome: Outcome | None, runtime_s: float) -> None:
-        if outcome is not None and outcome.state == SUCCESS:
-            lines.succeeded(job.spec, call, runtime_s, job.value_of(outcome))
+        if not isinstance(ended, BaseException):
+            self.finished.append(ended)
+            if self._is_verbose:
+                _log_safely(lines.succeeded, job.spec, call, runtime_s, value)
+            return
+        text = traceback_text(_cause(ended))
+        outcome = _failure(call, ended, text)
+        if outcome is not None:
+            self.finished.append(outcome)
+        _log_safely(_log_failure, call, job, ended, text)
 
     def _flush_soon(self) -> None:
         """Deliver when the hub has run what it is running: all that ends until then goes together."""
@@ -323,6 +329,31 @@ class Pool:
         outcomes = self.finished.copy()
         self.finished.clear()
         self._deliver(outcomes)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What is told of a call that did not return."""
+    if isinstance(error, Ending):
+        return error.error.with_traceback(error.__traceback__)  # It shows what the task was doing.
+    return error
+
+
+def _failure(call: Call, error: BaseException, text: str) -> Outcome | None:
+    """The outcome of a call that did not return; None if its lease goes back."""
+    if not isinstance(error, Ending):
+        return failure(call, error, text)
+    return None if error.state is None else failure(call, error.error, text, error.state)
+
+
+def _log_failure(call: Call, job: Job, error: BaseException, text: str) -> None:
+    write = lines.ended if isinstance(error, Ending) else lines.raised
+    write(job.spec, call, _cause(error), text)
+
+
+def _log_safely(write: Callable[..., None], *parts: Any) -> None:
+    """Log what has ended. That runs users' code (`repr`, handlers, what a task has left behind): it costs the line."""
+    with suppress(BaseException):
+        write(*parts)
 
 
 class _Ticket:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from actorq.errors import ActorqError
 from actorq.transport import Link, Peer
-from actorq.wire.frames import Packer
+from actorq.wire.batches import batches
 from actorq.wire.messages import Outcome, Results
 from actorq.worker.core import ReplyTo
+from actorq.worker.sender import Sender
 
 IDLE_S = 60.0
 LIMIT = 1000
@@ -28,9 +29,9 @@ class _Connection:
 class Replies:
     """Sends outcomes to clients' reply sockets. Best effort: the coordinator has the outcomes too."""
 
-    def __init__(self, link: Link, packer: Packer) -> None:
+    def __init__(self, link: Link, sender: Sender) -> None:
         self._link = link
-        self._packer = packer
+        self._sender = sender
         self._connections: dict[str, _Connection] = {}
         self._by_peer: dict[Peer, str] = {}
 
@@ -45,8 +46,8 @@ class Replies:
         connection.used_s = now_s
         connection.sessions.add(reply_to)
         peer = connection.peer
-        for start in range(0, len(outcomes), BATCH):
-            self._link.send(peer, self._packer.pack(Results(reply_to.session, outcomes[start : start + BATCH])))
+        for batch in batches(outcomes, BATCH):
+            self._sender.send(peer, Results(reply_to.session, batch))
         return self._link.backlog(peer) <= BACKLOG
 
     def lose(self, peer: Peer) -> set[ReplyTo]:

@@ -20,6 +20,7 @@ from actorq.worker.core import Effects, Worker
 from actorq.worker.jobs import Jobs
 from actorq.worker.pool import Pool
 from actorq.worker.replies import Replies
+from actorq.worker.sender import Sender
 from actorq.worker.watchdog import Watchdog
 
 TICK_S = 0.5
@@ -59,8 +60,8 @@ class WorkerActor(LinkOwner):
         self._core, self._pool, self._jobs, self._watchdog = core, pool, jobs, watchdog
         self._addresses = list(addresses)
         self._leave = leave
-        self._packer = frames.Packer()
-        self._replies = Replies(self.transport, self._packer)
+        self._sender = Sender(self.transport)
+        self._replies = Replies(self.transport, self._sender)
         self._peer: Peer = 0
         self._address = ""
         self._number = 0
@@ -160,11 +161,11 @@ class WorkerActor(LinkOwner):
         for reply_to, outcomes in effects.results.items():
             if not self._replies.send(reply_to, outcomes, now_s):
                 self._core.unreachable(reply_to)
-        send, pack, peer = self.transport.send, self._packer.pack, self._peer
+        send, peer = self._sender.send, self._peer
         for message in effects.sends:
-            send(peer, pack(message))
-        for task_id, attempt, _ in effects.end:
-            self._watchdog.end(task_id, attempt)
+            send(peer, message)
+        if effects.end:
+            self._watchdog.end(effects.end)
         if effects.hang_up:
             self._hang_up(now_s)
         if effects.rejected:
@@ -207,5 +208,5 @@ class WorkerActor(LinkOwner):
         self._goodbye_until_s = self._goodbye_until_s or now_s + GOODBYE_S
         if self._core.is_idle() or now_s >= self._goodbye_until_s:
             self._has_left = True
-            self.transport.send(self._peer, self._packer.pack(m.Bye(self._drain_reason)))
+            self._sender.send(self._peer, m.Bye(self._drain_reason))
             self._leave("")

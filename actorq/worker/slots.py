@@ -25,7 +25,19 @@ class Slot:
     belong together.
     """
 
-    __slots__ = ("call", "context", "frame", "greenlet", "is_called", "node", "pauses", "pool", "spec", "started_s")
+    __slots__ = (
+        "call",
+        "context",
+        "frame",
+        "greenlet",
+        "is_called",
+        "node",
+        "pauses",
+        "pool",
+        "spec",
+        "started_s",
+        "value",
+    )
 
     def __init__(self, pool: Pool, node: str, context: Context) -> None:
         self.call = NO_CALL
@@ -44,6 +56,12 @@ class Slot:
         """Whether the pool has switched to its greenlet, so that nobody else's switch is taken for it."""
         self.frame: FrameType | None = None
         """The frame below all that the greenlet runs: tells whose code a thread's stack is."""
+        self.value: Any = None
+        """What the call has returned, until it is logged."""
+
+    def note(self, value: Any) -> None:
+        """Keep what the call has returned, for the log."""
+        self.value = value
 
     def pause(self) -> None:
         """The task waits for other calls: another call may have its slot."""

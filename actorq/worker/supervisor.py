@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from actorq import log
 from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, WorkerOptions
+from actorq.worker.pulse import Pulse, is_stopped
 
 PAUSE_MIN_S, PAUSE_MAX_S = 0.2, 30.0
 """Before a process that has died is started again: doubled each time, from the first to the second."""
@@ -38,6 +39,7 @@ class _Child:
 
     number: int
     process: subprocess.Popen[bytes] | None = None
+    pulse: Pulse | None = None
     started_s: float = 0.0
     start_at_s: float = 0.0
     """When to start it (again); 0: it runs, or has ended for good."""
@@ -57,11 +59,14 @@ def run_supervisor(options: WorkerOptions) -> int:
     return Supervisor(options).run()
 
 
-def start_node(options: WorkerOptions, number: int, parent_fd: int) -> subprocess.Popen[bytes]:
-    """Start the process of node `number`. It drains and ends when the other end of the pipe `parent_fd` is closed."""
-    of_process = options.of_process(number, parent_fd)
+def start_node(options: WorkerOptions, number: int, parent_fd: int, pulse_fd: int) -> subprocess.Popen[bytes]:
+    """Start the process of node `number`. It drains and ends when the other end of the pipe `parent_fd` is closed.
+
+    Its signs of life go to `pulse_fd`.
+    """
+    of_process = options.of_process(number, parent_fd, pulse_fd)
     command = [sys.executable, "-m", "actorq.worker.main", of_process.to_json()]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(parent_fd,), start_new_session=True)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(parent_fd, pulse_fd), start_new_session=True)
 
 
 class Supervisor:
@@ -73,6 +78,9 @@ class Supervisor:
         self._status = 0
         self._stops = 0
         self._kill_at_s = 0.0
+        self._look_s = options.silence_s / 4
+        """How often it looks for signs of life."""
+        self._looked_s = time.monotonic()
 
     def run(self) -> int:
         """Start all, and go on until all have ended. Returns an exit status."""
@@ -101,9 +109,10 @@ class Supervisor:
     def _wait(self, heard: int) -> bytes:
         """Sleep until a signal comes or something is due. Returns the numbers of the signals."""
         due_s = [child.start_at_s for child in self._children if child.start_at_s]
+        due_s.append(self._looked_s + self._look_s)
         if self._kill_at_s:
             due_s.append(self._kill_at_s)
-        timeout_s = max(min(due_s) - time.monotonic(), 0.0) if due_s else None
+        timeout_s = max(min(due_s) - time.monotonic(), 0.0)
         readable, _, _ = select.select([heard], [], [], timeout_s)
         return os.read(heard, 4096) if readable else b""
 
@@ -114,6 +123,8 @@ class Supervisor:
                 self._ended(child, child.process.returncode, now_s)
             if child.start_at_s and now_s >= child.start_at_s:
                 self._start(child, parent_fd)
+        if now_s >= self._looked_s + self._look_s:
+            self._listen(now_s)
         if self._kill_at_s and now_s >= self._kill_at_s:
             self._kill_at_s = 0.0
             for child in self._children:
@@ -122,14 +133,39 @@ class Supervisor:
                     self._status = self._status or 1
                     child.process.kill()
 
+    def _listen(self, now_s: float) -> None:
+        """Kill the processes that have fallen silent; another one takes the place of each."""
+        was_away = now_s >= self._looked_s + 2 * self._look_s  # We did not run for a while; so, maybe, did nobody.
+        self._looked_s = now_s
+        for child in self._children:
+            if child.process is None or child.pulse is None:
+                continue
+            if child.pulse.silence_s(now_s) < self._options.silence_s:
+                continue
+            if was_away or is_stopped(child.process.pid):
+                child.pulse.excuse(now_s)
+                continue
+            logger.error(
+                "worker process %d has given no sign of life for %g s and is killed: a task keeps it from running "
+                "anything else, in C code that does not let go of the interpreter",
+                child.process.pid,
+                self._options.silence_s,
+            )
+            child.process.kill()
+
     def _start(self, child: _Child, parent_fd: int) -> None:
         child.start_at_s = 0.0
         child.started_s = time.monotonic()
-        child.process = start_node(self._options, child.number, parent_fd)
+        child.pulse = Pulse()
+        child.process = start_node(self._options, child.number, parent_fd, child.pulse.node_fd)
+        child.pulse.started()
 
     def _ended(self, child: _Child, status: int, now_s: float) -> None:
         assert child.process is not None
         pid, child.process = child.process.pid, None
+        if child.pulse is not None:
+            child.pulse.close()
+            child.pulse = None
         if status == EXIT_CONFIG:
             self._status = EXIT_CONFIG
             self._hand_on(signal.SIGTERM)

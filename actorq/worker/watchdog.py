@@ -4,8 +4,8 @@ It owns the node's second connection to the coordinator, and with it heartbeats,
 when the hub says nothing; and it ends calls that are over their time (see `limits`).
 
 It and the hub's thread share no lock. What the hub's thread tells it goes through a deque, or is one attribute that
-only one of the two writes; what it tells the hub's thread goes through `run_callback_threadsafe`. What it looks at
-besides are containers of the hub's thread, which it copies with one call of `list` (one step of the interpreter, in
+only one of the two writes; what it tells the hub's thread goes through a `HubGate`. What it looks at besides are
+containers of the hub's thread, which it copies with one call of `list` (one step of the interpreter, in
 which nothing else runs), and from which it takes with `pop` (the same): whoever comes second finds that it is gone.
 """
 
@@ -22,20 +22,23 @@ from types import FrameType
 from typing import Any
 
 from actorq import native
+from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError
 from actorq.transport import Down, Event, Link, Peer, Received, ThreadWaiter, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
+from actorq.wire.batches import batches
 from actorq.wire.messages import Call, Outcome
 from actorq.worker import lines
 from actorq.worker.commands import Commands
-from actorq.worker.core import Worker
-from actorq.worker.endings import Ending, shut_down, terminated
+from actorq.worker.core import FORGOTTEN, Worker
+from actorq.worker.endings import Ending, forgotten, shut_down, terminated
 from actorq.worker.jobs import failure
 from actorq.worker.limits import End, Limits
 from actorq.worker.options import EXIT_REPLACE
 from actorq.worker.pool import Pool, Run
+from actorq.worker.sender import Sender
 
 SIGNAL = signal.SIGUSR2
 """Interrupts the hub's thread where it is stuck in a call. Python runs the handler between two bytecodes."""
@@ -68,7 +71,15 @@ class _Exit:
 class Watchdog:
     """Made and started by the hub's thread. Methods say which thread they are for."""
 
-    def __init__(self, core: Worker, pool: Pool, commands: Commands, hub: Any, settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        core: Worker,
+        pool: Pool,
+        commands: Commands,
+        gate: HubGate,
+        settings: WorkerSettings,
+        pulse_fd: int | None = None,
+    ) -> None:
         self.dozes = False
         """Whether it looks only when a heartbeat is due, because nothing is held. `wake` it when that changes."""
         self.address = ""
@@ -76,12 +87,13 @@ class Watchdog:
         self.shut_down_at_s = 0.0
         """When what still runs is ended because the node ends; 0: not. Set by the hub's thread."""
         self._core, self._pool, self._commands = core, pool, commands
-        self._hub_loop = hub.loop
+        self._in_hub = gate.call_soon
+        self._pulse_fd = pulse_fd
         self._settings = settings
-        self._orders: deque[tuple[str, int]] = deque()
+        self._orders: deque[tuple[Run, Call, Ending]] = deque()
         self._limits = Limits()
         self._link = Link(ThreadWaiter(), self._turn)
-        self._packer = frames.Packer()
+        self._sender = Sender(self._link)
         self._dialled = ""
         self._redial_s = 0.0
         self._peer: Peer = 0
@@ -118,9 +130,14 @@ class Watchdog:
         self.dozes = False
         self._link.wake()
 
-    def end(self, task_id: str, attempt: int) -> None:
-        """Have a running attempt end, as revoked."""
-        self._orders.append((task_id, attempt))
+    def end(self, attempts: Iterable[tuple[str, int, bool]]) -> None:
+        """Have running attempts end: as revoked where an outcome is wanted, else without one (see `Effects.end`)."""
+        wanted = {(task_id, attempt): is_wanted for task_id, attempt, is_wanted in attempts}
+        for run in self._pool.running():
+            call = run.call
+            is_wanted = wanted.get((call.id, call.attempt))
+            if is_wanted is not None:
+                self._orders.append((run, call, terminated() if is_wanted else forgotten()))
         self.wake()
 
     def _throw(self, end: End) -> None:
@@ -236,15 +253,21 @@ class Watchdog:
         elif kind is m.Renewed:
             self._core.leases_hold_until_s = message.sent_s + self._settings.liveness.grace_s
         elif kind is m.Command:
-            self._send(m.Reply(message.token, self._commands.answer(message.command)), urgent=True)
+            self._send(m.Reply(message.token, self._answer_to(message.command)), urgent=True)
         elif kind is m.Revoke:
             if message.terminate or message.forget:
-                self._terminate(set(message.ids), now_s)
+                self._revoke(set(message.ids), message.forget, now_s)
         elif kind is m.Acked:
             self._acked = message.seq
 
     def _send(self, message: m.Message, urgent: bool = False) -> None:
-        self._link.send(self._peer, self._packer.pack(message), urgent)
+        self._sender.send(self._peer, message, urgent)
+
+    def _answer_to(self, command: str) -> Any:
+        try:
+            return self._commands.answer(command)
+        except Exception as error:  # Arguments that are shown may be of any class.
+            return {"error": f"the command {command!r} failed: {type(error).__name__}"}
 
     # -- the hub -------------------------------------------------------------------------------------------------
 
@@ -253,7 +276,7 @@ class Watchdog:
         if self._hub_answered_s >= self._asked_hub_s:
             self._rescued.clear()
             self._asked_hub_s = now_s
-            self._hub_loop.run_callback_threadsafe(self._answer)
+            self._in_hub(self._answer)
             return False
         return now_s - self._asked_hub_s >= self._settings.stall_s
 
@@ -263,7 +286,7 @@ class Watchdog:
     def _rescue_outcomes(self) -> None:
         """Calls that ended just before one that does not let go: their outcomes need not wait for it."""
         if self._is_open:
-            outcomes = [each for each in self._pool.finished.copy() if each.id not in self._rescued]
+            outcomes = [each for each in self._finished() if each.id not in self._rescued]
             self._rescued.update(outcome.id for outcome in outcomes)
             self._report(outcomes)
 
@@ -282,26 +305,39 @@ class Watchdog:
                 self._send(message)
 
     def _send_heartbeat(self, now_s: float) -> None:
+        self._give_pulse()
         if self._is_open:
-            running = [(call.id, call.attempt) for call in [run.call for run in self._pool.running()] if call.id]
+            calls = [run.call for run in self._pool.running()]
+            running = [(call.id, call.attempt) for call in calls if call.id and call.attempt != FORGOTTEN]
             self._send(m.Heartbeat(now_s, self._lag_s(now_s), running, rss_bytes()), urgent=True)
 
+    def _give_pulse(self) -> None:
+        """Tell the supervisor, which replaces a process that says nothing, that this thread gets to run."""
+        if self._pulse_fd is not None:
+            try:
+                os.write(self._pulse_fd, b".")
+            except OSError:
+                pass  # It has not read for hours, or has died.
+
+    def _finished(self) -> list[Outcome]:
+        """Outcomes that the hub has not taken yet."""
+        return [each for each in self._pool.finished.copy() if each.attempt != FORGOTTEN]
+
     def _report(self, outcomes: list[Outcome]) -> None:
-        for start in range(0, len(outcomes), REPORT_BATCH):
+        for batch in batches(outcomes, REPORT_BATCH):
             self._reports += 1
-            self._send(m.Finished(self._reports, outcomes[start : start + REPORT_BATCH], relay=True))
+            self._send(m.Finished(self._reports, batch, relay=True))
 
     # -- ending calls --------------------------------------------------------------------------------------------
 
     def _end_calls(self, now_s: float) -> None:
         while self._orders:
-            task_id, attempt = self._orders.popleft()
-            self._terminate({task_id}, now_s, attempt)
+            self._end(*self._orders.popleft(), now_s)
         runs = self._pool.running()
         for end in self._limits.check(runs, now_s):
             self._ask_hub(end)
             if not end.is_final:
-                self._hub_loop.run_callback_threadsafe(lines.soft_limit, end.run.spec, end.call)
+                self._in_hub(lines.soft_limit, end.run.spec, end.call)
         if self.shut_down_at_s and now_s >= self.shut_down_at_s:
             self._shut_down(runs, now_s)
         steps = self._limits.steps(now_s, self._settings.stall_s)
@@ -316,11 +352,17 @@ class Watchdog:
         if self.shut_down_at_s and now_s >= self.shut_down_at_s + LAST_RESORT_S:
             self._exit_with(0, "shut down while its hub was stuck", now_s, None)
 
-    def _terminate(self, ids: set[str], now_s: float, attempt: int = 0) -> None:
+    def _revoke(self, ids: set[str], forget: bool, now_s: float) -> None:
+        """End running calls; as `Worker.revoke`, which the hub's thread may not come to."""
+        held = self._core.held
         for run in self._pool.running():
             call = run.call
-            if call.id in ids and attempt in (0, call.attempt):
-                self._end(run, call, terminated(), now_s)
+            if call.id not in ids or held.get(call.id) is not call:
+                continue  # An attempt that was forgotten is not what is meant.
+            if forget:
+                held.pop(call.id, None)
+                call.attempt = FORGOTTEN
+            self._end(run, call, forgotten() if forget else terminated(), now_s)
 
     def _shut_down(self, runs: Iterable[Run], now_s: float) -> None:
         """End what runs. Its leases go back, but for those of calls that may run only once: they have an outcome."""
@@ -337,7 +379,7 @@ class Watchdog:
             self._ask_hub(end)
 
     def _ask_hub(self, end: End) -> None:
-        self._hub_loop.run_callback_threadsafe(self._throw, end)
+        self._in_hub(self._throw, end)
 
     def _is_on_cpu(self, end: End) -> bool:
         return self._pool.is_on_cpu(end.run)
@@ -358,11 +400,11 @@ class Watchdog:
 
         Other leases are free with the Bye that follows, and not counted against their calls.
         """
-        report = self._core.unacked() + self._pool.finished.copy()
+        report = self._core.unacked() + self._finished()
         known = {outcome.id for outcome in report}
         for run in self._pool.running():
             call, spec = run.call, run.spec
-            if run.call is not call or call.id in known:
+            if run.call is not call or call.id in known or call.attempt == FORGOTTEN:
                 continue
             error = end.error if end is not None and run is end.run else None
             ending = error if isinstance(error, Ending) else shut_down(spec)

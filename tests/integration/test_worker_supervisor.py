@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,3 +136,28 @@ def test_a_node_that_hangs_is_killed_after_the_time_to_drain(nodes: Nodes, coord
     supervisor.signal(signal.SIGTERM)
     assert supervisor.wait() == 1
     assert "did not end in time" in supervisor.output()
+
+
+def test_a_node_that_a_task_keeps_from_running_anything_else_is_killed_and_replaced(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    supervisor = supervised(nodes, coordinator, processes=1, silence_s=2.0)
+    coordinator.wait_for(m.Heartbeat)
+    coordinator.deliver("hold_interpreter")
+    again = coordinator.wait_for(m.WorkerHello, 2)
+    assert again.pid != coordinator.all(m.WorkerHello)[0].pid
+    supervisor.wait_for_output("has given no sign of life for 2 s and is killed")
+    supervisor.wait_for_output("was ended by SIGKILL")
+
+
+def test_a_node_that_somebody_has_stopped_is_left_alone(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator, silence_s=1.0)
+    stopped, stuck = coordinator.all(m.WorkerHello)[:2]
+    coordinator.wait_for(m.Heartbeat, 4)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    time.sleep(2.0)  # Nothing is to happen meanwhile.
+    os.kill(stopped.pid, signal.SIGCONT)
+    before = len(coordinator.all(m.Heartbeat))
+    coordinator.wait_for(m.Heartbeat, before + 4)
+    assert "sign of life" not in supervisor.output()
+    assert {child.pid for child in children(supervisor)} == {stopped.pid, stuck.pid}

@@ -55,6 +55,12 @@ def stuck() -> None:
 
 
 @app.task
+def hold_interpreter() -> None:
+    """Keeps every thread of its process from running, and looks for no signal."""
+    sum(range(10**12))
+
+
+@app.task
 def leave_spinning() -> None:
     """What it starts keeps the hub when the task has ended."""
     gevent.spawn_later(0.01, spin.fn, 600)

@@ -121,7 +121,7 @@ def _check_answers(mesh: Mesh) -> None:
             if answer is None:
                 mesh.oracle.fail("broadcast", f"{client.epoch} has no answer to {order.command}")
             elif order.command == "ping" and order.destination:
-                named = {*answer.replies, *answer.missing}
+                named = {name.partition("#")[0] for name in (*answer.replies, *answer.missing)}
                 if named != set(order.destination) or set(answer.replies) & set(answer.missing):
                     mesh.oracle.fail("broadcast", f"{client.epoch} asked {order.destination}, and hears of {named}")
 
@@ -137,7 +137,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
         "unconfirmed": core._unconfirmed,
         "acknowledgements": state.acks,
         "operations": state.operations,
-        "bytes of large bodies": state.blob_bytes,
+        "bytes of arguments": state.body_bytes,
         "ready calls": [call.id for lane in state.lanes for level in lane.levels for call in level],
         "sessions of nobody": [peer for peer in state.peers if peer not in coordinator.ends],
         "control sessions of nobody": [peer for peer in state.controls if peer not in coordinator.ends],

@@ -19,8 +19,12 @@ class Loop:
 
     def after(self, delay_s: float, run: Run) -> None:
         """Have `run` called in `delay_s`."""
+        self.at(self.now_s + delay_s, run)
+
+    def at(self, when_s: float, run: Run) -> None:
+        """Have `run` called then."""
         self._count += 1
-        heapq.heappush(self._heap, (self.now_s + delay_s, self._count, run))
+        heapq.heappush(self._heap, (when_s, self._count, run))
 
     def run_until(self, end_s: float) -> None:
         """Let everything happen up to `end_s`."""

@@ -53,7 +53,7 @@ class Received:
 class End:
     """One side of a connection."""
 
-    __slots__ = ("arrives_s", "held_until_s", "is_dialler", "is_open", "network", "other", "peer", "strand", "stuck")
+    __slots__ = ("arrives_s", "is_dialler", "is_held", "is_open", "network", "other", "peer", "strand", "stuck")
 
     def __init__(self, network: Network, strand: Strand, is_dialler: bool) -> None:
         self.network = network
@@ -65,9 +65,9 @@ class End:
         self.other: End | None = None
         self.arrives_s = 0.0
         """When the last message on its way to here will arrive."""
-        self.held_until_s = 0.0
+        self.is_held = False
         self.stuck: deque[Frames | None] = deque()
-        """What a partition holds up."""
+        """What has arrived, and is held up: by a partition, or as its connection is lost."""
         if is_dialler:
             self.name_session()
 
@@ -177,8 +177,10 @@ class Network:
             return
         if self.rng.random() < self.late_share:
             listener = other if end.is_dialler else end
-            listener.held_until_s = self.loop.now_s + self.rng.uniform(0.1, 4.0)
-            self.loop.after(listener.held_until_s - self.loop.now_s + self._notice_s(), partial(self._notice, listener))
+            listener.is_held = True
+            hold_s = self.rng.uniform(0.1, 4.0)
+            self.loop.after(hold_s, partial(self._release, listener))
+            self.loop.after(hold_s + self._notice_s(), partial(self._notice, listener))
             self.loop.after(self._notice_s(), partial(self._notice, end if end.is_dialler else other))
             return
         self.lose(end, self._notice_s())
@@ -219,14 +221,12 @@ class Network:
             source = end.other.machine.name if end.other is not None else ""
             end.arrives_s = max(end.arrives_s, self.loop.now_s + self._delay(source, end.machine.name))
             if end.arrives_s != float("inf"):
-                self.loop.after(end.arrives_s - self.loop.now_s, partial(self._arrive, end, item))
+                self.loop.at(end.arrives_s, partial(self._arrive, end, item))
 
     def _arrive(self, end: End, item: Frames | None) -> None:
         if not end.is_open or end.arrives_s == float("inf"):
             return
-        if end.held_until_s > self.loop.now_s:
-            self.loop.after(end.held_until_s - self.loop.now_s, partial(self._arrive, end, item))
-        elif end.stuck or (end.other is not None and (end.other.machine.name, end.machine.name) in self.blocked):
+        if end.is_held or end.stuck or (end.other is not None and (end.other.machine.name, end.machine.name) in self.blocked):
             end.stuck.append(item)
         else:
             self._hand_over(end, item)
@@ -275,7 +275,13 @@ class Network:
             for end in self._between(source, target):
                 self.loop.after(self._delay(source, target), partial(self._unstick, end))
 
+    def _release(self, end: End) -> None:
+        end.is_held = False
+        self._unstick(end)
+
     def _unstick(self, end: End) -> None:
+        if end.is_held:
+            return
         if end.other is None or (end.other.machine.name, end.machine.name) not in self.blocked:
             while end.stuck and end.is_open:
                 self._hand_over(end, end.stuck.popleft())

@@ -168,7 +168,7 @@ class CoordinatorProcess(Node):
     def _note_session(self, peer: int, hello: Message) -> None:
         """The last session of each node, and of each client, is open; it replaces the one before."""
         key = f"client {hello.session}" if isinstance(hello, m.ClientHello) else f"{type(hello).__name__} {hello.epoch}"
-        if not isinstance(hello, m.ControlHello) or hello.epoch in self.core.state.workers:
+        if any(isinstance(message, m.Welcome) for message in self.core.state.effects.sends[peer]):
             self._open = {other: theirs for other, theirs in self._open.items() if theirs != key}
             self._open[peer] = key
 
@@ -268,7 +268,7 @@ class Run:
 class Ended:
     """The pool has finished a call."""
 
-    def __init__(self, run: Run, outcome: Outcome | None) -> None:
+    def __init__(self, run: Run, outcome: Outcome) -> None:
         self.run = run
         self.outcome = outcome
 
@@ -346,8 +346,7 @@ class WorkerProcess(Node):
         for item in items:
             if isinstance(item, Ended):
                 self._runs.remove(item.run)
-                if item.outcome is not None:
-                    ended.append(item.outcome)
+                ended.append(item.outcome)
             elif isinstance(item, ToHub):
                 item.run()
             elif isinstance(item, Received):
@@ -401,8 +400,8 @@ class WorkerProcess(Node):
             message = m.Results(reply_to.session, outcomes)
             lost = partial(self._unreachable, reply_to)
             self.mesh.network.cast(self.machine, reply_to.address, self.pack(message), lost)
-        for task_id, attempt, is_wanted in effects.end:
-            self._end(task_id, attempt, is_wanted)
+        for task_id, attempt, _ in effects.end:
+            self._end(task_id, attempt)
         if effects.hang_up:
             self._hang_up_work()
 
@@ -445,21 +444,21 @@ class WorkerProcess(Node):
         self._runs.append(run)
         body = b"%s made %d of %s" % (self.epoch.encode(), call.attempt, call.id.encode())
         record.executions[body] = call.attempt
-        outcome = Outcome(call.id, call.attempt, m.SUCCESS, frames.body_of(body))
-        if record.kind == "failing":
-            outcome = _failure(call, self.epoch)
-        elif record.kind == "poison":
+        if record.kind == "poison":
             self.mesh.loop.after(record.duration_s, partial(self._kill_by, run))
             return
-        elif record.kind == "stalling":
+        if record.kind == "stalling":
             self.mesh.note(f"{self.epoch} has a busy hub", call.id)
             self.hub.stall(record.duration_s)
-        self.mesh.loop.after(record.duration_s, partial(self._over, run, outcome))
+        if record.kind == "failing":
+            body = encode_failure(ValueError(call.id, self.epoch, call.attempt), "")
+        state = m.FAILURE if record.kind == "failing" else m.SUCCESS
+        self.mesh.loop.after(record.duration_s, partial(self._over, run, state, body))
 
-    def _over(self, run: Run, outcome: Outcome | None) -> None:
+    def _over(self, run: Run, state: int, body: bytes) -> None:
         if not run.is_over:
             run.is_over = True
-            self.hub.put(Ended(run, outcome))
+            self.hub.put(Ended(run, Outcome(run.call.id, run.call.attempt, state, frames.body_of(body))))
 
     def _kill_by(self, run: Run) -> None:
         if self.is_paused:
@@ -469,12 +468,11 @@ class WorkerProcess(Node):
             record.kills[self.core.coordinator] += 1
             self.mesh.crash(self.machine)
 
-    def _end(self, task_id: str, attempt: int, is_wanted: bool) -> None:
+    def _end(self, task_id: str, attempt: int) -> None:
         for run in self._runs:
             if run.call.id == task_id and run.call.attempt == attempt and not run.is_over:
                 error = encode_failure(TimeoutError("terminated"), "")
-                outcome = Outcome(task_id, attempt, m.REVOKED, error) if is_wanted else None
-                self.mesh.loop.after(self.mesh.rng.choice((0.0, 0.2)), partial(self._over, run, outcome))
+                self.mesh.loop.after(self.mesh.rng.choice((0.0, 0.2)), partial(self._over, run, m.REVOKED, error))
 
     # -- watchdog ------------------------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ def draw(rng: Random) -> Options:
         shares=_shares(rng, forgets),
         coordinator=CoordinatorSettings(
             queue_limit=rng.choice((3, 10, 10_000)),
-            queued_blob_bytes=rng.choice((100, 10_000)),
+            queued_bytes=rng.choice((100, 10_000)),
             client_window=rng.choice((2, 16, 1000)),
             deliver_batch=rng.choice((1, 4, 512)),
             outcome_count=24 if forgets else 10_000,

@@ -105,7 +105,8 @@ class Oracle:
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
         self.records: dict[str, Record] = {}
-        self.settled_count = 0
+        self.latest_wall_s = 0.0
+        """The latest that a coordinator's clock has said: it may have been set back since."""
         self._started: dict[int, Call] = {}
 
     def fail(self, invariant: str, text: str, *ids: str) -> None:
@@ -165,7 +166,6 @@ class Oracle:
         record = self.record(outcome.id)
         state = m.OUTCOME_STATES[outcome.state]
         self.mesh.note(f"{epoch} settles {outcome.id}, attempt {outcome.attempt}: {state}", outcome.id)
-        self.settled_count += 1
         if is_kept or (epoch in record.settled and not self.mesh.options.forgets):
             self.fail("one terminal state", f"{outcome.id} settles twice", outcome.id)
         if self.mesh.options.is_durable and self.mesh.store.has_outcome(outcome.id) and not self.mesh.options.forgets:

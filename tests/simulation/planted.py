@@ -136,7 +136,7 @@ def _report_straight(choose_relay: Method, worker: WorkerCore) -> bool:
 
 
 def _forget_reports(welcome: Method, worker: WorkerCore, message: m.Welcome) -> None:
-    if message.nonce == str(worker._nonce) and not worker.welcomed:
+    if message.nonce == worker._nonce and not worker.welcomed:
         worker._unacked.clear()
         worker._unacked_count = 0
     welcome(worker, message)

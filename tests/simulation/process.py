@@ -127,7 +127,7 @@ class Strand:
             return
         if self.busy_until_s > loop.now_s:
             self._is_woken = True
-            loop.after(self.busy_until_s - loop.now_s, self._run)
+            loop.at(self.busy_until_s, self._run)
             return
         items, self._inbox = self._inbox, []
         limit = process.mesh.options.batch
@@ -145,7 +145,7 @@ class Strand:
         loop = self.process.mesh.loop
         due_s = loop.now_s + max(wait_s, 0.0001)  # Timers are no better than this.
         self._due_s = due_s
-        loop.after(due_s - loop.now_s, partial(self._ring, due_s))
+        loop.at(due_s, partial(self._ring, due_s))
 
     def _ring(self, due_s: float) -> None:
         if due_s == self._due_s and not self._is_woken:

@@ -34,7 +34,6 @@ class Watch:
         self._down: dict[str, float] = {}
         self._told: dict[str, int] = {}
         """The capacity that each worker has asked for."""
-        self._latest_wall_s = 0.0
         self._is_releasing = False
         leases = core._leases
         for owner, name, stand_in in (
@@ -55,7 +54,7 @@ class Watch:
 
     def _advance(self, advance: Callable[..., None], now_s: float, wall_s: float) -> None:
         advance(now_s, wall_s)
-        self._latest_wall_s = max(self._latest_wall_s, wall_s)
+        self.oracle.latest_wall_s = max(self.oracle.latest_wall_s, wall_s)
 
     def _receive(self, receive: Callable[..., None], peer: int, message: Any) -> None:
         if isinstance(message, m.Capacity):
@@ -68,9 +67,9 @@ class Watch:
             self._heard[epoch] = self.state.now_s
 
     def _lose(self, lose: Callable[..., None], peer: int) -> None:
-        party = self.state.peers.get(peer)
-        if isinstance(party, Worker) and party.peer == peer:
-            self._down[party.epoch] = self.state.now_s
+        epoch = self._worker_epoch(peer)
+        if epoch:
+            self._down[epoch] = self.state.now_s
         lose(peer)
 
     def _worker_epoch(self, peer: int) -> str:
@@ -116,15 +115,20 @@ class Watch:
         self._is_releasing = False
 
     def _check_lost(self, worker: Worker, reason: str) -> None:
-        liveness = self.state.settings.liveness
         if "started again" in reason:
-            is_gone = True  # (Or it is not, and the Hello of an earlier process of that name came very late.)
-        elif worker.contact is Contact.LOST:
+            return  # It is gone. (Or it is not, and the Hello of an earlier process of that name came very late.)
+        liveness = self.state.settings.liveness
+        if worker.is_out_of_touch():
             is_gone = self.process.awake_since(self._down[worker.epoch]) >= liveness.grace_s
         else:
             is_gone = self.process.awake_since(self._heard[worker.epoch]) >= liveness.lease_s
         if not is_gone:
             self.oracle.fail("living worker", f"{worker.epoch} is given up too soon: {reason}", *worker.leases)
+        holder = self.mesh.worker(worker.epoch)
+        if holder is not None and worker.leases and holder.core.leases_hold_until_s > holder.now_s:
+            if holder.core.coordinator == self.state.epoch:
+                text = f"the leases of {worker.epoch} are given away, and it believes that they hold"
+                self.oracle.fail("two leases", text, *worker.leases)
 
     def _requeue(self, requeue: Callable[..., None], worker: Worker, calls: Sequence[Call]) -> None:
         if not self._is_releasing:
@@ -137,7 +141,7 @@ class Watch:
         holder = self.mesh.worker(worker.epoch)
         if holder is None or holder.core.coordinator != self.state.epoch:
             return
-        if len(self.oracle.record(call.id).attempts) > 1:
+        if self.mesh.options.forgets or len(self.oracle.record(call.id).attempts) > 1:
             return  # The worker may hold an attempt of that number which an earlier coordinator delivered.
         held = holder.core.held.get(call.id)
         has_run = self.oracle.record(call.id).starts[worker.epoch, call.attempt] > 0
@@ -177,7 +181,7 @@ class Watch:
     def _check_delivery(self, worker: Worker, call: Call) -> None:
         self.oracle.delivered(self.state.epoch, call, worker.epoch)
         record = self.oracle.record(call.id)
-        if record.not_before > self._latest_wall_s:
+        if record.not_before > self.oracle.latest_wall_s:
             self.oracle.fail("ETA", f"{call.id} is delivered before its time", call.id)
         if record.expires and record.expires <= self.state.wall_s:
             self.oracle.fail("expiry", f"{call.id} is delivered after it expired", call.id)

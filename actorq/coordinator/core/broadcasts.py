@@ -14,11 +14,12 @@ class _Open:
     peer: Peer
     token: int
     deadline_s: float
-    awaited: dict[str, None]
+    awaited: dict[str, str]
+    """The names under which nodes are shown, by what tells them apart."""
     replies: dict[str, Any] = field(default_factory=dict)
 
     def answer(self) -> tuple[Peer, Replies]:
-        return self.peer, Replies(self.token, self.replies, list(self.awaited))
+        return self.peer, Replies(self.token, self.replies, list(self.awaited.values()))
 
 
 class Broadcasts:
@@ -28,18 +29,17 @@ class Broadcasts:
         self._open: dict[int, _Open] = {}
         self._count = 0
 
-    def open(self, peer: Peer, token: int, awaited: list[str], deadline_s: float) -> int:
-        """Begin one for `peer`. Returns the token for the nodes."""
+    def open(self, peer: Peer, token: int, awaited: dict[str, str], deadline_s: float) -> int:
+        """Begin one for `peer`, to these nodes: their epochs and the names to show. Returns the token for the nodes."""
         self._count += 1
-        self._open[self._count] = _Open(peer, token, deadline_s, dict.fromkeys(awaited))
+        self._open[self._count] = _Open(peer, token, deadline_s, awaited)
         return self._count
 
     def reply(self, number: int, node: str, value: Any) -> None:
-        """A node has answered. Late and repeated answers change nothing."""
+        """The node with this epoch has answered. Late and repeated answers change nothing."""
         broadcast = self._open.get(number)
         if broadcast is not None and node in broadcast.awaited:
-            del broadcast.awaited[node]
-            broadcast.replies[node] = value
+            broadcast.replies[broadcast.awaited.pop(node)] = value
 
     def left(self, node: str, reason: str) -> None:
         """A node has ended as it was told. That is its answer, also to `shutdown`: its reply may come after its Bye."""

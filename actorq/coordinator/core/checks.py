@@ -19,6 +19,8 @@ def check(core: Coordinator) -> None:
     for task_id in core.state.calls:
         assert places[task_id] == 1, f"{task_id} is known and stands nowhere"
         assert core.state.outcomes.get(task_id) is None, f"{task_id} has settled and is still known"
+    size = sum(len(call.body) for call in core.state.calls.values())
+    assert core.state.body_bytes == size, f"{core.state.body_bytes} bytes of arguments are counted, {size} are there"
     _check_lanes(core)
     _check_workers(core)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain, count
 from typing import Any
 
 from actorq import states
@@ -14,6 +15,9 @@ from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
+
+TIMEOUT_LIMIT_S = 3600.0
+"""Nobody waits for longer for the replies to a command."""
 
 
 class Commands:
@@ -33,8 +37,7 @@ class Commands:
             report.append((task_id, self._state_of(task_id)))
             if message.wait:
                 self._state.watch(client, task_id)
-        if settled:
-            self._state.tell(client, m.Settled(settled))
+        self._state.tell_settled(client, settled)
         self._state.tell(client, m.Report(message.token, report))
 
     def _state_of(self, task_id: str) -> str:
@@ -51,18 +54,24 @@ class Commands:
         if own is not None:
             self._state.acks.append((peer, m.Replies(message.token, {self._state.name: own(message.arguments)}, [])))
             return
-        nodes = [
-            each for each in self._state.workers.values() if not message.destination or each.name in message.destination
-        ]
-        names = [each.name for each in nodes] + [
-            name for name in message.destination if name not in {each.name for each in nodes}
-        ]
-        token = self.broadcasts.open(peer, message.token, names, self._state.now_s + message.timeout_s)
+        nodes = self._nodes(message.destination)
+        shown = _show({each.epoch: each.name for each in nodes})
+        # A name that no node has is awaited as well, under itself: it will be missing.
+        names = {each.name for each in nodes}
+        shown.update((name, name) for name in message.destination if name not in names)
+        timeout_s = min(max(0.0, message.timeout_s), TIMEOUT_LIMIT_S)  # In this order 0 for NaN.
+        token = self.broadcasts.open(peer, message.token, shown, self._state.now_s + timeout_s)
         for node in nodes:
             self._state.send(node.control, m.Command(token, message.command, message.arguments))
 
     def reply(self, peer: Peer, worker: Worker, message: m.Reply) -> None:
-        self.broadcasts.reply(message.token, worker.name, message.value)
+        self.broadcasts.reply(message.token, worker.epoch, message.value)
+
+    def _nodes(self, names: Sequence[str]) -> list[Worker]:
+        """The nodes with these names, or all. Beside another of its name one out of touch is left out."""
+        nodes = [each for each in self._state.workers.values() if not names or each.name in names]
+        in_touch = {each.name for each in nodes if not each.is_out_of_touch()}
+        return [each for each in nodes if not each.is_out_of_touch() or each.name not in in_touch]
 
     def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
@@ -132,3 +141,14 @@ class Commands:
                 for worker in self._state.workers.values()
             ],
         }
+
+
+def _show(names: dict[str, str]) -> dict[str, str]:
+    """The same keys, with names that differ: of several nodes with one name the second is ``name#2``, and so on."""
+    shown: dict[str, str] = {}
+    taken: set[str] = set()
+    for key, name in names.items():
+        candidates = chain([name], (f"{name}#{number}" for number in count(2)))
+        shown[key] = next(each for each in candidates if each not in taken)
+        taken.add(shown[key])
+    return shown

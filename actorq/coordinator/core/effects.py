@@ -14,7 +14,11 @@ Peer = int
 
 @dataclass(slots=True)
 class Effects:
-    """The result of one batch, to be carried out in this order: store, send, hang up, wait."""
+    """The result of one batch, to be carried out in this order: send, hang up, store, wait.
+
+    What is sent needs nothing that is stored here: messages that do are held back until `persisted`, and are among the
+    effects of the `finish` after it.
+    """
 
     persist: Sequence[Operation] = ()
     token: int = 0

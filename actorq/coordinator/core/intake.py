@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
-from actorq.coordinator.core.state import FOREIGN, SPEC_LIMIT, State
+from actorq.coordinator.core.state import FOREIGN, NO_ROOM, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
 from actorq.stores.api import KeepCalls, KeepCode, KeepStarts
 from actorq.wire import messages as m
-from actorq.wire.messages import Call
+from actorq.wire.messages import CODE_MISSING, Call
 
-CODE_MISSING = "its function is not here; it is sent again"
-"""Why a call by value is refused when the function was dropped here, or never came. The client sends both again."""
+LAST_TIME_S = 253_402_300_799.0
+"""The end of the year 9999, which is the last one that a datetime knows."""
+NO_TIME = "its start or expiry is no point in time: give seconds or a datetime up to the year 9999"
 
 
 class Intake:
@@ -47,7 +48,7 @@ class Intake:
         return ""
 
     def _has_room(self, client: Client, message: m.Submit) -> bool:
-        return self._state.blob_bytes < self._state.settings.queued_blob_bytes and not self._full_queue(client, message)
+        return self._state.body_bytes < self._state.settings.queued_bytes and not self._full_queue(client, message)
 
     def _pressure(self, client: Client, message: m.Submit) -> str:
         queue = self._full_queue(client, message)
@@ -57,7 +58,8 @@ class Intake:
                 f"workers for it, or submit more slowly"
             )
         return (
-            f"large arguments fill their limit of {self._state.settings.queued_blob_bytes:,} bytes at the coordinator"
+            f"arguments of calls that have not ended fill their limit of {self._state.settings.queued_bytes:,} bytes: "
+            f"start more workers, or pass references to large data"
         )
 
     def accept_deferred(self) -> None:
@@ -76,15 +78,18 @@ class Intake:
         is_held_back = message.resent and self._state.is_young()
         calls, specs, number, seq = self._state.calls, client.specs, client.number, self._state.seq
         revoked, outcome_of = self._state.revoked, self._state.outcomes.get
-        run, previous = 0, None
+        run, previous, body_bytes = 0, None, 0
         for call in message.calls:
             entry = specs.get(call.spec)
             if (
                 entry is None
-                or entry.number > SPEC_LIMIT
+                or entry.number == NO_ROOM
                 or (entry.spec.code and entry.spec.code not in self._state.codes)
             ):
                 refused.append((call.id, self._why_refused(entry)))
+                continue
+            if (call.expires or call.not_before) and not _has_sound_times(call):
+                refused.append((call.id, NO_TIME))
                 continue
             call.spec = entry.number
             call.client = number if entry.replies else 0
@@ -100,8 +105,7 @@ class Intake:
                 continue
             calls[call.id] = call
             accepted.append(call)
-            if call.body.__class__ is not bytes:
-                self._state.count_blob(call, 1)
+            body_bytes += len(call.body)
             if call.expires:
                 self._state.schedule.add(call.expires, call)
             if is_held_back:
@@ -120,6 +124,7 @@ class Intake:
         if previous is not None:
             previous.lane.grow(run)
         self._state.seq = seq
+        self._state.body_bytes += body_bytes
         if refused:
             self._state.send(client.peer, m.Refused(refused))
         if self._state.settings.durable and accepted:
@@ -136,7 +141,7 @@ class Intake:
     def _why_refused(self, entry: SpecEntry | None) -> str:
         if entry is None:
             return "it names options that this session has not sent"
-        if entry.number > SPEC_LIMIT:
+        if entry.number == NO_ROOM:
             return (
                 f"more than {SPEC_LIMIT:,} different combinations of task and options are in use: use fewer "
                 f"different time limits or queues"
@@ -165,7 +170,7 @@ class Intake:
         elif known.spec == FOREIGN:
             known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
             known.expires = call.expires
-            state.count_blob(known, 1)
+            state.body_bytes += len(known.body)
             return [known]
         elif known.client != client.number:
             state.watch(client, call.id)
@@ -185,3 +190,8 @@ class Intake:
         used = {entries[number].spec.code for number in {call.spec for call in self._state.calls.values()} - {FOREIGN}}
         self._state.codes = {digest: blob for digest, blob in self._state.codes.items() if digest in used}
         self._state.code_bytes = sum(map(len, self._state.codes.values()))
+
+
+def _has_sound_times(call: Call) -> bool:
+    """Not so for NaN, which no comparison finds: at the root of the schedule it would hold up all others."""
+    return 0 <= call.expires <= LAST_TIME_S and 0 <= call.not_before <= LAST_TIME_S

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actorq.coordinator.core.clients import Client
-from actorq.config import MAX_BATCH
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.state import FOREIGN, State
@@ -13,6 +12,7 @@ from actorq.coordinator.core.workers import Contact, Ring, Worker
 from actorq.errors import TaskRevokedError
 from actorq.stores.api import KeepStarts
 from actorq.wire import messages as m
+from actorq.wire.batches import batches, chunks
 from actorq.wire.messages import Call, Outcome
 
 
@@ -95,6 +95,7 @@ class Leases:
     def finished(self, peer: Peer, worker: Worker, message: m.Finished) -> None:
         leases, calls = worker.leases, self._state.calls
         taken: list[Outcome] = []
+        body_bytes = 0
         relay: dict[int, list[Outcome]] = {}
         for outcome in message.outcomes:
             call = leases.pop(outcome.id, None)
@@ -107,15 +108,16 @@ class Leases:
                 continue
             del calls[outcome.id]
             taken.append(outcome)
-            if call.body.__class__ is not bytes:
-                self._state.count_blob(call, -1)
+            body_bytes += len(call.body)
             if message.relay:
                 relay.setdefault(call.client, []).append(outcome)
+        self._state.body_bytes -= body_bytes
         self._state.settle(taken)
         for number, outcomes in relay.items():
             client = self._state.clients_by_number.get(number)
             if client is not None:
-                self._state.send(client.peer, m.Settled(outcomes))
+                for batch in batches(outcomes):
+                    self._state.send(client.peer, m.Settled(batch))
         if worker.begun:
             self._ended_guarded(worker)
         worker.list_if_idle()
@@ -132,22 +134,40 @@ class Leases:
         worker.capacity = min(worker.capacity, len(worker.leases))
 
     def starting(self, peer: Peer, worker: Worker, message: m.Starting) -> None:
-        """Guarded calls are about to start: note it, then let them. Those with one chance left go one at a time."""
+        """Guarded calls are about to start: note it, then let them. Those with one chance left wait for theirs."""
         ready = []
         for task_id, attempt in message.attempts:
             call = worker.leases.get(task_id)
             if call is None or call.attempt != attempt:
                 continue
-            if self._is_last_chance(call) and worker.exclusive not in ("", task_id):
+            if self._is_last_chance(call) and task_id not in worker.begun:
                 if task_id not in worker.exclusive_waiting:
                     worker.exclusive_waiting.append(task_id)
                 continue
-            if self._is_last_chance(call):
-                worker.exclusive = task_id
             self._begin(worker, call)
             ready.append(task_id)
-        if ready:
-            self._state.acks.append((peer, m.Begin(ready)))
+        self._let_begin(peer, ready)
+        self.give_last_chance(worker)
+
+    def give_last_chance(self, worker: Worker) -> None:
+        """Let the next call begin that has one chance left: one at a time, and only on a worker that has lasted a while.
+
+        Otherwise workers that are killed again and again right after their start would use up the chances of calls that
+        have nothing to do with it.
+        """
+        if worker.exclusive or self._state.now_s < worker.joined_s + self._state.settings.liveness.grace_s:
+            return
+        while worker.exclusive_waiting and not worker.exclusive:
+            call = worker.leases.get(worker.exclusive_waiting.popleft())
+            if call is not None:
+                worker.exclusive = call.id
+                self._begin(worker, call)
+                self._let_begin(worker.peer, [call.id])
+
+    def _let_begin(self, peer: Peer | None, ids: Sequence[str]) -> None:
+        """Say that the start of these is noted, when it is."""
+        if peer is not None:
+            self._state.acks.extend((peer, m.Begin(list(each))) for each in chunks(ids))
 
     def _begin(self, worker: Worker, call: Call) -> None:
         """Note that a guarded call may have started."""
@@ -156,6 +176,10 @@ class Leases:
         if state.settings.durable and call.spec != FOREIGN and state.entries_by_number[call.spec].spec.at_most_once:
             state.operations.append(KeepStarts([call.id]))
 
+    def _is_guarded(self, call: Call) -> bool:
+        """Whether its worker waits for Begin. Where we do not know yet (FOREIGN), it says Starting again."""
+        return call.spec != FOREIGN and (call.lost > 0 or self._state.entries_by_number[call.spec].spec.at_most_once)
+
     def _is_last_chance(self, call: Call) -> bool:
         return call.lost > 0 and call.lost + 1 >= self._state.entries_by_number[call.spec].spec.max_deliveries
 
@@ -163,12 +187,7 @@ class Leases:
         worker.begun = {each: None for each in worker.begun if each in worker.leases}
         if worker.exclusive and worker.exclusive not in worker.leases:
             worker.exclusive = ""
-            while worker.exclusive_waiting and not worker.exclusive:
-                call = worker.leases.get(worker.exclusive_waiting.popleft())
-                if call is not None:
-                    worker.exclusive = call.id
-                    self._begin(worker, call)
-                    self._state.send(worker.peer, m.Begin([call.id]))
+            self.give_last_chance(worker)
 
     def set_capacity(self, peer: Peer, worker: Worker, message: m.Capacity) -> None:
         worker.capacity, worker.slots = message.capacity, message.slots
@@ -177,7 +196,9 @@ class Leases:
 
     def reconcile(self, worker: Worker, hello: m.WorkerHello) -> None:
         """Bring the leases in line with what the node says that it holds."""
-        held = set(hello.held)  # An attempt that runs, and the unacknowledged outcome of an earlier one, of the same call.
+        held = set(
+            hello.held
+        )  # An attempt that runs, and the unacknowledged outcome of an earlier one, of the same call.
         missing = [call for call in worker.leases.values() if (call.id, call.attempt) not in held]
         self.requeue(worker, missing)  # They were lost on the way: never started.
         forgotten = []
@@ -187,10 +208,9 @@ class Leases:
             if hello.coordinator != self._state.epoch and self._adopt(worker, task_id, attempt):
                 continue
             forgotten.append(task_id)
-        for start in range(0, len(forgotten), MAX_BATCH):
-            self._state.send(worker.peer, m.Revoke(forgotten[start : start + MAX_BATCH], forget=True))
-        if worker.begun and worker.peer is not None:
-            self._state.acks.append((worker.peer, m.Begin([each for each in worker.begun if each in worker.leases])))
+        for each in chunks(forgotten):
+            self._state.send(worker.peer, m.Revoke(list(each), forget=True))
+        self._let_begin(worker.peer, [each for each in worker.begun if self._is_guarded(worker.leases[each])])
         if self._state.revoked:
             self._revoke_again(worker)
 
@@ -199,8 +219,8 @@ class Leases:
         revoked = self._state.revoked
         for terminate in (False, True):
             ids = [each for each in worker.leases if each in revoked and revoked[each][1] is terminate]
-            if ids:
-                self._state.send(worker.peer, m.Revoke(ids, terminate))
+            for each in chunks(ids):
+                self._state.send(worker.peer, m.Revoke(list(each), terminate))
 
     def _adopt(self, worker: Worker, task_id: str, attempt: int) -> bool:
         """Lease a call to the node that got it from an earlier coordinator. False if somebody else has it."""

@@ -19,13 +19,18 @@ from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.queues import GONE
 from actorq.coordinator.core.receipts import CUMULATIVE, Receipts
 from actorq.coordinator.core.sessions import Sessions
-from actorq.coordinator.core.state import State
+from actorq.coordinator.core.state import SPECS_KEPT, State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
 from actorq.stores.api import Kept
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
+
+SPECS_PERIOD_S = 60.0
+"""Of looking for specs that are not used, where there are many: this looks at all calls."""
+LONGEST_WAIT_S = 3600.0
+"""A time may be thousands of years away, which is more than timers take."""
 
 
 class Coordinator:
@@ -39,7 +44,7 @@ class Coordinator:
         self._leases = Leases(self.state)
         self._sessions = Sessions(self.state, self._leases, self._broadcasts)
         self._commands = Commands(self.state, self._broadcasts)
-        self._liveness_due_s = now_s
+        self._liveness_due_s = self._specs_due_s = now_s
         self._token = 0
         self._unconfirmed: deque[tuple[int, list[tuple[Peer, Message]]]] = deque()
         self._handlers: dict[type[Message], Callable[[Peer, Any, Any], None]] = {
@@ -75,7 +80,7 @@ class Coordinator:
             call.seq = state.seq
             state.calls[call.id] = call
             state.held_back[call.id] = call
-            state.count_blob(call, 1)
+            state.body_bytes += len(call.body)
             if call.expires:
                 state.schedule.add(call.expires, call)
         state.outcomes.add(kept.outcomes, state.now_s)
@@ -165,7 +170,12 @@ class Coordinator:
     def _run_due(self) -> None:
         state = self.state
         for call in state.schedule.pop_due(state.wall_s):
-            if state.calls.get(call.id) is not call or call.worker or call.attempt == GONE or call.id in state.held_back:
+            if (
+                state.calls.get(call.id) is not call
+                or call.worker
+                or call.attempt == GONE
+                or call.id in state.held_back
+            ):
                 continue
             if call.expires and call.expires <= state.wall_s:
                 state.withdraw(call)
@@ -207,6 +217,9 @@ class Coordinator:
         for client in [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]:
             del state.clients[client.session], state.clients_by_number[client.number]
             self._leases.undefine(client)
+        if len(state.entries) > SPECS_KEPT and state.now_s >= self._specs_due_s:
+            self._specs_due_s = state.now_s + SPECS_PERIOD_S
+            state.forget_specs()
         state.schedule.prune(lambda call: state.calls.get(call.id) is call)
 
     def _deadline_s(self) -> float | None:
@@ -214,7 +227,7 @@ class Coordinator:
         due = [self._liveness_due_s] if state.workers or state.held_back else []
         scheduled_s = state.schedule.next_s()
         if scheduled_s is not None:
-            due.append(state.now_s + max(scheduled_s - state.wall_s, 0.0))
+            due.append(state.now_s + min(max(scheduled_s - state.wall_s, 0.0), LONGEST_WAIT_S))
         broadcast_s = self._broadcasts.next_s()
         if broadcast_s is not None:
             due.append(broadcast_s)

@@ -32,7 +32,10 @@ class OutcomeCache:
         self._generations: deque[_Generation] = deque()
 
     def add(self, outcomes: Sequence[Outcome], now_s: float) -> None:
-        """Keep these. An outcome that is there already stays (the first terminal state stays)."""
+        """Keep these. Of two with one id the later one is found.
+
+        A call settles once, so there are two only where a client has sent an old id again, and said that it is fresh.
+        """
         newest = self._newest(now_s)
         kept = newest.outcomes
         for outcome in outcomes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING
 
 from actorq.config import HIGHEST_PRIORITY
@@ -188,6 +188,15 @@ class Lanes:
                 if group.matches(lane):
                     group.add(lane)
         return lane
+
+    def forget_empty(self, used: Set[Lane]) -> None:
+        """Forget the lanes that are empty and not among those in use, and queues that have no lane."""
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.size or lane in used}
+        left = set(self._lanes.values())
+        for group in self.groups.values():
+            group.lanes = [lane for lane in group.lanes if lane in left]
+        names = {lane.queue.name for lane in left}
+        self.queues = {name: queue for name, queue in self.queues.items() if name in names}
 
     def join(self, queues: Iterable[str], offers: Iterable[str]) -> Group:
         """The group for a new worker."""

@@ -16,6 +16,9 @@ from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
 
+REASON_CHARS = 1000
+"""So much is kept of why a node ended."""
+
 
 class Sessions:
     """Handshakes, heartbeats, and the end of sessions."""
@@ -30,12 +33,23 @@ class Sessions:
         admit = _ADMIT.get(type(message))
         if admit is None:
             return False
-        if isinstance(message, m.ControlHello) and message.epoch not in self._state.workers:
-            # The node's other connection has not said Hello yet, or its session is over: it tries again.
-            self._state.send(peer, m.Reset())
+        if self._is_untimely(peer, message):
+            self._state.send(peer, m.Reset())  # Who still lives at its other end tries again.
         else:
             self._welcome(peer, message, lambda peer, hello: admit(self, peer, hello))
         return True
+
+    def _is_untimely(self, peer: Peer, hello: Message) -> bool:
+        """Whether a node's second connection came before its first, or a Hello after a later one of the same node.
+
+        What such an old Hello does not list may have been leased since, and be running.
+        """
+        if isinstance(hello, m.ControlHello):
+            return hello.epoch not in self._state.workers
+        if isinstance(hello, m.WorkerHello):
+            worker = self._state.workers.get(hello.epoch)
+            return worker is not None and worker.peer != peer and hello.nonce <= worker.nonce
+        return False
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""
@@ -54,6 +68,7 @@ class Sessions:
             worker = self._state.workers.get(epoch)
             if worker is not None and worker.control == peer:
                 worker.control = None
+                worker.lost_s = self._state.now_s
             return
         party = self._state.peers.pop(peer, None)
         if isinstance(party, Client) and party.peer == peer:
@@ -113,13 +128,14 @@ class Sessions:
             self._state.numbers += 1
             group = self._state.lanes.join(hello.queues, hello.offers)
             worker = Worker(self._state.numbers, hello.name, hello.epoch, hello.pid, group, hello.slots, 0, None)
+            worker.joined_s = self._state.now_s
             self._state.workers[hello.epoch] = worker
             self._state.workers_by_number[worker.number] = worker
         elif worker.peer is not None:
             self._state.peers.pop(worker.peer, None)
             self._state.hang_up(worker.peer)
         worker.forget_session()
-        worker.peer = peer
+        worker.peer, worker.nonce = peer, hello.nonce
         worker.capacity = hello.capacity
         worker.slots = hello.slots
         worker.contact = Contact.READY
@@ -130,10 +146,13 @@ class Sessions:
         worker.list_if_idle()
 
     def _release_predecessors(self, name: str) -> None:
-        """A node of this name has started anew: its last incarnation, if it is out of touch, will not come back."""
-        for other in [each for each in self._state.workers.values() if each.name == name]:
-            if other.contact is Contact.LOST:
-                self._leases.release(other, f"worker {name} was lost and has started again", counted=True)
+        """A node of this name has started anew: its last incarnation, if it is out of touch, will not come back.
+
+        Unless several have the name: then nobody knows which of them this one takes the place of.
+        """
+        others = [each for each in self._state.workers.values() if each.name == name]
+        if len(others) == 1 and others[0].is_out_of_touch():
+            self._leases.release(others[0], f"worker {name} was lost and has started again", counted=True)
 
     def _control_hello(self, peer: Peer, hello: m.ControlHello) -> None:
         worker = self._state.workers[hello.epoch]
@@ -153,26 +172,29 @@ class Sessions:
     def heartbeat(self, peer: Peer, worker: Worker, message: m.Heartbeat) -> None:
         worker.running = dict(message.running)
         worker.lag_s, worker.rss_bytes = message.lag_s, message.rss_bytes
-        if worker.contact is not Contact.LOST:  # Else its leases are given away when its grace is over.
-            self._state.send(peer, m.Renewed(message.sent_s))
+        # Also while its work connection is lost: as long as this one is there its leases hold, and one grace longer.
+        self._state.send(peer, m.Renewed(message.sent_s))
 
     def bye(self, peer: Peer, worker: Worker, message: m.Bye) -> None:
-        self._leases.release(worker, message.reason, counted=False)
-        self._broadcasts.left(worker.name, message.reason)
+        reason = message.reason[:REASON_CHARS]
+        self._leases.release(worker, reason, counted=False)
+        self._broadcasts.left(worker.epoch, reason)
 
     def judge_workers(self) -> None:
         liveness = self._state.settings.liveness
         for worker in list(self._state.workers.values()):
             silent_s = self._state.now_s - worker.heard_s
-            if worker.contact is Contact.LOST:
+            if worker.is_out_of_touch():
                 if self._state.now_s - worker.lost_s >= liveness.grace_s:
                     self._leases.release(
                         worker, f"worker {worker.name} lost its connection and did not return", counted=True
                     )
             elif silent_s >= liveness.lease_s:
                 self._leases.release(worker, f"worker {worker.name} was silent for {silent_s:.0f} s", counted=True)
-            elif silent_s >= liveness.suspect_s:
+            elif silent_s >= liveness.suspect_s and worker.contact is Contact.READY:
                 worker.contact = Contact.SUSPECT
+            elif worker.exclusive_waiting:
+                self._leases.give_last_chance(worker)
 
 
 _ADMIT: dict[type[Message], Callable[[Sessions, Peer, Any], None]] = {

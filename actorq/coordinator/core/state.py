@@ -7,7 +7,7 @@ A call is in exactly one place: a lane (ready), the schedule (waits for its time
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from actorq.config import CoordinatorSettings
@@ -20,12 +20,18 @@ from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import TaskRevokedError, WorkerLostError
 from actorq.stores.api import KeepOutcomes, Operation
 from actorq.wire import messages as m
-from actorq.wire.messages import Blob, Call, CallSpec, Message, Outcome
+from actorq.wire.batches import batches
+from actorq.wire.frames import body_of
+from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_failure
 
 FOREIGN = 0
 """Spec number of a lease from an earlier coordinator whose call has not been sent again yet."""
+NO_ROOM = -1
+"""Spec number of an entry beyond SPEC_LIMIT: its calls are refused."""
 SPEC_LIMIT = 100_000
+SPECS_KEPT = 10_000
+"""So many may be there without use."""
 
 
 class State:
@@ -61,10 +67,12 @@ class State:
         """Second connections of worker nodes, with the node's epoch."""
         self.entries: dict[CallSpec, SpecEntry] = {}
         self.entries_by_number: dict[int, SpecEntry] = {}
+        self.spec_numbers = 0
+        """Never given again: workers remember what they mean."""
         self.codes: dict[str, bytes] = {}
         self.code_bytes = 0
-        self.blob_bytes = 0
-        """Size of the large bodies of all calls."""
+        self.body_bytes = 0
+        """Size of the arguments of all calls."""
         self.seq = 0
         self.numbers = 0
         self.slots = 0
@@ -115,12 +123,27 @@ class State:
     def entry(self, spec: CallSpec) -> SpecEntry:
         entry = self.entries.get(spec)
         if entry is None:
-            number = len(self.entries) + 1
-            if number > SPEC_LIMIT:  # Its calls are refused, see Intake.
-                return SpecEntry(number, spec, Lane(Queue(spec.queue), spec.offer), False)
+            if len(self.entries) >= SPEC_LIMIT:
+                return SpecEntry(NO_ROOM, spec, Lane(Queue(spec.queue), spec.offer), False)
+            self.spec_numbers += 1
+            number = self.spec_numbers
             entry = SpecEntry(number, spec, self.lanes.lane(spec.queue, spec.offer), not spec.ignore_result)
             self.entries[spec] = self.entries_by_number[number] = entry
         return entry
+
+    def forget_specs(self) -> None:
+        """Forget the specs, and lanes, that no call and no connected client uses; others may have their room."""
+        used = {call.spec for call in self.calls.values()}
+        for client in self.clients.values():
+            used.update([entry.number for entry in client.specs.values()])
+        for entry in [each for each in self.entries.values() if each.number not in used]:
+            del self.entries[entry.spec], self.entries_by_number[entry.number]
+        for worker in self.workers.values():
+            worker.specs &= used
+        self.lanes.forget_empty({entry.lane for entry in self.entries.values()})
+        for client in self.clients.values():
+            for number in [number for number, entry in client.specs.items() if entry.number == NO_ROOM]:
+                client.specs[number] = self.entry(client.specs[number].spec)
 
     def settle(self, outcomes: list[Outcome]) -> None:
         """These calls, which are in no index any more, have ended."""
@@ -139,8 +162,8 @@ class State:
     def settle_here(self, call: Call, state: int, error: Exception) -> None:
         """End a call that is in no index but `calls`, without a worker; its client is told."""
         if self.calls.pop(call.id, None) is not None:
-            self.count_blob(call, -1)
-        outcome = Outcome(call.id, max(call.attempt, 0), state, encode_failure(error, ""))
+            self.body_bytes -= len(call.body)
+        outcome = Outcome(call.id, max(call.attempt, 0), state, body_of(encode_failure(error, "")))
         self.settle([outcome])
         client = self.clients_by_number.get(call.client)
         if client is not None:
@@ -154,6 +177,11 @@ class State:
         """Send to a client what must not be said before what is decided now is durable."""
         if client.peer is not None:
             self.acks.append((client.peer, message))
+
+    def tell_settled(self, client: Client, outcomes: Sequence[Outcome]) -> None:
+        """Tell a client outcomes that are durable, or will be with what is decided now."""
+        for batch in batches(outcomes):
+            self.tell(client, m.Settled(batch))
 
     def give_up(self, call: Call, reason: str, worker: str = "") -> None:
         """End a call that is in no index but `calls` as failed, and keep it as a dead letter."""
@@ -186,10 +214,6 @@ class State:
         """Take a call that is not leased out of the place where it waits."""
         if self.held_back.pop(call.id, None) is None and not call.not_before:
             self.entries_by_number[call.spec].lane.take_out(call)
-
-    def count_blob(self, call: Call, sign: int) -> None:
-        if isinstance(call.body, Blob):
-            self.blob_bytes += sign * len(call.body)
 
     def is_young(self) -> bool:
         return self.now_s < self.started_s + self.settings.liveness.grace_s

@@ -21,7 +21,7 @@ class Contact(Enum):
     SUSPECT = "suspect"
     """Silent: it keeps its leases and gets nothing new."""
     LOST = "lost"
-    """Its connection broke: it has one grace to come back."""
+    """Its work connection broke: it has one grace to come back, from when its control connection is lost too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,12 +36,16 @@ class Worker:
     slots: int
     capacity: int
     peer: Peer | None
+    nonce: str = ""
+    """Of its last Hello; those of a node ascend."""
     control: Peer | None = None
     """Its second connection, which lives on a native thread of the node."""
     contact: Contact = Contact.READY
     heard_s: float = 0.0
+    joined_s: float = 0.0
+    """When its session was opened for the first time."""
     lost_s: float = 0.0
-    """When the connection broke."""
+    """When the last one of its connections broke."""
     leases: dict[str, Call] = field(default_factory=dict)
     """In the order of delivery."""
     begun: dict[str, None] = field(default_factory=dict)
@@ -68,6 +72,10 @@ class Worker:
     def credit(self) -> int:
         """How many more calls it may be sent. Derived from its leases, so it cannot leak."""
         return self.capacity - len(self.leases)
+
+    def is_out_of_touch(self) -> bool:
+        """Both connections are lost. (With the second one it lives: its hub is busy, and will connect again.)"""
+        return self.contact is Contact.LOST and self.control is None
 
     def list_if_idle(self) -> None:
         """Stand in line for work, if there is credit: with those that have a free slot, or those that look ahead."""

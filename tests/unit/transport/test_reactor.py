@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,6 +112,47 @@ def test_a_source_that_has_more_waits_for_the_next_round_and_leaves_others_their
     assert reactor.is_busy
     reactor.receive(200)
     assert len(noisy.taken) == 300
+
+
+def test_after_a_sleep_one_message_of_each_goes_first_and_the_others_follow(pairs: NewPair) -> None:
+    (busy_sender, busy), (calm_sender, calm) = pairs(), pairs()
+    reactor, _, _ = new_reactor()
+    for inbox in (busy, calm):
+        reactor.watch(inbox)
+    reactor.receive(100)
+    reactor.wait(0, 0)
+    for _ in range(10):
+        busy_sender.send(b"b")
+    calm_sender.send(b"c")
+    reactor.touch(busy)
+    reactor.touch(calm)
+    reactor.receive(100)
+    assert busy.taken == [b"b"] and calm.taken == [b"c"]
+    # When the answers are on their way, it turns out that one of them had more
+    reactor.look_again()
+    assert reactor.is_busy
+    reactor.receive(100)
+    reactor.look_again()
+    assert busy.taken == [b"b"] * 10 and calm.limits[1:] == [1]
+    assert not reactor.is_busy
+    # And what comes for the other one rings again
+    calm_sender.send(b"c")
+    assert select.select([calm.fd], [], [], 10)[0]
+
+
+def test_a_source_that_waits_for_a_last_look_gets_it_although_there_is_nothing(pairs: NewPair) -> None:
+    sender, inbox = pairs()
+    reactor, _, _ = new_reactor()
+    reactor.watch(inbox)
+    reactor.receive(100)
+    reactor.wait(0, 0)
+    sender.send(b"1")
+    inbox.needs_last_look = True
+    reactor.touch(inbox)
+    reactor.receive(100)
+    reactor.look_again()
+    reactor.receive(100)
+    assert inbox.limits == [100, 1, 100] and not reactor.is_busy
 
 
 def test_a_source_that_is_no_longer_watched_is_left_alone(pairs: NewPair) -> None:

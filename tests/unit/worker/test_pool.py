@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,10 +17,11 @@ from gevent.event import Event
 from actorq.context import current
 from actorq.errors import RemoteError, TaskRevokedError, TimeLimitExceeded
 from actorq.wire.messages import FAILURE, REVOKED, SUCCESS, Call, CallSpec, Outcome
+from actorq.worker import lines
 from actorq.worker.endings import hard_limit, soft_limit, terminated
 from actorq.worker.jobs import Job
 from actorq.worker.pool import FLUSH_COUNT, Pool
-from tests.unit.worker.support import call_of, error_of, job_of
+from tests.unit.worker.support import call_of, error_of, job_by_value, job_of
 
 LIMIT_S = 10.0
 
@@ -72,6 +73,13 @@ class Bench:
         gevent.get_hub().loop.run_callback(lambda: done.append(self.pool.end(run, call, error)))
         self.until(lambda: done)
         return done[0]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _the_hub_goes_with_the_tests() -> Iterator[None]:
+    """Where a thread has a hub, a client takes it for a green one."""
+    yield
+    gevent.get_hub().destroy(destroy_loop=True)
 
 
 @pytest.fixture
@@ -411,3 +419,65 @@ def test_nothing_of_a_call_is_kept_when_it_has_ended(bench: Bench) -> None:
     references = sys.getrefcount(call)
     bench.batches.clear()
     assert references <= 3  # This frame, the argument, and the test's own.
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+class UnreadablePickle:
+    """Can be pickled, and raises when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exit, ("unpickled",)
+
+
+def end_coroutine(bench: Bench, ended: Outcome | BaseException, value: Any = None) -> None:
+    """What `Coroutines` says of one that ran."""
+    bench.pool.active += 1
+    bench.pool.coroutine_ended(call_of(), job_of(nothing), ended, 0.5, value)
+
+
+def test_a_result_is_never_decoded_for_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "actorq.worker")
+    bench = Bench(concurrency=1)
+    outcome = bench.run(job_by_value(lambda: UnreadablePickle()))
+    assert (outcome.state, outcome.content) == (SUCCESS, "cloudpickle")
+    end_coroutine(bench, Outcome("coroutine", 1, SUCCESS, outcome.body, "cloudpickle"), UnreadablePickle())
+    bench.until_idle()
+    assert bench.pool.active == 0 and len(bench.outcomes()) == 2
+    assert caplog.text.count("succeeded in") == 2 and caplog.text.count("UnreadablePickle object") == 2
+
+
+def test_a_log_that_fails_costs_neither_the_outcome_nor_the_slot(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise gevent.Timeout(1)
+
+    def fail() -> None:
+        raise ValueError
+
+    caplog.set_level("INFO", "actorq.worker")
+    monkeypatch.setattr(lines, "succeeded", broken)
+    monkeypatch.setattr(lines, "raised", broken)
+    bench = Bench(concurrency=1)
+    assert [bench.run(fn).state for fn in (nothing, fail, nothing)] == [SUCCESS, FAILURE, SUCCESS]
+    end_coroutine(bench, ValueError())
+    end_coroutine(bench, Outcome("coroutine", 1, SUCCESS, b""))
+    bench.until_idle()
+    assert bench.pool.active == 0
+    assert [outcome.state for outcome in bench.outcomes()][3:] == [FAILURE, SUCCESS]
+
+
+def test_a_slot_is_given_back_whatever_comes_between_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(concurrency=1)
+    run_calls = Pool._run_calls
+
+    def interrupted(pool: Pool, slot: Any) -> None:
+        monkeypatch.setattr(Pool, "_run_calls", run_calls)
+        raise gevent.Timeout(1)
+
+    monkeypatch.setattr(Pool, "_run_calls", interrupted)
+    assert bench.run(nothing).state == SUCCESS
+    bench.until_idle()
+    assert bench.pool.active == 0

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from actorq.errors import BadAddress
-from actorq.wire.frames import TO_REPLY_SOCKET, Packer, unpack
+from actorq.wire.frames import TO_REPLY_SOCKET, unpack
 from actorq.wire.messages import SUCCESS, Outcome, Results
 from actorq.worker import replies
 from actorq.worker.core import ReplyTo
 from actorq.worker.replies import BACKLOG, BATCH, IDLE_S, Replies
+from actorq.worker.sender import Sender
 
 
 class FakeLink:
@@ -29,7 +30,7 @@ class FakeLink:
         self.called.append(address)
         return len(self.called)
 
-    def send(self, peer: int, message: Any) -> None:
+    def send(self, peer: int, message: Any, urgent: bool = False) -> None:
         results = unpack(message, TO_REPLY_SOCKET)
         assert isinstance(results, Results)
         self.sent.append((peer, results))
@@ -48,7 +49,7 @@ def link() -> Any:
 
 @pytest.fixture
 def sender(link: Any) -> Replies:
-    return Replies(link, Packer())
+    return Replies(link, Sender(link))
 
 
 def outcomes(count: int = 1) -> list[Outcome]:

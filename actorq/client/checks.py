@@ -1,0 +1,86 @@
+"""What users give is checked where they call: nothing that cannot be sent comes to the session's thread."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from actorq.client.core import Order
+from actorq.config import MAX_BODY_BYTES
+from actorq.errors import EncodeError, ImproperlyConfigured, MessageTooLarge, ProtocolError
+from actorq.wire import frames
+from actorq.wire.messages import CallSpec, Control
+
+ID_LENGTH = 256
+"""As `actorq.wire.messages.Id` says."""
+ENVELOPE_BYTES = 4096
+"""What a message has beside a function's code, or a command's arguments, at the most."""
+_CONTROL = frames.kinds([Control])
+_CANNOT_ENCODE = (TypeError, ValueError, OverflowError, RecursionError)
+
+
+def check_id(task_id: str) -> str:
+    """The id, if it can be one. Raises ImproperlyConfigured."""
+    if len(task_id) > ID_LENGTH:
+        raise ImproperlyConfigured(f"a task_id has at most {ID_LENGTH} characters, and {task_id[:40]!r}… {len(task_id)}")
+    if not task_id.isascii():
+        try:
+            task_id.encode()
+        except UnicodeEncodeError as error:
+            raise ImproperlyConfigured(f"task_id {task_id!r} cannot be written as UTF-8: {error.reason}") from None
+    return task_id
+
+
+def check_spec(spec: CallSpec) -> None:
+    """Raise ImproperlyConfigured for names that are too long or no text."""
+    try:
+        msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=CallSpec)
+    except _CANNOT_ENCODE as error:
+        raise ImproperlyConfigured(f"calls of task {spec.task[:100]!r} cannot be sent with these options: {error}") from None
+
+
+def check_code(name: str, blob: bytes) -> None:
+    """Raise MessageTooLarge for a function that does not fit into a message."""
+    limit_bytes = MAX_BODY_BYTES - ENVELOPE_BYTES
+    if len(blob) > limit_bytes:
+        raise MessageTooLarge(f"function {name}, with all that it refers to,", len(blob), limit_bytes)
+
+
+def checked_order(
+    token: int, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float
+) -> Order:
+    """The order as it will be sent. Raises EncodeError, MessageTooLarge, ImproperlyConfigured."""
+    if not math.isfinite(timeout_s):
+        raise ImproperlyConfigured(f"the timeout of a control command is a number of seconds, and not {timeout_s!r}")
+    try:
+        packed = frames.Packer().pack(Control(token, command, arguments, list(destination), timeout_s))
+    except _CANNOT_ENCODE as error:
+        raise EncodeError(
+            f"the arguments of control command {command!r} cannot be sent: {error}. Use numbers, text, bytes, lists and "
+            f"dicts"
+        ) from error
+    limit_bytes = MAX_BODY_BYTES - ENVELOPE_BYTES
+    if len(packed[1]) > limit_bytes:
+        raise MessageTooLarge(f"the arguments of control command {command[:100]!r}", len(packed[1]), limit_bytes)
+    try:
+        sent = frames.unpack(packed, _CONTROL)
+    except ProtocolError as error:
+        raise ImproperlyConfigured(f"control command {command[:100]!r} cannot be sent: {error}") from None
+    assert isinstance(sent, Control)
+    return Order(sent.token, sent.command, sent.arguments, sent.destination, sent.timeout_s)
+
+
+def check_timeout(timeout_s: float | None) -> float | None:
+    """The timeout, if it is one. Raises ImproperlyConfigured for NaN, with which nothing would ever be over."""
+    if timeout_s is not None and math.isnan(timeout_s):
+        raise ImproperlyConfigured("a timeout is a number of seconds, or None for a wait without end, and not NaN")
+    return timeout_s
+
+
+def deadline(timeout_s: float | None) -> float | None:
+    """The monotonic time when a wait is over that begins now. Raises ImproperlyConfigured for NaN."""
+    return None if check_timeout(timeout_s) is None else time.monotonic() + (timeout_s or 0.0)
