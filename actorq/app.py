@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 import msgspec
 
 from actorq import native, states
+from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
 from actorq.config import BLOB_BYTES, DEFAULT_ADDRESS, MAX_BODY_BYTES, URL_VARIABLE, ClientSettings
@@ -41,6 +42,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+NAME_LENGTH = 512
+"""As `actorq.wire.messages.Name` says."""
 ACCEPT_CONTENT = ("msgpack", "json", "cloudpickle")
 
 
@@ -148,6 +151,7 @@ class ActorQ:
 
     def _add_code(self, fn: Callable[..., Any]) -> str:
         digest, blob = code_blob(fn)
+        check_code(getattr(fn, "__qualname__", type(fn).__name__), blob)
         self._codes[digest] = blob
         self.session.add_code(digest, blob)
         return digest
@@ -197,7 +201,7 @@ class ActorQ:
         now_s = time.time()
         session, chosen_id = route.session, options.get("task_id")
         call = Call(
-            str(chosen_id or session.new_id()),
+            check_id(str(chosen_id)) if chosen_id else session.new_id(),
             route.number,
             body,
             start_time_s(options.get("countdown"), options.get("eta"), now_s),
@@ -212,9 +216,8 @@ class ActorQ:
         if not options.get("retry", True):
             return 0.0
         if "retry_policy" in options:
-            return RetryPolicy.of(options["retry_policy"]).budget_s()
-        timeout_s: float | None = options.get("publish_timeout", self.settings.publish_timeout_s)
-        return timeout_s
+            return check_timeout(RetryPolicy.of(options["retry_policy"]).budget_s())
+        return check_timeout(options.get("publish_timeout", self.settings.publish_timeout_s))
 
     def send_task(
         self, name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -257,7 +260,7 @@ class ActorQ:
         if not callable(fn):
             raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
         name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
-        return CallSpec(name, code=self._add_code(fn))
+        return CallSpec(name[:NAME_LENGTH], code=self._add_code(fn))
 
     def map(
         self,
@@ -296,7 +299,8 @@ class ActorQ:
         return as_completed(self, results, timeout)
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
-        """A handle to a call by its id, whoever submitted it."""
+        """A handle to a call by its id, whoever submitted it. Raises ImproperlyConfigured if it can be no id."""
+        check_id(task_id)
         if self._session is not None and not self._session.is_over:
             known = self._session.core.pending.get(task_id)
             if isinstance(known, AsyncResult):
@@ -321,18 +325,17 @@ class ActorQ:
             each.outcome, each.error = watched[each.id].outcome, watched[each.id].error
         return True
 
-    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
+    def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
         session = self.session
         if pending.is_settled() or session.core.pending.get(pending.id) is pending:
-            session.subscribe(pending, notify)
-            return
+            return session.subscribe(pending, notify)
         watched = session.watch(pending)
 
         def share() -> None:
             pending.outcome, pending.error = watched.outcome, watched.error
             notify()
 
-        session.subscribe(watched, share)
+        return session.subscribe(watched, share)
 
     def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
         return self.session.callbacks.deliverer(fn)

@@ -26,7 +26,9 @@ _CANNOT_ENCODE = (TypeError, ValueError, OverflowError, RecursionError)
 def check_id(task_id: str) -> str:
     """The id, if it can be one. Raises ImproperlyConfigured."""
     if len(task_id) > ID_LENGTH:
-        raise ImproperlyConfigured(f"a task_id has at most {ID_LENGTH} characters, and {task_id[:40]!r}… {len(task_id)}")
+        raise ImproperlyConfigured(
+            f"a task_id has at most {ID_LENGTH} characters, and {task_id[:40]!r}… {len(task_id)}"
+        )
     if not task_id.isascii():
         try:
             task_id.encode()
@@ -40,7 +42,9 @@ def check_spec(spec: CallSpec) -> None:
     try:
         msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=CallSpec)
     except _CANNOT_ENCODE as error:
-        raise ImproperlyConfigured(f"calls of task {spec.task[:100]!r} cannot be sent with these options: {error}") from None
+        raise ImproperlyConfigured(
+            f"calls of task {spec.task[:100]!r} cannot be sent with these options: {error}"
+        ) from None
 
 
 def check_code(name: str, blob: bytes) -> None:

@@ -360,7 +360,8 @@ class Session:
                 core.lose(event.peer)
         was_open = core.is_open
         effects = core.finish()
-        is_due = not all([self._send(message) for message in effects.sends])
+        sent = [self._send(message) for message in effects.sends]
+        is_due = not all(sent)
         if effects.dial:
             if self._peer:
                 self._link.hang_up(self._peer)

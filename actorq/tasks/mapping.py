@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from actorq.client.bells import new_bell
+from actorq.client.bells import new_bell, stepping_aside
 from actorq.policies.chunks import ChunkSize
 from actorq.tasks.result import AsyncResult
 from actorq.wire.payload import decode_failure
@@ -46,6 +47,8 @@ class Map(Generic[R]):
         self._size = ChunkSize(chunk_size)
         self._ordered = ordered
         self._progress = progress
+        if progress is not None:
+            weakref.finalize(self, progress.stop)
         self._under_way: deque[tuple[AsyncResult[Any], int]] = deque()
         self._settled: deque[AsyncResult[Any]] = deque()
         self._counts: dict[str, tuple[AsyncResult[Any], int]] = {}
@@ -56,10 +59,17 @@ class Map(Generic[R]):
         return self
 
     def __next__(self) -> R:
+        try:
+            return self._next()
+        except BaseException:
+            if self._progress is not None:
+                self._progress.stop()  # It shows again if iteration goes on.
+            raise
+
+    def _next(self) -> R:
         while not self._results:
             self._fill()
             if not self._take_chunk():
-                self._finish_progress()
                 raise StopIteration
         succeeded, value = self._results.popleft()
         if self._progress is not None:
@@ -78,18 +88,14 @@ class Map(Generic[R]):
         for result in chunks:
             if not result.is_settled():
                 result.revoke()
-        self._finish_progress()
+        if self._progress is not None:
+            self._progress.stop()
 
     def __enter__(self) -> Map[R]:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _finish_progress(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
 
     def _fill(self) -> None:
         limit = max(self._slots() * CHUNKS_PER_SLOT, FEWEST_CHUNKS)
@@ -105,9 +111,11 @@ class Map(Generic[R]):
                 self._notify_of(result)
 
     def _notify_of(self, result: AsyncResult[Any]) -> None:
+        settle, ring = self._settled.append, self._bell.ring  # Not self: what nobody iterates any more is to go.
+
         def notify() -> None:
-            self._settled.append(result)
-            self._bell.ring()
+            settle(result)
+            ring()
 
         result._mesh.subscribe(result, notify)
 
@@ -121,7 +129,8 @@ class Map(Generic[R]):
             if not self._counts:
                 return False
             while not self._settled:
-                self._bell.wait(None)
+                with stepping_aside():
+                    self._bell.wait(None)
             result, count = self._counts.pop(self._settled.popleft().id)
         elapsed_s, results = result.get()
         self._size.measured(count, elapsed_s)

@@ -12,19 +12,24 @@ class Progress:
         self._description = description
         self._bar: Any = None
         self._line: Any = None
+        self._is_live = False
 
     def advance(self, total: int | None) -> None:
-        """One more item is done."""
+        """One more item is done. Shows the bar, again if it was stopped."""
         if self._bar is None:
-            self._start(total)
+            self._make_bar(total)
+        if not self._is_live:
+            self._is_live = True
+            self._bar.start()
         self._bar.advance(self._line)
 
     def stop(self) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
+        """Leave the bar as it is, and the terminal to others."""
+        if self._is_live:
+            self._is_live = False
             self._bar.stop()
 
-    def _start(self, total: int | None) -> None:
+    def _make_bar(self, total: int | None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
@@ -39,7 +44,6 @@ class Progress:
             console=Console(stderr=True),
         )
         self._line = self._bar.add_task(self._description, total=total)
-        self._bar.start()
 
 
 def _rate_column() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
@@ -34,6 +35,11 @@ SPEC_OPTIONS = {
 """Options of a task, or of one call, and the fields of CallSpec that they set."""
 CALL_OPTIONS = frozenset({"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout"})
 
+_LAST_S = 253_402_300_799.0
+"""The end of the last year that a datetime knows."""
+_LONG_AGO_S = 1.0
+"""In the past, and not 0, which means none."""
+
 
 def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
     """`spec` with the options changed. Raises ImproperlyConfigured for values that cannot be."""
@@ -52,7 +58,17 @@ def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
 
 
 def _seconds(value: Any) -> float:
-    return 0.0 if value is None else float(value)
+    return 0.0 if value is None else _finite("a time limit", value)
+
+
+def _finite(what: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ImproperlyConfigured(f"{what} is a number of seconds, and not {value!r}")
+    return number
 
 
 def check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -150,22 +166,34 @@ def _task_of(mesh: Any, fn: Callable[..., Any], name: str, bind: bool, options: 
 
 
 def start_time_s(countdown: float | None, eta: datetime | float | None, now_s: float) -> float:
-    """Unix time of the earliest start; 0: at once."""
+    """Unix time of the earliest start; 0: at once. Raises ImproperlyConfigured."""
     if countdown is not None and eta is not None:
         raise ImproperlyConfigured("give countdown or eta, not both")
     if countdown is not None:
-        return now_s + float(countdown) if countdown > 0 else 0.0
-    return _unix_s(eta)
+        seconds = _finite("countdown", countdown)
+        return _in_calendar("countdown", now_s + seconds) if seconds > 0 else 0.0
+    return 0.0 if eta is None else _in_calendar("eta", max(_unix_s("eta", eta), 0.0))
 
 
 def expiry_time_s(expires: datetime | float | None, now_s: float) -> float:
-    """Unix time of the latest start; 0: none. A number is in seconds from now."""
-    if isinstance(expires, (int, float)):
-        return now_s + max(float(expires), 0.0)
-    return _unix_s(expires)
-
-
-def _unix_s(moment: datetime | float | None) -> float:
-    if moment is None:
+    """Unix time of the latest start; 0: none. A number is in seconds from now. Raises ImproperlyConfigured."""
+    if expires is None:
         return 0.0
-    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
+    if isinstance(expires, datetime):
+        return max(_unix_s("expires", expires), _LONG_AGO_S)
+    return _in_calendar("expires", now_s + max(_finite("expires", expires), 0.0))
+
+
+def _unix_s(what: str, moment: datetime | float) -> float:
+    if not isinstance(moment, datetime):
+        return _finite(what, moment)
+    try:
+        return moment.timestamp()
+    except (OverflowError, OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"{what} {moment!r} is no time that can be used: {error}") from None
+
+
+def _in_calendar(what: str, unix_s: float) -> float:
+    if unix_s > _LAST_S:
+        raise ImproperlyConfigured(f"{what} is after the year 9999: leave it out for a call that has no such time")
+    return unix_s

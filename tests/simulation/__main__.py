@@ -35,7 +35,9 @@ def show(seed: int) -> int:
     result = run_seed(seed, is_traced=True)
     for line in result.story:
         say(line)
-    say(f"seed {seed}: {result.events} events, {result.calls} calls, {result.virtual_s:.0f} s, hash {result.digest:08x}")
+    say(
+        f"seed {seed}: {result.events} events, {result.calls} calls, {result.virtual_s:.0f} s, hash {result.digest:08x}"
+    )
     if result.violation is None:
         say("nothing is violated")
         return 0
@@ -57,7 +59,9 @@ def run_many(seeds: range, jobs: int, keep_going: bool) -> int:
         counts += result.counts
         if result.violation is not None:
             failed.append(result.seed)
-            say(f"seed {result.seed}: VIOLATED {str(result.violation)[:300]}; replay it with: scripts/sim --seed {result.seed}")
+            say(
+                f"seed {result.seed}: VIOLATED {str(result.violation)[:300]}; replay it with: scripts/sim --seed {result.seed}"
+            )
             if not keep_going:
                 break
     took_s = time.monotonic() - started_s

@@ -73,8 +73,8 @@ class Faults:
         running = [each.process for each in machines if each.process is not None and not each.process.is_paused]
         return self.rng.choice(running) if running else None
 
-    def _for_a_while(self, mean_s: float, undo: Callable[[], None]) -> None:
-        self.mesh.loop.after(self.rng.expovariate(1 / mean_s), undo)
+    def _for_a_while(self, mean_s: float, undo: Callable[[], object]) -> None:
+        self.mesh.loop.after(self.rng.expovariate(1 / mean_s), lambda: None if undo() else None)
 
     def _crash(self, machines: list[Machine]) -> bool:
         process = self._process(machines)

@@ -226,7 +226,11 @@ class Network:
     def _arrive(self, end: End, item: Frames | None) -> None:
         if not end.is_open or end.arrives_s == float("inf"):
             return
-        if end.is_held or end.stuck or (end.other is not None and (end.other.machine.name, end.machine.name) in self.blocked):
+        if (
+            end.is_held
+            or end.stuck
+            or (end.other is not None and (end.other.machine.name, end.machine.name) in self.blocked)
+        ):
             end.stuck.append(item)
         else:
             self._hand_over(end, item)

@@ -8,6 +8,7 @@ from typing import Any
 
 from actorq.client.core import Client, Order, Request
 from actorq.client.pending import Pending
+from actorq.config import MAX_BATCH
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
 from actorq.coordinator.core.state import FOREIGN
@@ -76,7 +77,7 @@ class CoordinatorProcess(Node):
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
-        self.listens = Strand(self, self.guarded(self._step))
+        self.listens: Strand = Strand(self, self.guarded(self._step))
         settings = self.mesh.options.coordinator
         self.core = Coordinator(machine.name, self.epoch, settings, self.now_s, self.wall_s)
         Watch(self, self.core)
@@ -165,7 +166,7 @@ class CoordinatorProcess(Node):
         if last is not None and self.mesh.rng.random() < STALE_SHARE:
             self._receive_stale(peer, frames.unpack(last, _ANY_KIND))
 
-    def _note_session(self, peer: int, hello: Message) -> None:
+    def _note_session(self, peer: int, hello: Any) -> None:
         """The last session of each node, and of each client, is open; it replaces the one before."""
         key = f"client {hello.session}" if isinstance(hello, m.ClientHello) else f"{type(hello).__name__} {hello.epoch}"
         if any(isinstance(message, m.Welcome) for message in self.core.state.effects.sends[peer]):
@@ -224,7 +225,7 @@ class CoordinatorProcess(Node):
     def _check_bounds(self) -> None:
         state, bound = self.core.state, self.mesh.oracle.bound
         settings = state.settings
-        bound("bounds", "outcomes", len(state.outcomes), settings.outcome_count + m.MAX_BATCH)
+        bound("bounds", "outcomes", len(state.outcomes), settings.outcome_count + MAX_BATCH)
         bound("bounds", "entries in the schedule", len(state.schedule), 4 * len(state.calls) + 100)
         bound("bounds", "revocations", len(state.revoked), settings.revocation_count + 1)
         for client in state.clients.values():
@@ -319,7 +320,9 @@ class WorkerProcess(Node):
     def stop(self) -> None:
         """End now: running calls that may run at most once have failed, all other leases go back."""
         if self._work is not None and self.core.welcomed:
-            outcomes = [_failure(run.call, self.epoch) for run in self._runs if not run.is_over and run.call.id in self.begun]
+            outcomes = [
+                _failure(run.call, self.epoch) for run in self._runs if not run.is_over and run.call.id in self.begun
+            ]
             self.core.advance(self.now_s)
             self.core.ended(outcomes)
             for message in self.core.finish().sends:
@@ -565,7 +568,7 @@ class ClientProcess(Node):
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
-        self.listens = Strand(self, self.guarded(self._step))
+        self.listens: Strand = Strand(self, self.guarded(self._step))
         self.core = Client(
             machine.name, self.epoch, ["coordinator"], machine.name, self.mesh.options.client, self.now_s
         )

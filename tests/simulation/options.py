@@ -94,7 +94,7 @@ def draw(rng: Random) -> Options:
         delay_s=rng.choice((0.0005, 0.002, 0.02)),
         latency_s=rng.choice((0.0, 0.001, 0.01)),
         batch=rng.choice((1, 3, 1000)),
-        disk_s=rng.choice((0.001, 0.02, 0.5)),
+        disk_s=rng.choice((0.001, 0.02, 0.02 if is_calm else 0.5)),
         duplicate_share=rng.choice((0.0, 0.0, 0.2, 1.0)),
         late_share=rng.choice((0.0, 0.5, 1.0)),
         unseen_share=0.0 if is_calm else rng.choice((0.0, 0.0, 0.1)),

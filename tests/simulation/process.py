@@ -47,7 +47,7 @@ class Machine:
 class Process:
     """One incarnation of a node. Its monotonic clock has a zero of its own."""
 
-    listens: Strand | None = None
+    listens: Any = None
     """The thread that gets what comes to the machine's address."""
 
     def __init__(self, machine: Machine) -> None:

@@ -83,7 +83,9 @@ class Watch:
         for call in message.calls:
             if call.id not in self.state.calls and self.state.outcomes.get(call.id) is None:
                 continue  # Refused.
-            self.oracle.accepted(self.state.epoch, call.id, client.session, is_new=self.state.calls.get(call.id) is call)
+            self.oracle.accepted(
+                self.state.epoch, call.id, client.session, is_new=self.state.calls.get(call.id) is call
+            )
             self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
 
     def _settle(self, settle: Callable[..., None], outcomes: list[Outcome]) -> None:
@@ -125,10 +127,11 @@ class Watch:
         if not is_gone:
             self.oracle.fail("living worker", f"{worker.epoch} is given up too soon: {reason}", *worker.leases)
         holder = self.mesh.worker(worker.epoch)
-        if holder is not None and worker.leases and holder.core.leases_hold_until_s > holder.now_s:
-            if holder.core.coordinator == self.state.epoch:
-                text = f"the leases of {worker.epoch} are given away, and it believes that they hold"
-                self.oracle.fail("two leases", text, *worker.leases)
+        if holder is None or not worker.leases or holder.core.coordinator != self.state.epoch:
+            return
+        if holder.core.leases_hold_until_s > holder.now_s:
+            text = f"the leases of {worker.epoch} are given away, and it believes that they hold"
+            self.oracle.fail("two leases", text, *worker.leases)
 
     def _requeue(self, requeue: Callable[..., None], worker: Worker, calls: Sequence[Call]) -> None:
         if not self._is_releasing:

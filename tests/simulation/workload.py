@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ class Workload:
             for _ in range(int(self._share(kind) * 20)):
                 self._at_random(run)
 
-    def _at_random(self, run: partial[None]) -> None:
+    def _at_random(self, run: Callable[[], None]) -> None:
         self.mesh.loop.after(self.rng.uniform(0.0, self.mesh.options.chaos_s), run)
 
     def _share(self, kind: str) -> float:

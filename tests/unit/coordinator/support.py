@@ -182,7 +182,13 @@ class ClientParty(Party):
         self._seq = 0
 
     def submission(
-        self, *ids: str, spec: CallSpec = SPEC, fresh: bool = True, resent: bool = False, body: m.Body = b"", **call: Any
+        self,
+        *ids: str,
+        spec: CallSpec = SPEC,
+        fresh: bool = True,
+        resent: bool = False,
+        body: m.Body = b"",
+        **call: Any,
     ) -> m.Submit:
         """The message that submits calls of one spec; `call` are further fields of theirs."""
         self._seq += 1
@@ -237,7 +243,9 @@ class WorkerParty(Party):
         self.delivered()
         return self.calls[task_id].attempt
 
-    def report(self, *ids: str, state: int = m.SUCCESS, body: bytes = b"", attempt: int = 0, relay: bool = False) -> None:
+    def report(
+        self, *ids: str, state: int = m.SUCCESS, body: bytes = b"", attempt: int = 0, relay: bool = False
+    ) -> None:
         """The calls have ended."""
         outcomes = [Outcome(task_id, attempt or self.attempt(task_id), state, body) for task_id in ids]
         self._reports += 1

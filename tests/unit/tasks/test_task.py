@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,10 @@ def test_a_misspelt_option_is_refused_with_the_nearest_one(app: ActorQ) -> None:
 @pytest.mark.parametrize(
     "options", [{"priority": 10}, {"priority": -1}, {"max_deliveries": 0}, {"queue": 5}, {"serializer": "yamll"}]
 )
-def test_an_impossible_value_is_refused_at_the_definition(app: ActorQ, options: dict[str, object]) -> None:
+def test_an_impossible_value_is_refused_at_the_definition(app: ActorQ, options: dict[str, Any]) -> None:
+    define: Any = app.task
     with pytest.raises(ImproperlyConfigured):
-        app.task(name="t", **options)(lambda: None)
+        define(name="t", **options)(lambda: None)
 
 
 def test_a_soft_limit_above_the_hard_one_is_refused(app: ActorQ) -> None:
