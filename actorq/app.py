@@ -281,11 +281,11 @@ class ActorQ:
 
         def submit(chunk: list[Any]) -> AsyncResult[Any]:
             try:
-                return self.send(spec, ([(item,) for item in chunk],), {}, {})
+                return self.send(spec, ([[item] for item in chunk],), {}, {})
             except EncodeError as error:
                 if isinstance(error, MessageTooLarge):
                     raise
-                return self.send(fallback, ([(item,) for item in chunk],), {}, {})
+                return self.send(fallback, ([[item] for item in chunk],), {}, {})
 
         bar = Progress(spec.task) if progress else None
         return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar)

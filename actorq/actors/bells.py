@@ -10,6 +10,10 @@ from gevent.hub import Waiter
 from actorq import native
 
 
+_LONGEST_S = 1e9
+"""A timer for longer would not be one."""
+
+
 class Bell(Protocol):
     """Rung by one, waited for by another. Rings that are not heard yet count as one."""
 
@@ -65,7 +69,7 @@ class GreenBell:
         self._watcher.start(self._waiter.switch, True)
         timer = None
         if timeout_s is not None:
-            timer = self._hub.loop.timer(max(timeout_s, 0.0))
+            timer = self._hub.loop.timer(min(max(timeout_s, 0.0), _LONGEST_S))
             timer.start(self._waiter.switch, False, update=True)
         try:
             while not self._rung:  # Looked at after the start of the watcher, before which a ring has no effect on it.

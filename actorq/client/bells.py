@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from actorq import context, native
 
-_LONG_S = 3600.0
 _LONGEST_S = 1e9
 """More than this, some locks refuse."""
 
@@ -58,33 +57,6 @@ class NativeBell:
         return acquired
 
 
-class GreenBell:
-    """Blocks the greenlet; the others of its hub run on."""
-
-    __slots__ = ("_event", "_loop")
-
-    def __init__(self) -> None:
-        from gevent import get_hub
-        from gevent.event import Event
-
-        self._loop: Any = get_hub().loop
-        self._event: Any = Event()
-
-    def ring(self) -> None:
-        try:
-            self._loop.run_callback_threadsafe(self._event.set)
-        except ValueError:
-            pass  # The hub is destroyed, and its greenlets with it.
-
-    def wait(self, timeout_s: float | None) -> bool:
-        # Always with a timer: a hub in which nothing can happen but a ring from another thread would give up.
-        heard: bool = self._event.wait(_LONG_S if timeout_s is None else min(timeout_s, _LONGEST_S))
-        while not heard and timeout_s is None:
-            heard = self._event.wait(_LONG_S)
-        self._event.clear()
-        return heard
-
-
 def is_green() -> bool:
     """Whether blocking this native thread would keep other greenlets from running."""
     monkey = sys.modules.get("gevent.monkey")
@@ -99,4 +71,10 @@ def is_green() -> bool:
 
 def new_bell() -> Bell:
     """The kind of bell that suits the caller."""
-    return GreenBell() if is_green() else NativeBell()
+    if not is_green():
+        return NativeBell()
+    from gevent import get_hub
+
+    from actorq.actors.bells import GreenBell
+
+    return GreenBell(get_hub())

@@ -42,8 +42,15 @@ class Callbacks:
         if is_green():
             from gevent import Greenlet, get_hub
 
-            hub_loop, start = get_hub().loop, Greenlet(run).start  # A greenlet belongs to the hub that it is made on.
-            return _unless_closed(lambda: hub_loop.run_callback_threadsafe(start))
+            greenlet = Greenlet(run)  # It belongs to the hub that it is made on.
+            watcher = get_hub().loop.async_(ref=False)  # Not run_callback_threadsafe: see HubGate in actorq.actors.
+
+            def start() -> None:
+                watcher.close()
+                greenlet.start()
+
+            watcher.start(start)
+            return _unless_closed(watcher.send)
         return lambda: self._put(run)
 
     def _put(self, run: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ def check_id(task_id: str) -> str:
     """The id, if it can be one. Raises ImproperlyConfigured."""
     if len(task_id) > ID_LENGTH:
         raise ImproperlyConfigured(
-            f"a task_id has at most {ID_LENGTH} characters, and {task_id[:40]!r}… {len(task_id)}"
+            f"a task_id has at most {ID_LENGTH} characters, this one has {len(task_id):,}: {task_id[:40]!r}…"
         )
     if not task_id.isascii():
         try:
@@ -64,8 +64,8 @@ def checked_order(
         packed = frames.Packer().pack(Control(token, command, arguments, list(destination), timeout_s))
     except _CANNOT_ENCODE as error:
         raise EncodeError(
-            f"the arguments of control command {command!r} cannot be sent: {error}. Use numbers, text, bytes, lists and "
-            f"dicts"
+            f"the arguments of control command {command[:100]!r} cannot be sent: {error}. Use numbers, text, bytes, "
+            f"lists and dicts"
         ) from error
     limit_bytes = MAX_BODY_BYTES - ENVELOPE_BYTES
     if len(packed[1]) > limit_bytes:

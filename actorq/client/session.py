@@ -460,8 +460,8 @@ def _host_towards(addresses: Sequence[str]) -> str:
             trouble = error
     if trouble is not None and not any(map(is_loopback, addresses)):
         raise OperationalError(
-            f"there is no way to the coordinator at {', '.join(addresses)}: {trouble}. Check the host's name in the URL, "
-            f"and this host's network"
+            f"there is no way to the coordinator at {', '.join(addresses)}: {trouble}. Check the host's name in the "
+            f"URL, and this host's network"
         ) from trouble
     return "127.0.0.1"
 

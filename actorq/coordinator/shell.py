@@ -7,9 +7,9 @@ import time
 
 from actorq.actors.link import LinkOwner
 from actorq.coordinator.core import Coordinator, Effects
-from actorq.errors import ProtocolError
+from actorq.errors import MessageTooLarge, ProtocolError
 from actorq.stores.api import Store
-from actorq.transport import Down, Event, Received
+from actorq.transport import Down, Event, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
 
@@ -59,11 +59,17 @@ class CoordinatorActor(LinkOwner):
             return
         self._core.receive(event.peer, message)
 
+    def _send(self, peer: Peer, message: m.Message) -> None:
+        """A message that cannot be sent costs whom it is for an answer, and nobody else anything."""
+        try:
+            self.transport.send(peer, self._packer.pack(message), type(message) in _URGENT)
+        except (MessageTooLarge, RecursionError, ValueError) as error:
+            logger.error("%s for peer %s cannot be sent: %s", type(message).__name__, peer, error)
+
     def _carry_out(self, effects: Effects) -> float | None:
-        send, pack = self.transport.send, self._packer.pack
         for peer, messages in effects.sends.items():
             for message in messages:
-                send(peer, pack(message), type(message) in _URGENT)
+                self._send(peer, message)
         for peer in effects.hang_ups:
             self.transport.hang_up(peer)
         if not effects.token:

@@ -71,7 +71,11 @@ class Packer:
 
     def pack(self, message: Message) -> list[Frame]:
         """The frames of `message`."""
-        payload = self._encode(message)
+        try:
+            payload = self._encode(message)
+        except BaseException:
+            self._blobs.clear()  # They belong to this message, which is not sent.
+            raise
         frames: list[Frame] = [_KIND_BYTE[type(message)], payload]
         if self._blobs:
             frames += self._blobs

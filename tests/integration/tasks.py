@@ -114,6 +114,29 @@ def descend(depth: int) -> int:
     return 1 + descend.delay(depth - 1).get(timeout=60)
 
 
+@app.task
+async def await_another(x: int) -> int:
+    return await add.delay(x, 1)
+
+
+@app.task
+def take_as_completed(count: int) -> int:
+    return sum(result.get() for result in app.as_completed([add.delay(i, 0) for i in range(count)]))
+
+
+@app.task
+def map_in_any_order(count: int) -> int:
+    return sum(app.map(echo, range(count), ordered=False))
+
+
+@app.task
+def look_up_another(x: int) -> str:
+    result = add.delay(x, 1)
+    while not result.ready():
+        time.sleep(0.001)
+    return result.state
+
+
 @app.task(queue="slow")
 def nap(seconds: float) -> float:
     time.sleep(seconds)

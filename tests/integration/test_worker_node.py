@@ -16,7 +16,7 @@ from actorq.errors import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, 
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import BY_VALUE, FAILURE, REVOKED, SUCCESS, CallSpec, Outcome
-from actorq.wire.payload import decode_failure, loads
+from actorq.wire.payload import decode_failure, encode_call, loads
 from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, WorkerOptions
 from tests.integration.fake_coordinator import CLIENT, FakeCoordinator
 from tests.support import NodeProcess, Nodes, eventually, free_address
@@ -114,6 +114,36 @@ def test_a_waiting_call_can_be_revoked_and_a_running_one_terminated(nodes: Nodes
     coordinator.send(coordinator.work, m.Revoke([running], terminate=True))
     outcome = coordinator.wait_for_outcome(running)
     assert outcome.state == REVOKED and isinstance(error_of(outcome), Terminated)
+
+
+@pytest.mark.parametrize("connection", ["work", "control"])
+def test_an_attempt_that_is_forgotten_is_ended_without_an_outcome_and_its_call_can_be_leased_again(
+    nodes: Nodes, coordinator: FakeCoordinator, connection: str
+) -> None:
+    node_of(nodes, coordinator, concurrency=1)
+    number = coordinator.define(CallSpec(f"{APP}.nap"))
+    coordinator.send(coordinator.work, m.Deliver(1, [m.Call("again", number, encode_call((60,), {}), attempt=1)]))
+    coordinator.wait_until_running("again")
+    # When the lease is given away, and granted again with the same number
+    coordinator.send(getattr(coordinator, connection), m.Revoke(["again"], forget=True))
+    eventually(lambda: not coordinator.all(m.Heartbeat)[-1].running, 20, "the end of the attempt")
+    coordinator.send(coordinator.work, m.Deliver(2, [m.Call("again", number, encode_call((0.1,), {}), attempt=1)]))
+    assert value_of(coordinator.wait_for_outcome("again")) == 0.1
+    assert [outcome.state for report in coordinator.all(m.Finished) for outcome in report.outcomes] == [SUCCESS]
+
+
+def test_failures_that_are_larger_than_a_message_together_are_said_again_after_a_reconnect(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    node = node_of(nodes, coordinator, concurrency=4)
+    coordinator.acknowledges = False
+    ids = coordinator.deliver("fail_at_length", count=120)
+    eventually(lambda: set(ids) <= set(coordinator.outcomes()), 20, "all outcomes")
+    coordinator.received.clear()
+    coordinator.hang_up(coordinator.work)
+    eventually(lambda: set(ids) <= set(coordinator.outcomes()), 20, "all outcomes once more")
+    assert len(coordinator.all(m.Finished)) > 1
+    assert node.process.poll() is None
 
 
 # -- while the green threads are busy --------------------------------------------------------------------------------

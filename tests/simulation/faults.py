@@ -74,7 +74,7 @@ class Faults:
         return self.rng.choice(running) if running else None
 
     def _for_a_while(self, mean_s: float, undo: Callable[[], object]) -> None:
-        self.mesh.loop.after(self.rng.expovariate(1 / mean_s), lambda: None if undo() else None)
+        self.mesh.loop.after(self.rng.expovariate(1 / mean_s), undo)
 
     def _crash(self, machines: list[Machine]) -> bool:
         process = self._process(machines)

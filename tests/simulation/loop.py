@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-Run = Callable[[], None]
+Run = Callable[[], object]
 
 
 class Loop:

@@ -99,3 +99,25 @@ def test_times_are_absolute_on_the_wire() -> None:
     assert expiry_time_s(moment + timedelta(hours=1), 0.0) == moment.timestamp() + 3600
     with pytest.raises(ImproperlyConfigured):
         start_time_s(1, moment, 0.0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, "soon"])
+def test_a_time_that_is_no_time_is_refused(value: float) -> None:
+    with pytest.raises(ImproperlyConfigured, match="countdown"):
+        start_time_s(value, None, 0.0)
+    with pytest.raises(ImproperlyConfigured, match="eta"):
+        start_time_s(None, value, 0.0)
+    with pytest.raises(ImproperlyConfigured, match="expires"):
+        expiry_time_s(value, 0.0)
+
+
+def test_a_moment_before_1970_is_in_the_past() -> None:
+    long_ago = datetime(1960, 1, 1, tzinfo=timezone.utc)
+    assert start_time_s(None, long_ago, 0.0) == 0.0
+    assert 0.0 < expiry_time_s(long_ago, 0.0) < 10.0
+
+
+def test_a_time_limit_that_is_no_time_is_refused_at_the_definition(app: ActorQ) -> None:
+    for limit in (float("nan"), float("inf"), "long"):
+        with pytest.raises(ImproperlyConfigured, match="limit"):
+            app.task(name="t", time_limit=limit)(lambda: None)

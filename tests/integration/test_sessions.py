@@ -1,0 +1,199 @@
+"""What a session survives, what ends it, and what users are told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from typing import Any
+
+import pytest
+
+from actorq import ActorQ
+from actorq.client.session import Session, _host_towards
+from actorq.errors import ActorqError, EncodeError, ImproperlyConfigured, MessageTooLarge, OperationalError
+from tests.integration import tasks
+from tests.integration.mesh import Mesh, wait_for_workers
+from tests.support import eventually
+
+
+def works(app: ActorQ) -> bool:
+    return app.send_task("tests.integration.tasks.add", (2, 3)).get(timeout=10) == 5
+
+
+# -- waiters that are gone ---------------------------------------------------------------------------------------
+
+
+def test_a_result_that_comes_when_its_event_loop_is_closed_harms_nobody(shared_app: ActorQ) -> None:
+    assert works(shared_app)
+    session, late, other = shared_app.session, tasks.pid_after.delay(0.5), tasks.pid_after.delay(1.0)
+
+    async def wait_too_short() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(_await(late)), 0.05)
+
+    asyncio.run(wait_too_short())
+    assert late.get(timeout=10) > 0 and other.get(timeout=10) > 0
+    assert shared_app.session is session and works(shared_app)
+
+
+def test_who_no_longer_awaits_a_result_is_forgotten(shared_app: ActorQ) -> None:
+    late = tasks.pid_after.delay(0.5)
+
+    async def wait_too_short() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(_await(late), 0.05)
+
+    asyncio.run(wait_too_short())
+    assert not late.waiters
+    assert late.get(timeout=10) > 0
+
+
+async def _await(result: Any) -> Any:
+    return await result
+
+
+# -- a session that has failed -----------------------------------------------------------------------------------
+
+
+def test_a_session_that_has_failed_says_why_and_the_next_call_begins_another(
+    shared_app: ActorQ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert works(shared_app)
+    session, waiting = shared_app.session, tasks.pid_after.delay(30)
+
+    def fail() -> None:
+        raise RuntimeError("the moon is full")
+
+    with caplog.at_level(logging.CRITICAL, "actorq.client"):
+        monkeypatch.setattr(session.core, "finish", fail)
+        session._link.wake()
+        with pytest.raises(OperationalError, match="the moon is full"):
+            waiting.get(timeout=10)
+        eventually(lambda: session.is_over)
+    assert "the moon is full" in caplog.text
+    for use in (lambda: session.look_up(["one"], 5.0), lambda: session.wait_open(5.0)):
+        with pytest.raises(OperationalError, match="the moon is full"):
+            use()
+    assert shared_app.session is not session
+    assert works(shared_app) and tasks.add.delay(1, 1).get(timeout=10) == 2
+
+
+# -- users' mistakes ---------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_sent_is_refused_to_who_gives_it_and_nobody_else_is_affected(shared_app: ActorQ) -> None:
+    assert works(shared_app)
+    session = shared_app.session
+    with pytest.raises(EncodeError, match="control command 'x'"):
+        shared_app.control.broadcast("x", {"a": object()})
+    with pytest.raises(ImproperlyConfigured, match="timeout"):
+        shared_app.control.ping(timeout=math.nan)
+    large = bytes(70 * 1024 * 1024)
+    with pytest.raises(MessageTooLarge, match="function"):
+        shared_app.submit(lambda: len(large))
+    for task_id in ("\ud800", "x" * 300):
+        with pytest.raises(ImproperlyConfigured, match="task_id"):
+            tasks.add.apply_async((1, 1), task_id=task_id)
+        with pytest.raises(ImproperlyConfigured, match="task_id"):
+            shared_app.AsyncResult(task_id)
+    for name in ("\ud800", "x" * 600):
+        with pytest.raises(ImproperlyConfigured):
+            shared_app.send_task(name)
+        with pytest.raises(ImproperlyConfigured):
+            tasks.add.apply_async((1, 1), queue=name)
+    with pytest.raises(EncodeError):
+        shared_app.AsyncResult("fine").revoke.__self__._mesh.revoke(["\ud800"], False, False, 1.0)
+    assert shared_app.session is session and works(shared_app)
+
+
+def test_a_function_with_a_very_long_name_can_be_submitted(shared_app: ActorQ) -> None:
+    def fn() -> int:
+        return 1
+
+    fn.__qualname__ = "f" * 1000
+    assert shared_app.submit(fn).get(timeout=10) == 1
+
+
+def test_a_message_that_cannot_be_sent_after_all_fails_its_calls_and_not_the_session(
+    shared_app: ActorQ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert works(shared_app)
+    session = shared_app.session
+    with caplog.at_level(logging.CRITICAL + 1, "actorq.client"):
+        monkeypatch.setattr("actorq.app.check_id", lambda task_id: task_id)
+        result = tasks.add.apply_async((1, 1), task_id="\ud800")
+        with pytest.raises(EncodeError, match="could not be sent"):
+            result.get(timeout=10)
+        with pytest.raises(EncodeError, match="could not be sent"):
+            shared_app.session.look_up(["\ud800"], 5.0)
+    assert shared_app.session is session and works(shared_app)
+
+
+@pytest.mark.parametrize(
+    "options", [{"countdown": math.nan}, {"expires": math.inf}, {"publish_timeout": math.nan}, {"time_limit": math.nan}]
+)
+def test_times_that_are_no_times_are_refused_at_the_call(shared_app: ActorQ, options: dict[str, float]) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        tasks.add.apply_async((1, 1), **options)
+
+
+def test_no_wait_lasts_for_not_a_number_of_seconds(shared_app: ActorQ) -> None:
+    late = tasks.pid_after.delay(0.3)
+    with pytest.raises(ImproperlyConfigured, match="timeout"):
+        late.get(timeout=math.nan)
+    with pytest.raises(ImproperlyConfigured, match="timeout"):
+        shared_app.gather(late, timeout=math.nan)
+    with pytest.raises(ImproperlyConfigured, match="timeout"):
+        list(shared_app.as_completed([late], timeout=math.nan))
+    assert late.get(timeout=math.inf) > 0
+
+
+def test_a_host_that_cannot_be_found_is_named() -> None:
+    with pytest.raises(OperationalError, match=r"tcp://no-such-host\.invalid:5570"):
+        _host_towards(["tcp://no-such-host.invalid:5570"])
+    with pytest.raises(OperationalError, match=r"no-such-host\.invalid"):
+        Session(["tcp://no-such-host.invalid:5570"])
+
+
+def test_the_way_to_an_address_of_ipv6_is_looked_up_with_ipv6() -> None:
+    try:
+        host = _host_towards(["tcp://[2001:db8::1]:5570"])
+    except OperationalError as error:
+        assert "2001:db8::1" in str(error) and "not known" not in str(error) and "family" not in str(error)
+    else:
+        assert host.startswith("[") and host.endswith("]")
+
+
+def test_an_address_that_cannot_be_dialled_is_refused_in_the_caller() -> None:
+    with pytest.raises(ActorqError, match="IPV6"):
+        Session(["tcp://fe80::1:5570"])
+
+
+# -- two handles to one call -------------------------------------------------------------------------------------
+
+
+def test_a_second_call_under_an_id_that_is_awaited_leaves_the_first_one_its_result(shared_app: ActorQ) -> None:
+    task_id = f"chosen-{time.time_ns()}"
+    first = tasks.pid_after.apply_async((0.3,), task_id=task_id)
+    second = tasks.pid_after.apply_async((0.3,), task_id=task_id)
+    assert second.get(timeout=10) == first.get(timeout=10)
+    heard = tasks.pid_after.apply_async((0.3,), task_id=f"{task_id}-2")
+    again = tasks.pid_after.apply_async((0.3,), task_id=f"{task_id}-2")
+    assert heard.get(timeout=10) > 0
+    eventually(again.is_settled, what="the second handle has heard of the outcome")
+
+
+# -- waits inside of tasks ---------------------------------------------------------------------------------------
+
+
+def test_a_task_that_waits_in_any_way_leaves_its_only_slot_to_what_it_waits_for(mesh: Mesh) -> None:
+    mesh.start_coordinator()
+    mesh.start_worker("--processes", "1", "-c", "1")
+    with mesh.client() as app:
+        wait_for_workers(app, 1)
+        assert tasks.await_another.delay(1).get(timeout=20) == 2
+        assert tasks.take_as_completed.delay(5).get(timeout=20) == 10
+        assert tasks.map_in_any_order.delay(50).get(timeout=20) == 1225
+        assert tasks.look_up_another.delay(1).get(timeout=20) == "SUCCESS"
