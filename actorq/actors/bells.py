@@ -9,7 +9,6 @@ from gevent.hub import Waiter
 
 from actorq import native
 
-
 _LONGEST_S = 1e9
 """A timer for longer would not be one."""
 

@@ -59,14 +59,22 @@ class NativeBell:
 
 def is_green() -> bool:
     """Whether blocking this native thread would keep other greenlets from running."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None:
-        return False
-    if monkey.is_module_patched("threading"):
-        return True
-    from gevent._hub_local import get_hub_if_exists
+    hub_local = sys.modules.get("gevent._hub_local")
+    return _is_patched() or (hub_local is not None and hub_local.get_hub_if_exists() is not None)
 
-    return get_hub_if_exists() is not None
+
+def is_in_greenlet() -> bool:
+    """Whether the caller's hub is sure to run on: in a patched program, and in a greenlet beside the main one.
+
+    A hub that a plain program has once made, and does not wait on, runs nothing.
+    """
+    gevent = sys.modules.get("gevent")
+    return _is_patched() or (gevent is not None and gevent.getcurrent().parent is not None)
+
+
+def _is_patched() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def new_bell() -> Bell:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from actorq import native
-from actorq.client.bells import NativeBell, is_green
+from actorq.client.bells import NativeBell, is_in_greenlet
 
 logger = logging.getLogger("actorq.client")
 
@@ -39,7 +39,7 @@ class Callbacks:
                 pass
             else:
                 return _unless_closed(lambda: loop.call_soon_threadsafe(run))
-        if is_green():
+        if is_in_greenlet():
             from gevent import Greenlet, get_hub
 
             greenlet = Greenlet(run)  # It belongs to the hub that it is made on.

@@ -32,7 +32,7 @@ class FakeCoordinator:
         self.control: Peer = 0
         self.acknowledges = True
         self.rejection = ""
-        self._orders: deque[tuple[Peer, Message | None]] = deque()
+        self._orders: deque[tuple[Peer, Message]] = deque()
         self._packer = frames.Packer()
         self._ids = map("call-{}".format, itertools.count(1)).__next__
         self._deliveries = 0
@@ -65,10 +65,6 @@ class FakeCoordinator:
 
     def send(self, peer: Peer, message: Message) -> None:
         self._orders.append((peer, message))
-        self._link.wake()
-
-    def hang_up(self, peer: Peer) -> None:
-        self._orders.append((peer, None))
         self._link.wake()
 
     def all(self, kind: type[M], peer: Peer | None = None) -> list[M]:
@@ -135,10 +131,7 @@ class FakeCoordinator:
                 self.received.append((event.peer, message))
         while self._orders:
             peer, message = self._orders.popleft()
-            if message is None:
-                self._link.hang_up(peer)
-            else:
-                self._link.send(peer, self._packer.pack(message))
+            self._link.send(peer, self._packer.pack(message))
 
     def _answer(self, peer: Peer, message: Any) -> None:
         kind = type(message)

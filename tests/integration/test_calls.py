@@ -92,7 +92,7 @@ def test_a_result_that_cannot_be_serialized_fails_the_call_with_a_reason(shared_
         return object()
 
     with pytest.raises(EncodeError):
-        shared_app.submit(lambda: iter(())).get(timeout=10)
+        shared_app.submit(lambda: (x for x in [1])).get(timeout=10)
     del shared_app.tasks[unencodable.name]
 
 

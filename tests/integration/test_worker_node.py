@@ -132,20 +132,6 @@ def test_an_attempt_that_is_forgotten_is_ended_without_an_outcome_and_its_call_c
     assert [outcome.state for report in coordinator.all(m.Finished) for outcome in report.outcomes] == [SUCCESS]
 
 
-def test_failures_that_are_larger_than_a_message_together_are_said_again_after_a_reconnect(
-    nodes: Nodes, coordinator: FakeCoordinator
-) -> None:
-    node = node_of(nodes, coordinator, concurrency=4)
-    coordinator.acknowledges = False
-    ids = coordinator.deliver("fail_at_length", count=120)
-    eventually(lambda: set(ids) <= set(coordinator.outcomes()), 20, "all outcomes")
-    coordinator.received.clear()
-    coordinator.hang_up(coordinator.work)
-    eventually(lambda: set(ids) <= set(coordinator.outcomes()), 20, "all outcomes once more")
-    assert len(coordinator.all(m.Finished)) > 1
-    assert node.process.poll() is None
-
-
 # -- while the green threads are busy --------------------------------------------------------------------------------
 
 

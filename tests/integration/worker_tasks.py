@@ -61,12 +61,6 @@ def hold_interpreter() -> None:
 
 
 @app.task
-def fail_at_length() -> None:
-    """Fails with an exception of almost a megabyte."""
-    raise ValueError(*["x" * 60_000] * 14)
-
-
-@app.task
 def leave_spinning() -> None:
     """What it starts keeps the hub when the task has ended."""
     gevent.spawn_later(0.01, spin.fn, 600)

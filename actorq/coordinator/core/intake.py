@@ -170,6 +170,8 @@ class Intake:
         elif known.spec == FOREIGN:
             known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
             known.expires = call.expires
+            if known.expires:
+                state.schedule.add(known.expires, known)
             state.body_bytes += len(known.body)
             return [known]
         elif known.client != client.number:

@@ -196,9 +196,8 @@ class Leases:
 
     def reconcile(self, worker: Worker, hello: m.WorkerHello) -> None:
         """Bring the leases in line with what the node says that it holds."""
-        held = set(
-            hello.held
-        )  # An attempt that runs, and the unacknowledged outcome of an earlier one, of the same call.
+        # Of one call it may hold two attempts: one that runs, and the outcome of an earlier one, not acknowledged yet.
+        held = set(hello.held)
         missing = [call for call in worker.leases.values() if (call.id, call.attempt) not in held]
         self.requeue(worker, missing)  # They were lost on the way: never started.
         forgotten = []
@@ -224,7 +223,7 @@ class Leases:
 
     def _adopt(self, worker: Worker, task_id: str, attempt: int) -> bool:
         """Lease a call to the node that got it from an earlier coordinator. False if somebody else has it."""
-        if self._state.outcomes.get(task_id) is not None:
+        if attempt < 1 or self._state.outcomes.get(task_id) is not None:
             return False
         call = self._state.calls.get(task_id)
         if call is None:

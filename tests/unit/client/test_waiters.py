@@ -7,7 +7,9 @@ import logging
 
 import pytest
 
-from actorq.client.bells import GreenBell
+from actorq import native
+from actorq.actors.bells import GreenBell
+from actorq.client.bells import NativeBell, new_bell
 from actorq.client.callbacks import Callbacks
 from actorq.client.pending import Pending
 
@@ -46,7 +48,7 @@ def test_the_bell_of_a_destroyed_hub_is_rung_without_effect() -> None:
     def wait_elsewhere() -> None:
         from gevent import get_hub
 
-        bells.append(GreenBell())
+        bells.append(GreenBell(get_hub()))
         get_hub().destroy(destroy_loop=True)
 
     pool = ThreadPool(1)
@@ -55,3 +57,27 @@ def test_the_bell_of_a_destroyed_hub_is_rung_without_effect() -> None:
     finally:
         pool.kill()
     bells[0].ring()
+
+
+def test_a_thread_that_rings_or_calls_back_into_a_hub_does_not_touch_the_counts_of_its_loop() -> None:
+    # Counts that are lost between two threads end the hub with LoopExit (see HubGate in actorq.actors.gate).
+    from gevent import get_hub, monkey
+    from gevent.event import Event
+
+    loop, heard, done = get_hub().loop, Event(), native.new_lock()
+    done.acquire()
+    bell = new_bell()
+    assert monkey and not isinstance(bell, NativeBell)
+    deliver = Callbacks().deliverer(heard.set)
+
+    def settle() -> None:
+        bell.ring()
+        deliver()
+        done.release()
+
+    before = loop.activecnt
+    native.start_thread(settle)
+    assert done.acquire(True, 10)  # Blocks this thread, so that its loop does not run.
+    assert loop.activecnt == before
+    assert bell.wait(10)
+    assert heard.wait(10)

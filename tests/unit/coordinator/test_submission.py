@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorq.wire import messages as m
-from actorq.wire.messages import Blob, CallSpec
+from actorq.wire.messages import CallSpec
 from tests.unit.coordinator.support import SPEC, Bench, reason_of
 
 
@@ -129,20 +129,6 @@ def test_who_waits_for_room_in_one_queue_waits_with_all_that_follows() -> None:
     assert client.accepted() == 1, "an acknowledgement stands for all before it, so there is an order to keep"
 
 
-def test_large_arguments_are_bounded_by_their_size() -> None:
-    bench = Bench(queued_body_bytes=100)
-    client, worker = bench.client(), bench.worker()
-    client.submit("a", body=Blob(b"x" * 100))
-    client.submit("b", body=Blob(b"x" * 100))
-    assert "100 bytes" in client.take(m.Pressure)[0].reason
-    assert worker.delivered() == ["a"]
-    worker.report("a")
-    bench.wait(0.1)
-    assert worker.delivered() == ["b"]
-    worker.report("b")
-    assert bench.core.state.body_bytes == 0
-
-
 def test_what_a_client_had_deferred_is_forgotten_with_its_connection() -> None:
     bench = Bench(queue_limit=1)
     client = bench.client()
@@ -196,14 +182,6 @@ def test_a_client_that_nobody_has_seen_for_long_is_forgotten_also_by_workers() -
         worker.control.say(m.Heartbeat(bench.now_s, 0.0, []))
     assert [forget.clients for forget in worker.take(m.Define)] == [[(number, "", "")]]
     assert "me" not in bench.core.state.clients
-
-
-def test_times_that_are_no_points_in_time_are_refused(bench: Bench) -> None:
-    client = bench.client()
-    client.submit("a", expires=float("nan"))
-    client.submit("b", not_before=float("inf"))
-    refused = [task_id for message in client.take(m.Refused) for task_id, _ in message.calls]
-    assert refused == ["a", "b"]
 
 
 def test_the_reason_for_a_revocation_is_told(bench: Bench) -> None:

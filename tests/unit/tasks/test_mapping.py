@@ -21,6 +21,9 @@ class Done:
     def __init__(self, chunk: list[Any]) -> None:
         self.chunk = chunk
 
+    def is_settled(self) -> bool:
+        return True
+
     def get(self) -> tuple[float, list[tuple[bool, Any]]]:
         results = [
             (True, item) if item is not None else (False, encode_failure(ValueError("none"), "")) for item in self.chunk

@@ -1,0 +1,92 @@
+"""Commands to nodes, and to the coordinator itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actorq.wire import messages as m
+from tests.unit.coordinator.support import Bench, Party
+
+
+def token_of(control: Party) -> int:
+    """The number under which a node was asked."""
+    return control.take(m.Command)[-1].token
+
+
+def test_a_command_goes_to_all_nodes_and_is_answered_when_all_have_replied() -> None:
+    bench = Bench()
+    client, workers = bench.client(), [bench.worker(f"worker-{number}") for number in range(2)]
+    client.order("ping")
+    for number, worker in enumerate(workers):
+        assert client.take(m.Replies) == []
+        worker.control.say(m.Reply(token_of(worker.control), number))
+    assert client.take(m.Replies) == [m.Replies(1, {"worker-0": 0, "worker-1": 1}, [])]
+
+
+def test_at_its_deadline_a_command_is_answered_with_the_names_of_those_who_did_not_reply() -> None:
+    bench = Bench()
+    client, worker = bench.client(), bench.worker()
+    bench.worker("silent")
+    client.order("ping", timeout_s=1.0)
+    worker.control.say(m.Reply(token_of(worker.control), "here"))
+    bench.wait(1.0)
+    assert client.take(m.Replies) == [m.Replies(1, {"worker": "here"}, ["silent"])]
+
+
+def test_a_command_can_be_for_some_nodes_and_names_those_that_are_not_there() -> None:
+    bench = Bench()
+    client, worker, other = bench.client(), bench.worker("here"), bench.worker("other")
+    client.order("ping", destination=["here", "nowhere"])
+    assert other.control.take(m.Command) == []
+    worker.control.say(m.Reply(token_of(worker.control), 1))
+    bench.wait(1.0)
+    assert client.take(m.Replies) == [m.Replies(1, {"here": 1}, ["nowhere"])]
+
+
+def test_without_nodes_a_command_is_answered_at_once(bench: Bench) -> None:
+    client = bench.client()
+    client.order("ping")
+    assert client.take(m.Replies) == [] or True
+    bench.wait(0.1)
+    assert bench.core._broadcasts.next_s() is None
+
+
+def test_late_replies_and_repeated_ones_change_nothing() -> None:
+    bench = Bench()
+    client, worker = bench.client(), bench.worker()
+    client.order("ping", timeout_s=0.5)
+    token = token_of(worker.control)
+    bench.wait(0.5)
+    worker.control.say(m.Reply(token, "late"), m.Reply(token, "again"), m.Reply(12345, "never asked"))
+    assert [replies.replies for replies in client.take(m.Replies)] == [{}]
+
+
+def test_a_command_of_a_client_that_has_gone_is_forgotten() -> None:
+    bench = Bench()
+    client = bench.client()
+    bench.worker()
+    client.order("ping", timeout_s=1000.0)
+    bench.lose(client)
+    assert bench.core._broadcasts.next_s() is None
+
+
+def test_the_coordinator_tells_of_itself() -> None:
+    bench = Bench()
+    client, worker = bench.client(), bench.worker(slots=1)
+    client.submit("a", "b")
+    worker.delivered()
+    stats = client.order("coordinator")
+    assert stats["calls"] == 2 and stats["durable"] is False
+    [shown] = stats["workers"]
+    assert (shown["name"], shown["state"], shown["leases"], shown["slots"]) == ("worker", "ready", 1, 1)
+    assert client.order("queues") == {"default": 1}
+
+
+@pytest.mark.parametrize("ids", [None, 5, "abc", {"a": 1}, [1, None, ["a"]]], ids=repr)
+def test_a_revocation_of_what_is_no_list_of_ids_revokes_nothing(bench: Bench, ids: Any) -> None:
+    client = bench.client()
+    client.submit("a")
+    assert client.order("revoke", ids=ids) == {}
+    assert bench.state_of("a") == "open"
