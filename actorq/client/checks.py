@@ -17,6 +17,8 @@ from actorq.wire.messages import CallSpec, Control
 
 ID_LENGTH = 256
 """As `actorq.wire.messages.Id` says."""
+DEEPEST = 100
+"""Levels of lists and dicts in the arguments of a control command."""
 ENVELOPE_BYTES = 4096
 """What a message has beside a function's code, or a command's arguments, at the most."""
 _CONTROL = frames.kinds([Control])
@@ -60,6 +62,7 @@ def checked_order(
     """The order as it will be sent. Raises EncodeError, MessageTooLarge, ImproperlyConfigured."""
     if not math.isfinite(timeout_s):
         raise ImproperlyConfigured(f"the timeout of a control command is a number of seconds, and not {timeout_s!r}")
+    _check_depth(command, arguments)
     try:
         packed = frames.Packer().pack(Control(token, command, arguments, list(destination), timeout_s))
     except _CANNOT_ENCODE as error:
@@ -76,6 +79,23 @@ def checked_order(
         raise ImproperlyConfigured(f"control command {command[:100]!r} cannot be sent: {error}") from None
     assert isinstance(sent, Control)
     return Order(sent.token, sent.command, sent.arguments, sent.destination, sent.timeout_s)
+
+
+def _check_depth(command: str, arguments: Any) -> None:
+    """Nodes decode what is nested as deep as their interpreter's stack allows: stay far from that."""
+    level = [arguments]
+    for _ in range(DEEPEST):
+        level = [
+            child
+            for each in level
+            if isinstance(each, (dict, list, tuple))
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise EncodeError(
+        f"the arguments of control command {command[:100]!r} are nested deeper than {DEEPEST} levels: send them flat"
+    )
 
 
 def check_timeout(timeout_s: float | None) -> float | None:

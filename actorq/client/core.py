@@ -351,13 +351,16 @@ class Client:
 
     def _refused(self, message: m.Refused) -> None:
         sent = {call.id: (call, may_run) for _, calls, may_run in self._unaccepted for call in calls}
+        waiting = {call.id for call in (*self._again, *self._untaken)}
         for task_id, reason in message.calls:
             if task_id in sent and reason == CODE_MISSING:
                 call, may_run = sent[task_id]
                 spec = self.specs[call.spec - 1][1]
                 if spec.code in self.codes:
                     self._send_code(spec)
-                    (self._again if may_run else self._untaken).append(call)
+                    if task_id not in waiting:
+                        waiting.add(task_id)
+                        (self._again if may_run else self._untaken).append(call)
                     continue
                 reason = "its function cannot be sent"
             pending = self.pending.pop(task_id, None)

@@ -61,14 +61,14 @@ def test_the_bell_of_a_destroyed_hub_is_rung_without_effect() -> None:
 
 def test_a_thread_that_rings_or_calls_back_into_a_hub_does_not_touch_the_counts_of_its_loop() -> None:
     # Counts that are lost between two threads end the hub with LoopExit (see HubGate in actorq.actors.gate).
-    from gevent import get_hub, monkey
+    from gevent import get_hub, monkey, spawn
     from gevent.event import Event
 
     loop, heard, done = get_hub().loop, Event(), native.new_lock()
     done.acquire()
     bell = new_bell()
     assert monkey and not isinstance(bell, NativeBell)
-    deliver = Callbacks().deliverer(heard.set)
+    deliver = spawn(Callbacks().deliverer, heard.set).get(timeout=10)
 
     def settle() -> None:
         bell.ring()

@@ -1,0 +1,40 @@
+"""Does the simulation see anything? Bugs are planted, and have to be found, each for a reason that fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.mesh import first_violation
+from tests.simulation.planted import BUGS
+
+SEEDS = range(1, 301)
+
+FOUND_AS = {
+    "the attempt fence is dropped": {"fence"},
+    "a requeue is forgotten": {"lost", "replay", "attempts"},
+    "credit is returned twice": {"credit"},
+    "a late report settles the call again": {"one terminal state"},
+    "a session that was lost still acts": {"stale session", "left behind"},
+    "a session that was replaced still acts": {"stale session", "left behind"},
+    "a revoked call that comes back is queued": {"revoked"},
+    "nothing expires": {"expiry"},
+    "scheduled calls are early": {"ETA", "expiry"},
+    "leases are renewed after the connection was lost": {"two leases"},
+    "starts are not noted": {"at most once", "lost", "left behind"},
+    "acknowledgements do not wait for the disk": {"accepted", "acknowledged"},
+    "deaths of workers do not count": {"lost", "poison"},
+    "low priorities go first": {"order"},
+    "a worker reports to clients when its leases are over": {"two leases"},
+    "a worker forgets what was not acknowledged": {"lost", "living worker"},
+    "a worker starts what must be noted before": {"guard"},
+    "a client does not ask for lost results": {"lost"},
+    "a client sends only once": {"lost"},
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found(name: str) -> None:
+    with BUGS[name].planted():
+        found = first_violation(SEEDS)
+    assert found is not None and found.violation is not None, f"not found in {len(SEEDS)} seeds"
+    assert found.violation.invariant in FOUND_AS[name], f"seed {found.seed}: {found.violation}"
