@@ -16,6 +16,10 @@ REPLAY_EVERY = 50
 """Every so many seeds one is run twice: both runs must be the same."""
 
 
+ENOUGH = 20
+"""Violations, after which even `--keep-going` does not."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 1 if an invariant was violated."""
     parser = argparse.ArgumentParser(prog="scripts/sim", description="Simulate the mesh, with faults, from seeds.")
@@ -59,10 +63,9 @@ def run_many(seeds: range, jobs: int, keep_going: bool) -> int:
         counts += result.counts
         if result.violation is not None:
             failed.append(result.seed)
-            say(
-                f"seed {result.seed}: VIOLATED {str(result.violation)[:300]}; replay it with: scripts/sim --seed {result.seed}"
-            )
-            if not keep_going:
+            say(f"seed {result.seed}: VIOLATED {str(result.violation)[:300]}")
+            say(f"    replay it with: scripts/sim --seed {result.seed}")
+            if not keep_going or len(failed) == ENOUGH:
                 break
     took_s = time.monotonic() - started_s
     say(f"{done} seeds, {calls} calls, {virtual_s / 3600:.1f} simulated hours in {took_s:.1f} s")

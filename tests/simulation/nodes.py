@@ -52,6 +52,8 @@ class Node(Process):
                 return step(items)
             except Violation:
                 raise
+            except AssertionError as error:
+                raise Violation("check", f"{self.epoch}: {error}", ()) from error
             except Exception as error:
                 raise Violation("no exception", f"{self.epoch}: {type(error).__name__}: {error}", ()) from error
 

@@ -20,7 +20,9 @@ The invariants, by the name under which a violation is reported (`docs/architect
     acknowledged            what a worker heard to be taken care of is in the journal
     prompt                  where nothing breaks, a client hears of an outcome without having to ask
     busy loop               a thread does not wake up again and again with nothing to do
+    check                   the indexes of a coordinator agree after each step
     no exception            whatever comes, a core does not raise
+    lost, left behind       in the end all has settled, and nothing is kept of it but what is bounded
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.sessions import Sessions
-from actorq.coordinator.core.workers import Worker
+from actorq.coordinator.core.workers import Contact, Worker
 from actorq.wire import messages as m
 from actorq.worker.core import Worker as WorkerCore
 
@@ -54,6 +54,7 @@ def _without_fence(finished: Method, leases: Leases, peer: int, worker: Worker, 
 def _forget_requeue(requeue: Method, leases: Leases, worker: Worker, calls: list[m.Call]) -> None:
     for call in calls[1:]:
         del worker.leases[call.id], leases._state.calls[call.id]
+        leases._state.body_bytes -= len(call.body)
     requeue(leases, worker, calls[:1])
 
 
@@ -100,9 +101,8 @@ def _too_early(pop_due: Method, schedule: Schedule, wall_s: float) -> list[m.Cal
     return due
 
 
-def _renew_lost_leases(heartbeat: Method, sessions: Sessions, peer: int, worker: Worker, message: m.Heartbeat) -> None:
-    heartbeat(sessions, peer, worker, message)
-    sessions._state.send(peer, m.Renewed(message.sent_s))
+def _one_connection_is_enough(is_out_of_touch: Method, worker: Worker) -> bool:
+    return worker.contact is Contact.LOST
 
 
 def _forget_starts(starting: Method, leases: Leases, peer: int, worker: Worker, message: m.Starting) -> None:
@@ -168,7 +168,7 @@ BUGS = {
     "a revoked call that comes back is queued": Bug(Leases, "requeue", _deaf_to_revocations),
     "nothing expires": Bug(Schedule, "add", _no_expiry),
     "scheduled calls are early": Bug(Schedule, "pop_due", _too_early),
-    "leases are renewed after the connection was lost": Bug(Sessions, "heartbeat", _renew_lost_leases),
+    "leases are given away while they are renewed": Bug(Worker, "is_out_of_touch", _one_connection_is_enough),
     "starts are not noted": Bug(Leases, "starting", _forget_starts),
     "acknowledgements do not wait for the disk": Bug(Coordinator, "_hold_acks", _acknowledge_at_once),
     "deaths of workers do not count": Bug(Leases, "release", _count_no_deaths),

@@ -19,7 +19,7 @@ FOUND_AS = {
     "a revoked call that comes back is queued": {"revoked"},
     "nothing expires": {"expiry"},
     "scheduled calls are early": {"ETA", "expiry"},
-    "leases are renewed after the connection was lost": {"two leases"},
+    "leases are given away while they are renewed": {"two leases", "living worker"},
     "starts are not noted": {"at most once", "lost", "left behind"},
     "acknowledgements do not wait for the disk": {"accepted", "acknowledged"},
     "deaths of workers do not count": {"lost", "poison"},

@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.mesh import first_violation
 
-SEEDS = 240
+SEEDS = 300
 CHUNK = 20
 
 

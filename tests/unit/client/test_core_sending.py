@@ -1,0 +1,209 @@
+"""What a client sends, and what it sends again to which coordinator."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorq.errors import CallRefused
+from actorq.wire import messages as m
+from tests.unit.client.core_support import BY_VALUE, IGNORED, SPECS, Bench
+
+
+@pytest.fixture(params=[False, True], ids=["once", "each message twice"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """A client that is welcomed; it hears each message once, or twice."""
+    return Bench(twice=request.param)
+
+
+def test_calls_go_out_together_with_the_options_they_need(bench: Bench) -> None:
+    bench.submit("a", "b")
+    [submit] = bench.take(m.Submit)
+    assert (submit.seq, submit.specs, [call.id for call in submit.calls]) == (1, list(enumerate(SPECS, 1)), ["a", "b"])
+    assert submit.fresh and not submit.resent
+    bench.submit("c")
+    [submit] = bench.take(m.Submit)
+    assert (submit.seq, submit.specs) == (2, []), "the coordinator knows them"
+
+
+def test_a_function_goes_out_before_the_first_call_that_may_use_it(bench: Bench) -> None:
+    bench.submit("a", spec=BY_VALUE)
+    kinds = [type(message) for message in bench.said]
+    assert kinds == [m.Code, m.Submit]
+
+
+def test_an_id_that_a_user_chose_may_be_known_to_the_mesh(bench: Bench) -> None:
+    bench.submit("order-17", chosen=True)
+    bench.submit("made-for-it")
+    assert [submit.fresh for submit in bench.take(m.Submit)] == [False, True]
+
+
+def test_no_more_is_sent_than_the_coordinators_window_holds() -> None:
+    bench = Bench(connect=False)
+    bench.connect(window=3)
+    bench.submit(*"abcde")
+    assert bench.submitted() == [(["a", "b", "c"], False)]
+    assert bench.core.backlog() == 5
+    bench.hear(m.Accepted(1))
+    assert bench.submitted() == [(["d", "e"], False)]
+
+
+def test_large_bodies_make_small_messages() -> None:
+    bench = Bench(submit_batch=100)
+    for _ in range(2):
+        for number in range(10):
+            call = m.Call(f"{number}", 1, b"x" * 60_000)
+            bench.core.outbox.append(call)
+        bench.step()
+    assert max(len(submit.calls) for submit in bench.take(m.Submit)[1:]) <= 8
+
+
+def test_an_outcome_settles_a_call_and_the_first_one_stays(bench: Bench) -> None:
+    [pending] = bench.submit("a")
+    bench.core.settled([m.Outcome("a", 1, m.SUCCESS, b"first")])
+    bench.hear(m.Settled([m.Outcome("a", 2, m.FAILURE, b"second")]))
+    assert pending.outcome is not None and pending.outcome.body == b"first"
+    assert bench.core.pending == {}
+
+
+def test_whoever_waits_is_notified(bench: Bench) -> None:
+    [pending] = bench.submit("a")
+    rung: list[str] = []
+    pending.waiters = [lambda: rung.append("a")]
+    bench.hear(bench.settle("a"))
+    assert rung == ["a"]
+
+
+def test_a_call_that_is_refused_fails_with_the_reason(bench: Bench) -> None:
+    [pending] = bench.submit("a")
+    bench.hear(m.Refused([("a", "too many options")]))
+    assert isinstance(pending.error, CallRefused) and "too many options" in str(pending.error)
+
+
+def test_a_call_whose_function_was_dropped_is_sent_again_with_it(bench: Bench) -> None:
+    [pending] = bench.submit("a", spec=BY_VALUE)
+    bench.said.clear()
+    bench.hear(m.Refused([("a", m.CODE_MISSING)]), m.Accepted(1))
+    assert pending.error is None
+    assert bench.take(m.Code)[0] == m.Code("digest", b"the function")
+    assert bench.submitted()[0] == (["a"], False)
+
+
+def test_pressure_is_known_until_it_is_over(bench: Bench) -> None:
+    bench.hear(m.Pressure("queue 'default' is full"))
+    assert "full" in bench.core.pressure
+    bench.hear(m.Pressure(""))
+    assert bench.core.pressure == ""
+
+
+# -- connections --------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_before_the_welcome() -> None:
+    bench = Bench(connect=False)
+    hello = bench.open()
+    bench.submit("a")
+    bench.hear(m.Welcome(1, "another nonce", "old", "old", 100))
+    assert bench.submitted() == []
+    bench.hear(m.Welcome(1, hello.nonce, "new", "new", 100))
+    assert bench.submitted() == [(["a"], False)]
+
+
+def test_the_addresses_are_tried_in_turn_each_time_after_a_longer_pause() -> None:
+    bench = Bench(connect=False, addresses=("tcp://a:1", "tcp://b:2"))
+    pauses = []
+    for _ in range(8):
+        bench.core.lose(bench.peer)
+        bench.step()
+        assert bench.deadline_s is not None
+        pauses.append(bench.deadline_s - bench.now_s)
+        bench.wait(pauses[-1])
+    assert bench.dialled[:3] == ["tcp://a:1", "tcp://b:2", "tcp://a:1"]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == pytest.approx(bench.settings.redial_min_s)
+    assert pauses[-1] == pytest.approx(bench.settings.redial_max_s)
+
+
+def test_a_coordinator_that_does_not_answer_is_given_up() -> None:
+    bench = Bench(connect=False, addresses=("tcp://a:1", "tcp://b:2"))
+    bench.open()
+    bench.wait(bench.settings.hello_timeout_s + 1.0)
+    assert bench.dialled == ["tcp://a:1", "tcp://b:2"]
+
+
+def test_whoever_is_told_to_begin_again_dials_again(bench: Bench) -> None:
+    bench.hear(m.Reset())
+    assert not bench.core.is_open
+    bench.wait(1.0)
+    assert len(bench.dialled) == 2
+
+
+def test_whoever_is_rejected_knows_why_and_goes_on_trying(bench: Bench) -> None:
+    bench.hear(m.Rejected("bring both to the same release"))
+    assert "same release" in bench.core.rejection
+    bench.wait(1.0)
+    assert len(bench.dialled) == 2
+
+
+def test_what_was_not_accepted_is_sent_again_to_the_same_coordinator_and_cannot_be_running(bench: Bench) -> None:
+    bench.submit("a")
+    bench.hear(m.Accepted(1))
+    bench.submit("b")
+    bench.reconnect()
+    [submit] = bench.take(m.Submit)
+    assert [call.id for call in submit.calls] == ["b"]
+    assert not submit.resent and not submit.fresh
+    assert (submit.seq, len(submit.specs)) == (1, 3), "a new session begins with nothing known"
+
+
+def test_all_that_has_not_settled_is_sent_to_a_new_coordinator_and_may_be_running(bench: Bench) -> None:
+    bench.submit("accepted", "settled")
+    bench.hear(m.Accepted(1))
+    bench.submit("unaccepted")
+    bench.submit("settled before it was accepted")
+    bench.hear(bench.settle("settled", "settled before it was accepted"))
+    bench.reconnect("another coordinator")
+    [(ids, resent)] = bench.submitted()
+    assert sorted(ids) == ["accepted", "unaccepted"] and resent
+
+
+def test_what_a_coordinator_with_a_journal_has_accepted_is_its_own_to_keep(bench: Bench) -> None:
+    bench.reconnect(durable=True)
+    bench.submit("accepted")
+    bench.hear(m.Accepted(1))
+    bench.submit("unaccepted")
+    bench.reconnect("another incarnation", durable=True)
+    assert bench.submitted() == [(["unaccepted"], True)]
+
+
+def test_what_still_waits_here_is_sent_once(bench: Bench) -> None:
+    bench.core.window = 0
+    bench.submit("a")
+    bench.reconnect("another coordinator")
+    assert bench.submitted() == [(["a"], False)]
+
+
+def test_a_call_whose_outcome_nobody_wants_is_sent_again_if_it_was_not_accepted(bench: Bench) -> None:
+    bench.submit("accepted", spec=IGNORED)
+    bench.hear(m.Accepted(1))
+    bench.submit("unaccepted", spec=IGNORED)
+    bench.reconnect("another coordinator")
+    assert bench.submitted() == [(["unaccepted"], True)]
+
+
+def test_what_may_be_running_is_said_to_be_so_until_it_is_accepted(bench: Bench) -> None:
+    bench.submit("a")
+    bench.hear(m.Accepted(1))
+    bench.reconnect("second coordinator")
+    assert bench.submitted() == [(["a"], True)]
+    # Given that the connection is lost before that was accepted
+    bench.reconnect("second coordinator")
+    assert bench.submitted() == [(["a"], True)]
+
+
+def test_nothing_from_an_earlier_connection_counts(bench: Bench) -> None:
+    bench.submit("a")
+    old = bench.peer
+    bench.reconnect()
+    bench.core.receive(old, m.Accepted(1))
+    bench.core.receive(old, m.Reset())
+    assert bench.core.is_open and bench.core.unaccepted_count == 1
