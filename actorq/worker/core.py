@@ -32,7 +32,8 @@ SUSPECTS_PER_TURN = 4
 RELAY_S = 60.0
 """For how long the outcomes for a client that could not be reached go through the coordinator."""
 ANOTHER = -1
-"""`client` of a call that an earlier coordinator delivered: its numbers mean nothing any more, so it is relayed."""
+"""`client` of a call that an earlier session delivered. Its lease may have been given away meanwhile, to be told in a
+moment, and numbers of clients are those of a session; so its outcome is relayed."""
 
 
 FORGOTTEN = -1
@@ -284,11 +285,10 @@ class Worker:
         self.welcomed = True
         self._reports = self.delivered = 0
         self.leases_hold_until_s = self._hello_s + self.settings.liveness.grace_s
-        if welcome.epoch != self.coordinator:
-            self.coordinator = welcome.epoch
-            self._clients = {}
-            for call in list(self.held.values()):
-                call.client = call.client and ANOTHER
+        self.coordinator = welcome.epoch
+        self._clients = {}
+        for call in list(self.held.values()):
+            call.client = call.client and ANOTHER
         again = [outcome for _, batch in self._unacked for outcome in batch]
         self._unacked.clear()
         self._unacked_count = 0

@@ -21,7 +21,8 @@ def is_settled(mesh: Mesh) -> bool:
         return False
     if not all(machine.process for machine in mesh.machines.values()):
         return False
-    if any(worker.core.draining for worker in mesh.worker_processes()):
+    known = {worker.epoch for worker in coordinator.core.state.workers.values()}
+    if any(worker.core.draining or worker.epoch not in known for worker in mesh.worker_processes()):
         return False
     return all(worker.core.is_idle() and worker.core.welcomed for worker in mesh.worker_processes()) and all(
         client.core.backlog() == 0 and not _awaited(client) for client in mesh.clients()

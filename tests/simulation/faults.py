@@ -30,6 +30,7 @@ class Faults:
             "worker pause": lambda: self._pause(self.mesh.workers),
             "client pause": lambda: self._pause(self.mesh.client_machines),
             "busy hub": self._busy_hub,
+            "stuck worker": self._stuck_worker,
             "lost link": self._lose_link,
             "half-open link": self._lose_half,
             "one-way partition": lambda: self._partition(self.rng.choice(("to", "from"))),
@@ -65,6 +66,8 @@ class Faults:
         for machine in self.mesh.machines.values():
             if machine.process is not None:
                 machine.process.resume()
+                for strand in machine.process.strands:
+                    strand.unstall()
             machine.start()
 
     # -- kinds ---------------------------------------------------------------------------------------------------
@@ -111,6 +114,17 @@ class Faults:
             return False
         self.mesh.note(f"{process.epoch} has a busy hub")
         process.hub.stall(self.rng.expovariate(1 / self.rng.choice((0.2, 3.0, 10.0))))
+        return True
+
+    def _stuck_worker(self) -> bool:
+        """Both of a worker's threads do nothing, as if C code held the interpreter, and its connections stay open."""
+        process = self._process(self.mesh.workers)
+        if not isinstance(process, WorkerProcess):
+            return False
+        self.mesh.note(f"{process.epoch} is stuck")
+        duration_s = self.rng.expovariate(1 / self.rng.choice((1.0, 20.0)))
+        process.hub.stall(duration_s)
+        process.watchdog.stall(duration_s)
         return True
 
     def _lose_link(self) -> bool:

@@ -520,10 +520,8 @@ class WorkerProcess(Node):
             self._is_watched = message.nonce == str(self._control_nonce)
             self._backoff_s["control"] = 0.05
         elif isinstance(message, m.Reset):
-            # The coordinator does not know this node (any more): the hub has to say Hello.
             self._is_watched = False
             self._control.hang_up()
-            self.hub.put(ToHub(self._hang_up_work))
         elif isinstance(message, m.Renewed):
             holds_s = message.sent_s + core.settings.liveness.grace_s
             core.leases_hold_until_s = max(core.leases_hold_until_s, holds_s)

@@ -21,6 +21,7 @@ FAULTS = (
     "worker pause",
     "client pause",
     "busy hub",
+    "stuck worker",
     "lost link",
     "half-open link",
     "one-way partition",

@@ -119,6 +119,12 @@ class Strand:
         """Something keeps the thread busy."""
         self.busy_until_s = max(self.busy_until_s, self.process.mesh.loop.now_s + duration_s)
 
+    def unstall(self) -> None:
+        """It is free again."""
+        if self.busy_until_s > self.process.mesh.loop.now_s:
+            self.busy_until_s = self.process.mesh.loop.now_s
+            self.process.mesh.loop.after(0.0, self._run)
+
     def _run(self) -> None:
         process = self.process
         loop = process.mesh.loop

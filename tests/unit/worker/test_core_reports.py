@@ -213,3 +213,17 @@ def test_a_worker_whose_outcomes_are_not_acknowledged_takes_nothing_more(bench: 
     assert bench.take(m.Capacity)[-1].capacity == 0
     bench.hear(m.Acked(1))
     assert bench.take(m.Capacity)[-1].capacity == 2
+
+
+def test_the_outcome_of_a_call_from_an_earlier_connection_is_passed_on(bench: Bench) -> None:
+    # Its lease may have been given away while there was none, and the worker hears that only after the Welcome
+    bench.deliver("a")
+    bench.start()
+    bench.lose()
+    bench.connect()
+    bench.end("a")
+    assert bench.results == []
+    assert bench.take(m.Finished)[0].relay
+    # What is delivered from now on goes straight to the client again
+    run(bench, "b")
+    assert bench.results == [("me", "b")]
