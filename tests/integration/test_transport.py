@@ -229,12 +229,10 @@ def test_what_is_appended_after_the_turn_has_looked_brings_another_turn(world: S
     assert seen == [b"first", b"second"]
 
 
-def test_other_greenlets_run_while_a_link_is_flooded() -> None:
+def test_other_greenlets_run_while_a_link_is_flooded(plain: SocketWorld) -> None:
     import gevent
 
-    count = 20_000
-    flood = SocketWorld(ThreadWaiter)
-    sender = flood.node()
+    count = 900  # What ZeroMQ holds for us without anybody's help: a busy main thread lets a sender hardly run.
     received = 0
     steps_while_flooded = 0
 
@@ -243,11 +241,12 @@ def test_other_greenlets_run_while_a_link_is_flooded() -> None:
         received += sum(isinstance(event, Received) for event in events)
         return None
 
-    link = Link(GreenWaiter(), turn, LinkLimits(round_messages=100))
-    address = link.listen("tcp://127.0.0.1:0")
-    greenlet = gevent.spawn(link.run)
-    peer = sender.dial(address)
+    link = Link(GreenWaiter(), turn, LinkLimits(round_messages=30))
+    sender = plain.node()
+    peer = connect(plain, sender, link.listen("tcp://127.0.0.1:0"))
     sender.send_all(peer, [[b"k", b"x"]] * count)
+    plain.until(lambda: sender.backlog(peer) == 0)
+    greenlet = gevent.spawn(link.run)
     with gevent.Timeout(20):
         while received < count:
             gevent.sleep(0)
@@ -256,7 +255,6 @@ def test_other_greenlets_run_while_a_link_is_flooded() -> None:
     link.stop(0)
     greenlet.join(10)
     assert greenlet.successful()
-    flood.close()
 
 
 def test_a_peer_that_floods_does_not_keep_others_out(plain: SocketWorld) -> None:
