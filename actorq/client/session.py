@@ -25,6 +25,7 @@ from actorq.client.pending import Pending
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, OperationalError, ProtocolError, TimeoutError
 from actorq.policies.addresses import is_loopback
+from actorq.policies.numbering import numbered_ids
 from actorq.transport import Down, Event, Link, Received, ThreadWaiter, Up
 from actorq.transport.addresses import check_to_dial, is_ipv6
 from actorq.wire import frames
@@ -64,7 +65,7 @@ class Session:
         for address in self.addresses:
             check_to_dial(address)
         self.settings = settings or ClientSettings()
-        self.new_id = ids.id_source()
+        self.new_id = numbered_ids(ids.random_id())
         self.callbacks = Callbacks()
         self.is_over = False
         """Closed, failed, or left behind by a fork: not to be used any more."""

@@ -15,6 +15,7 @@ import time
 
 from actorq.config import CoordinatorSettings, WorkerSettings
 from actorq.coordinator.core.machine import Coordinator
+from actorq.policies.numbering import numbered_ids
 from actorq.wire import frames
 from actorq.wire import messages as m
 
@@ -37,7 +38,8 @@ class Load:
         """CPU that the core has taken, and that decoding and encoding have."""
         self._now_s = self._beat_s = 0.0
         self._packer, self._others = frames.Packer(), frames.Packer()
-        self._submissions = self._ids = 0
+        self._submissions = 0
+        self._new_id = numbered_ids("0123456789abcdef")
         self._reports = dict.fromkeys(range(2, workers + 2), 0)
         """Reports by the worker's peer."""
         self._held: dict[int, list[m.Call]] = {peer: [] for peer in self._reports}
@@ -94,10 +96,7 @@ class Load:
 
     def _submission(self) -> m.Submit:
         self._submissions += 1
-        first, self._ids = self._ids, self._ids + SLOTS
-        calls = [
-            m.Call(f"0123456789abcdef{number:x}", 1, b"\x92\x92\x01\x02\x80") for number in range(first, self._ids)
-        ]
+        calls = [m.Call(self._new_id(), 1, b"\x92\x92\x01\x02\x80") for _ in range(SLOTS)]
         return m.Submit(self._submissions, self._specs if self._submissions == 1 else [], calls)
 
     def _report(self, peer: int) -> m.Finished:

@@ -39,7 +39,7 @@ def explain_unsettled(mesh: Mesh) -> None:
     lines, ids = [], []
     coordinator = mesh.coordinator
     if coordinator is not None:
-        for call in coordinator.core.state.calls.values():
+        for call in coordinator.core.state.calls:
             lines.append(f"{call.id}: attempt {call.attempt}, held by worker {call.worker}")
             ids.append(call.id)
     for client in mesh.clients():

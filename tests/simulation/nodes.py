@@ -219,7 +219,7 @@ class CoordinatorProcess(Node):
         """What a new coordinator would know is what this one knows."""
         if not self.core.state.operations:
             kept = self.mesh.store.open_calls()
-            known = {call.id for call in self.core.state.calls.values() if call.spec != FOREIGN}
+            known = {call.id for call in self.core.state.calls if call.spec != FOREIGN}
             if kept != known:
                 ids = sorted(kept ^ known)
                 self.mesh.oracle.fail("replay", f"the journal and the coordinator do not agree about {ids}", *ids)

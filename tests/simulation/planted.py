@@ -53,7 +53,8 @@ def _without_fence(finished: Method, leases: Leases, peer: int, worker: Worker, 
 
 def _forget_requeue(requeue: Method, leases: Leases, worker: Worker, calls: list[m.Call]) -> None:
     for call in calls[1:]:
-        del worker.leases[call.id], leases._state.calls[call.id]
+        del worker.leases[call.id]
+        leases._state.calls.remove(call)
         leases._state.body_bytes -= len(call.body)
     requeue(leases, worker, calls[:1])
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from actorq.client.core import Ask, Order, Watch
+from actorq.policies.numbering import FIRST_NUMBER
 from actorq.wire import frames
 from actorq.wire.messages import Blob, Call, CallSpec
 from tests.simulation.nodes import ClientProcess, new_pending
@@ -75,6 +76,12 @@ class Workload:
             code=self.rng.choice(("f" * 30, "g" * 30)) if self._has("by value") else "",
         )
 
+    def _new_id(self) -> str:
+        """Mostly of the form that clients make, and soon beyond the end of a block; some of another form."""
+        number = len(self._ids) + 1
+        is_numbered = self.rng.random() < 0.8
+        return f"{'call':-<16}-{FIRST_NUMBER + 0xFE0 + number:x}" if is_numbered else f"call-{number}"
+
     def _submit(self, size: int) -> None:
         client = self._client()
         if client is None:
@@ -90,7 +97,7 @@ class Workload:
     def _new_call(self, client: ClientProcess) -> tuple[str, CallSpec, Call]:
         rng = self.rng
         spec = rng.choice(self._specs)
-        task_id = f"call-{len(self._ids) + 1}"
+        task_id = self._new_id()
         self._ids.append(task_id)
         wall_s = client.wall_s
         not_before = wall_s + rng.uniform(0.0, 10.0) if self._has("scheduled") else 0.0

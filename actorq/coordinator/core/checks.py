@@ -16,10 +16,13 @@ def check(core: Coordinator) -> None:
     for task_id, count in places.items():
         assert count == 1, f"{task_id} is in {count} places"
         assert task_id in core.state.calls, f"{task_id} stands somewhere and is not known"
-    for task_id in core.state.calls:
-        assert places[task_id] == 1, f"{task_id} is known and stands nowhere"
-        assert core.state.outcomes.get(task_id) is None, f"{task_id} has settled and is still known"
-    size = sum(len(call.body) for call in core.state.calls.values())
+    calls = list(core.state.calls)
+    assert len(calls) == len(core.state.calls), f"{len(core.state.calls)} calls are counted, {len(calls)} are there"
+    for call in calls:
+        assert core.state.calls.get(call.id) is call, f"{call.id} is known and cannot be found"
+        assert places[call.id] == 1, f"{call.id} is known and stands nowhere"
+        assert core.state.outcomes.get(call.id) is None, f"{call.id} has settled and is still known"
+    size = sum(len(call.body) for call in calls)
     assert core.state.body_bytes == size, f"{core.state.body_bytes} bytes of arguments are counted, {size} are there"
     _check_lanes(core)
     _check_workers(core)
@@ -33,7 +36,7 @@ def _places(core: Coordinator) -> Counter[str]:
     places.update(core.state.held_back.keys())
     for worker in core.state.workers.values():
         places.update(worker.leases.keys())
-    for call in core.state.calls.values():
+    for call in core.state.calls:
         if not call.worker and call.not_before and call.id not in core.state.held_back:
             places[call.id] += 1
             assert any(each is call for _, _, each in core.state.schedule._heap), (
@@ -74,6 +77,6 @@ def _check_workers(core: Coordinator) -> None:
         assert group.workers == groups[id(group)], "a group miscounts its workers"
         ready = any(w.contact is Contact.READY and w.credit > 0 for w in (*group.free, *group.ahead))
         assert not (ready and group.active), "calls are ready, a worker has credit, and they do not meet"
-    for call in core.state.calls.values():
+    for call in core.state.calls:
         if call.spec != FOREIGN:
             assert call.spec in core.state.entries_by_number

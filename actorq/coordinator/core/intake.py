@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.queues import Lane, Queue
 from actorq.coordinator.core.state import FOREIGN, NO_ROOM, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
+from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.stores.api import KeepCalls, KeepCode, KeepStarts
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, Call
+from actorq.wire.messages import CODE_MISSING, Call, CallSpec
 
 LAST_TIME_S = 253_402_300_799.0
 """The end of the year 9999, which is the last one that a datetime knows."""
@@ -21,6 +23,8 @@ class Intake:
     def __init__(self, state: State) -> None:
         self._state = state
         self._deferring: dict[str, Client] = {}
+        self._no_entry = SpecEntry(FOREIGN, CallSpec(""), Lane(Queue(""), ""), False)
+        """Stands for the specs that a client has not sent."""
 
     def submit(self, peer: Peer, client: Client, message: m.Submit) -> None:
         if message.seq <= client.seq:
@@ -72,87 +76,102 @@ class Intake:
                 self._state.send(client.peer, m.Pressure(""))
 
     def _accept(self, client: Client, message: m.Submit) -> None:
+        """Take calls in. What most calls are is done here, in one pass; what some are is left to others."""
+        state, resent = self._state, message.resent
+        may_be_settled, is_held_back = resent or not message.fresh, resent and state.is_young()
+        calls, revoked, outcome_of, durable = state.calls, state.revoked, state.outcomes.get, state.settings.durable
         refused: list[tuple[str, str]] = []
-        accepted: list[Call] = []
-        may_be_settled = not message.fresh or message.resent
-        is_held_back = message.resent and self._state.is_young()
-        calls, specs, number, seq = self._state.calls, client.specs, client.number, self._state.seq
-        revoked, outcome_of = self._state.revoked, self._state.outcomes.get
-        run, previous, body_bytes = 0, None, 0
+        kept: list[Call] = []
+        seq, count, body_bytes = state.seq, 0, 0
+        key, block = "", calls.block("")
+        entry, trouble, run = self._no_entry, "", 0
+        given: int | None = None
+        level = entry.lane.levels[0]
         for call in message.calls:
-            entry = specs.get(call.spec)
-            if (
-                entry is None
-                or entry.number == NO_ROOM
-                or (entry.spec.code and entry.spec.code not in self._state.codes)
-            ):
-                refused.append((call.id, self._why_refused(entry)))
-                continue
-            if (call.expires or call.not_before) and not _has_sound_times(call):
-                refused.append((call.id, NO_TIME))
+            if call.spec != given:  # The first of a run with one spec; nearly always there is one run.
+                entry.lane.grow(run)
+                given, run = call.spec, 0
+                entry = client.specs.get(given, self._no_entry)
+                trouble = self._why_refused(entry)
+                level = entry.lane.levels[entry.spec.priority]
+            task_id = call.id
+            is_special = resent or call.expires or call.not_before
+            if trouble or (is_special and not _has_sound_times(call)):
+                refused.append((task_id, trouble or NO_TIME))
                 continue
             call.spec = entry.number
-            call.client = number if entry.replies else 0
+            call.client = client.number if entry.replies else 0
             call.attempt = call.lost = call.worker = 0
             seq += 1
             call.seq = seq
-            if call.id in calls or call.id in revoked or (may_be_settled and outcome_of(call.id) is not None):
-                accepted += self._again(client, call)
+            if task_id[:BLOCK_LENGTH] != key:
+                calls.close(key)
+                key = block_of(task_id)
+                block = calls.block(key)
+            if task_id in block or task_id in revoked or (may_be_settled and outcome_of(task_id) is not None):
+                kept += self._again(client, call)
                 continue
-            if message.resent:
+            if resent:
                 call.lost = int(entry.spec.at_most_once)  # It may have started.
-            if (call.expires or call.lost) and not is_held_back and self._is_over(call):
+            if is_special and not is_held_back and self._is_over(call):
                 continue
-            calls[call.id] = call
-            accepted.append(call)
+            block[task_id] = call
+            count += 1
             body_bytes += len(call.body)
-            if call.expires:
-                self._state.schedule.add(call.expires, call)
-            if is_held_back:
-                self._state.held_back[call.id] = call
-                continue
-            if call.not_before > self._state.wall_s:
-                self._state.schedule.add(call.not_before, call)
-                continue
-            call.not_before = 0
-            if entry is not previous:
-                if previous is not None:
-                    previous.lane.grow(run)
-                previous, run = entry, 0
-            entry.lane.levels[entry.spec.priority].append(call)
-            run += 1
-        if previous is not None:
-            previous.lane.grow(run)
-        self._state.seq = seq
-        self._state.body_bytes += body_bytes
+            if durable:
+                kept.append(call)
+            if not is_special or self._is_ready(call, is_held_back):
+                level.append(call)
+                run += 1
+        entry.lane.grow(run)
+        calls.close(key)
+        calls.count += count
+        state.seq = seq
+        state.body_bytes += body_bytes
         if refused:
-            self._state.send(client.peer, m.Refused(refused))
-        if self._state.settings.durable and accepted:
-            entries = self._state.entries_by_number
-            self._state.operations.append(
-                KeepCalls(client.session, [(entries[each.spec].spec, each) for each in accepted])
-            )
-            started = [each.id for each in accepted if each.worker and entries[each.spec].spec.at_most_once]
-            if started:
-                self._state.operations.append(KeepStarts(started))
+            state.send(client.peer, m.Refused(refused))
+        if durable and kept:
+            self._keep(client, kept)
         if client.peer is not None:
-            self._state.acks.append((client.peer, m.Accepted(message.seq, self._state.slots)))
+            state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
 
-    def _why_refused(self, entry: SpecEntry | None) -> str:
-        if entry is None:
+    def _why_refused(self, entry: SpecEntry) -> str:
+        """Why no call with this spec can be taken; empty if it can."""
+        if entry is self._no_entry:
             return "it names options that this session has not sent"
         if entry.number == NO_ROOM:
             return (
                 f"more than {SPEC_LIMIT:,} different combinations of task and options are in use: use fewer "
                 f"different time limits or queues"
             )
-        return CODE_MISSING
+        return CODE_MISSING if entry.spec.code and entry.spec.code not in self._state.codes else ""
+
+    def _is_ready(self, call: Call, is_held_back: bool) -> bool:
+        """Whether it goes to its lane now. Where it waits for something, it is put there."""
+        state = self._state
+        if call.expires:
+            state.schedule.add(call.expires, call)
+        if is_held_back:
+            state.held_back[call.id] = call
+            return False
+        if call.not_before > state.wall_s:
+            state.schedule.add(call.not_before, call)
+            return False
+        call.not_before = 0
+        return True
+
+    def _keep(self, client: Client, calls: list[Call]) -> None:
+        entries = self._state.entries_by_number
+        self._state.operations.append(KeepCalls(client.session, [(entries[each.spec].spec, each) for each in calls]))
+        started = [each.id for each in calls if each.worker and entries[each.spec].spec.at_most_once]
+        if started:
+            self._state.operations.append(KeepStarts(started))
 
     def _is_over(self, call: Call) -> bool:
         """Settle a call that must not start: its time is over, or it may have started and may run only once."""
         if call.lost:
             self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
-        elif call.expires <= self._state.wall_s:
+        elif 0 < call.expires <= self._state.wall_s:
             self._state.expire(call)
         else:
             return False
@@ -189,7 +208,7 @@ class Intake:
 
     def _drop_unused_code(self) -> None:
         entries = self._state.entries_by_number
-        used = {entries[number].spec.code for number in {call.spec for call in self._state.calls.values()} - {FOREIGN}}
+        used = {entries[number].spec.code for number in {call.spec for call in self._state.calls} - {FOREIGN}}
         self._state.codes = {digest: blob for digest, blob in self._state.codes.items() if digest in used}
         self._state.code_bytes = sum(map(len, self._state.codes.values()))
 

@@ -10,6 +10,7 @@ from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.state import FOREIGN, State
 from actorq.coordinator.core.workers import Contact, Ring, Worker
 from actorq.errors import TaskRevokedError
+from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.stores.api import KeepStarts
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
@@ -97,20 +98,27 @@ class Leases:
         taken: list[Outcome] = []
         body_bytes = 0
         relay: dict[int, list[Outcome]] = {}
+        key, block = "", calls.block("")
         for outcome in message.outcomes:
-            call = leases.pop(outcome.id, None)
+            task_id = outcome.id
+            call = leases.pop(task_id, None)
             if call is None:
-                self._state.late_reports += 1
                 continue
             if call.attempt != outcome.attempt:
-                leases[outcome.id] = call
-                self._state.late_reports += 1
+                leases[task_id] = call
                 continue
-            del calls[outcome.id]
+            if task_id[:BLOCK_LENGTH] != key:
+                calls.close(key)
+                key = block_of(task_id)
+                block = calls.block(key)
+            del block[task_id]
             taken.append(outcome)
             body_bytes += len(call.body)
             if message.relay:
                 relay.setdefault(call.client, []).append(outcome)
+        calls.close(key)
+        calls.count -= len(taken)
+        self._state.late_reports += len(message.outcomes) - len(taken)
         self._state.body_bytes -= body_bytes
         self._state.settle(taken)
         for number, outcomes in relay.items():
@@ -227,7 +235,8 @@ class Leases:
             return False
         call = self._state.calls.get(task_id)
         if call is None:
-            call = self._state.calls[task_id] = Call(task_id, FOREIGN, b"")
+            call = Call(task_id, FOREIGN, b"")
+            self._state.calls.add(call)
         elif self._state.held_back.pop(task_id, None) is None:
             return False
         call.attempt = attempt
@@ -244,7 +253,7 @@ class Leases:
             del worker.leases[call.id]
             call.worker = 0
             if call.spec == FOREIGN:
-                del self._state.calls[call.id]
+                self._state.calls.remove(call)
             elif call.id in self._state.revoked:
                 self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
             elif call.expires and call.expires <= self._state.wall_s:

@@ -78,7 +78,7 @@ class Coordinator:
             call.attempt = max(call.attempt, 0)  # It may have been GONE when it was written.
             state.seq += 1
             call.seq = state.seq
-            state.calls[call.id] = call
+            state.calls.add(call)
             state.held_back[call.id] = call
             state.body_bytes += len(call.body)
             if call.expires:
@@ -86,7 +86,9 @@ class Coordinator:
         state.outcomes.add(kept.outcomes, state.now_s)
         state.revoked.update((task_id, (until_s, False)) for task_id, until_s in kept.revocations)
         for task_id in kept.started:
-            state.calls[task_id].lost = 1
+            started = state.calls.get(task_id)
+            if started is not None:
+                started.lost = 1
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""

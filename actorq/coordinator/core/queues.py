@@ -48,7 +48,7 @@ class Lane:
 
     def grow(self, count: int) -> None:
         """`count` calls were put into the levels."""
-        if self.size == 0:
+        if self.size == 0 and count:
             for group in self.groups:
                 group.active[self] = None
         self.size += count

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from actorq.config import CoordinatorSettings
+from actorq.coordinator.core.calls import Calls
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.outcomes import OutcomeCache
@@ -46,8 +47,7 @@ class State:
         self.wall_s = wall_s
         """Unix time of the batch."""
         self.started_s = now_s
-        self.calls: dict[str, Call] = {}
-        """All that have not settled, by id."""
+        self.calls = Calls()
         self.lanes = Lanes()
         self.schedule = Schedule()
         self.held_back: dict[str, Call] = {}
@@ -133,7 +133,7 @@ class State:
 
     def forget_specs(self) -> None:
         """Forget the specs, and lanes, that no call and no connected client uses; others may have their room."""
-        used = {call.spec for call in self.calls.values()}
+        used = {call.spec for call in self.calls}
         for client in self.clients.values():
             used.update([entry.number for entry in client.specs.values()])
         for entry in [each for each in self.entries.values() if each.number not in used]:
@@ -161,7 +161,8 @@ class State:
 
     def settle_here(self, call: Call, state: int, error: Exception) -> None:
         """End a call that is in no index but `calls`, without a worker; its client is told."""
-        if self.calls.pop(call.id, None) is not None:
+        if self.calls.get(call.id) is not None:
+            self.calls.remove(call)
             self.body_bytes -= len(call.body)
         outcome = Outcome(call.id, max(call.attempt, 0), state, body_of(encode_failure(error, "")))
         self.settle([outcome])
