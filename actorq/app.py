@@ -36,7 +36,7 @@ from actorq.tasks.task import (
 )
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Replies
-from actorq.wire.payload import Serializers, code_blob, decode_failure
+from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -170,7 +170,7 @@ class ActorQ:
         route = self._route(spec)
         if not options:
             return self._submit(route, args, dict(kwargs))
-        return self._send_with(route, self._encode(route, args, dict(kwargs)), options)
+        return self._send_with(route, args, dict(kwargs), options)
 
     def _route(self, spec: CallSpec) -> Route:
         session = self.session
@@ -178,10 +178,8 @@ class ActorQ:
             self._local.check_queue(spec.queue)
         return Route(session, spec, session.number(spec), self.serializers.get(spec.serializer).encode_call)
 
-    def _encode(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> Body:
-        body = route.encode_call(args, kwargs)
-        if len(body) < BLOB_BYTES:
-            return body
+    def _large(self, route: Route, body: bytes) -> Body:
+        """A large body as it travels. Raises MessageTooLarge."""
         limit_bytes = route.session.max_body_bytes or MAX_BODY_BYTES
         if len(body) > limit_bytes:
             raise MessageTooLarge(f"the body of {route.spec.task}'s arguments", len(body), limit_bytes)
@@ -189,26 +187,30 @@ class ActorQ:
         return Blob(body)
 
     def _submit(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
+        """The hot path: what a producer can submit in a second depends on each line here."""
         session = route.session
+        body = route.encode_call(args, kwargs)
         task_id = session.new_id()
-        result: AsyncResult[Any] = AsyncResult(
-            task_id, self, Call(task_id, route.number, self._encode(route, args, kwargs))
-        )
-        session.submit(result, self.settings.publish_timeout_s, wait=route.wait)
+        call = Call(task_id, route.number, body if len(body) < BLOB_BYTES else self._large(route, body))
+        result: AsyncResult[Any] = AsyncResult(task_id, self, call)
+        session.submit(result, call, session.settings.publish_timeout_s, route.wait)
         return result
 
-    def _send_with(self, route: Route, body: Body, options: Mapping[str, Any]) -> AsyncResult[Any]:
+    def _send_with(
+        self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
         now_s = time.time()
+        body: bytes = route.encode_call(args, kwargs)
         session, chosen_id = route.session, options.get("task_id")
         call = Call(
             check_id(str(chosen_id)) if chosen_id else session.new_id(),
             route.number,
-            body,
+            body if len(body) < BLOB_BYTES else self._large(route, body),
             start_time_s(options.get("countdown"), options.get("eta"), now_s),
             expiry_time_s(options.get("expires"), now_s),
         )
         result: AsyncResult[Any] = AsyncResult(call.id, self, call)
-        session.submit(result, self._patience_s(options), bool(chosen_id), wait=route.wait)
+        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
         return result
 
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
@@ -315,7 +317,7 @@ class ActorQ:
     def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
         session = self.session
         known = session.core.pending
-        others = [each for each in pendings if not each.is_settled() and known.get(each.id) is not each]
+        others = [each for each in pendings if known.get(each.id) is not each and not each.is_settled()]
         if not others:
             return session.wait_all(pendings, timeout_s)
         watched = {each.id: session.watch(each) for each in others}
@@ -341,9 +343,9 @@ class ActorQ:
         return self.session.callbacks.deliverer(fn)
 
     def open_outcome(self, outcome: Outcome) -> Any:
-        body = bytes_of(outcome.body)
+        body = outcome.body if isinstance(outcome.body, bytes) else bytes_of(outcome.body)
         if outcome.state == SUCCESS:
-            return self.serializers.loads(outcome.content, body) if len(body) else None
+            return self.serializers.loads(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
     def state_of(self, pending: Pending) -> str:

@@ -29,7 +29,7 @@ from actorq.policies.numbering import numbered_ids
 from actorq.transport import Down, Event, Link, Received, ThreadWaiter, Up
 from actorq.transport.addresses import check_to_dial, is_ipv6
 from actorq.wire import frames
-from actorq.wire.messages import CallSpec, Message, Replies, Results
+from actorq.wire.messages import Call, CallSpec, Message, Replies, Results
 
 logger = logging.getLogger("actorq.client")
 
@@ -72,6 +72,7 @@ class Session:
         self._has_ended = False
         """The session's thread does nothing any more."""
         self._expects_large_bodies = False
+        self._outbox_limit = self.settings.outbox_limit
         self._lock = native.new_lock()
         self._numbers: dict[CallSpec, int] = {}
         self._tokens = itertools.count(1).__next__
@@ -122,23 +123,22 @@ class Session:
         """Make a function by value available to the mesh, before the first call that names it."""
         self.core.codes[digest] = blob
 
-    def submit(self, pending: Pending, timeout_s: float | None, chosen_id: bool = False, wait: bool = True) -> None:
+    def submit(
+        self, pending: Pending, call: Call, timeout_s: float | None, wait: bool = True, chosen_id: bool = False
+    ) -> None:
         """Hand a call over. Blocks while the mesh is out of reach or takes no more, for `timeout_s` at the most.
 
         `wait`: whether its outcome is wanted. Raises OperationalError; the call will not run then.
         """
         core = self.core
-        if not core.is_open or core.unaccepted_count + len(core.outbox) >= self.settings.outbox_limit:
+        if not core.is_open or core.unaccepted_count + len(core.outbox) >= self._outbox_limit:
             self._wait_for_room(timeout_s)
-        call = pending.call
-        assert call is not None
         if chosen_id:
-            core.chosen_ids.add(pending.id)
-        if wait:
-            if chosen_id:
+            core.chosen_ids.add(call.id)
+            if wait:
                 self._await_chosen(pending)
-            else:
-                core.pending[pending.id] = pending
+        elif wait:
+            core.pending[call.id] = pending
         core.outbox.append(call)
         if self._link.asleep:
             self._link.wake()
@@ -280,7 +280,7 @@ class Session:
             self._answers.pop(request.token, None)
 
     def _wait_for_room(self, timeout_s: float | None) -> None:
-        core, limit = self.core, self.settings.outbox_limit * 3 // 4  # Not to be back here after the next call.
+        core, limit = self.core, self._outbox_limit * 3 // 4  # Not to be back here after the next call.
         if not core.is_open:
             self.wait_open(timeout_s)
         self._link.wake()

@@ -9,7 +9,7 @@ from actorq import states
 from actorq.client.bells import stepping_aside
 from actorq.client.pending import Pending
 from actorq.errors import TimeoutError
-from actorq.wire.messages import OUTCOME_STATES
+from actorq.wire.messages import OUTCOME_STATES, SUCCESS
 from actorq.wire.payload import remote_traceback
 
 if TYPE_CHECKING:
@@ -46,10 +46,13 @@ class AsyncResult(Pending, Generic[R]):
         Raises the task's exception as itself, with the remote traceback shown under the local one; TaskRevokedError for
         a revoked call; TimeoutError. With ``propagate=False`` an exception is returned instead of raised.
         """
-        if self.outcome is None and not self._mesh.wait(self, timeout):
-            raise TimeoutError(f"the result of {self.id} did not come within {timeout} s")
-        value: R = self._take(propagate)
-        return value
+        outcome = self.outcome
+        if outcome is None:
+            if not self._mesh.wait(self, timeout):
+                raise TimeoutError(f"the result of {self.id} did not come within {timeout} s")
+        elif outcome.state == SUCCESS:
+            return self._mesh.open_outcome(outcome)  # type: ignore[no-any-return]
+        return self._take(propagate)  # type: ignore[no-any-return]
 
     wait = get
 
@@ -137,11 +140,12 @@ class AsyncResult(Pending, Generic[R]):
         return self._mesh.revoke([self.id], terminate, wait, timeout).get(self.id, "")
 
     def _take(self, propagate: bool) -> Any:
+        """The value of a call that has settled."""
         if self.outcome is None:
             value: Any = self.error
         else:
             value = self._mesh.open_outcome(self.outcome)
-            if self.outcome.state == 0:
+            if self.outcome.state == SUCCESS:
                 return value
         if propagate:
             raise value

@@ -112,8 +112,8 @@ class Outcome(Struct, array_like=True, gc=False):
     attempt: int
     state: Annotated[int, Meta(ge=0, le=2)]
     body: Body
-    content: Name = "msgpack"
-    """Serializer of the body of a SUCCESS. Other bodies are failures (`actorq.wire.payload.failure`)."""
+    content: Name = ""
+    """Serializer of the body of a SUCCESS; empty: msgpack. Other bodies are failures (`actorq.wire.payload.failure`)."""
 
 
 Calls = Annotated[list[Call], Meta(max_length=MAX_BATCH)]

@@ -19,7 +19,14 @@ from actorq.errors import (
 )
 from actorq.wire.frames import body_of
 from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
-from actorq.wire.payload import Serializers, code_hash, encode_failure, format_remote_traceback, load_code
+from actorq.wire.payload import (
+    DEFAULT_SERIALIZER,
+    Serializers,
+    code_hash,
+    encode_failure,
+    format_remote_traceback,
+    load_code,
+)
 from actorq.worker.endings import Ending
 
 OWN_MODULES = ("actorq.worker",)
@@ -102,6 +109,7 @@ class Job:
 
     __slots__ = (
         "_blob",
+        "_content",
         "_decode",
         "_encode",
         "_fn",
@@ -128,6 +136,7 @@ class Job:
         """Calls that were started."""
         self._jobs = jobs
         self._blob = blob
+        self._content = "" if spec.serializer == DEFAULT_SERIALIZER else spec.serializer
         self._fn: Callable[..., Any] = _unresolved
         self._run_fn: Callable[..., Any] = _unresolved
         self._decode: Callable[[bytes | memoryview], tuple[list[Any], dict[str, Any]]] = _unresolved
@@ -153,7 +162,13 @@ class Job:
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
-        return self._outcome(call, value)
+        try:
+            data = self._encode(value)
+            if len(data) < BLOB_BYTES:
+                return Outcome(call.id, call.attempt, SUCCESS, data, self._content)
+        except EncodeError as error:
+            return self._outcome(call, *self._encode_otherwise(value, error))
+        return self._outcome(call, data, self._content)
 
     async def run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
         """Run a call of a coroutine function. Raises, and notes, as `run` does."""
@@ -161,31 +176,23 @@ class Job:
         value = await self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
-        return self._outcome(call, value)
-
-    def value_of(self, outcome: Outcome) -> Any:
-        """What a successful call returned, as the client will get it. Raises DecodeError."""
-        body = outcome.body.view if isinstance(outcome.body, Blob) else outcome.body
-        return self._jobs.application.serializers.get(outcome.content).loads(body) if len(body) else None
+        try:
+            data, content = self._encode(value), self._content
+        except EncodeError as error:
+            data, content = self._encode_otherwise(value, error)
+        return self._outcome(call, data, content)
 
     # -- the outcome ---------------------------------------------------------------------------------------------
 
-    def _outcome(self, call: Call, value: Any) -> Outcome:
-        content = self.spec.serializer
-        try:
-            data = self._encode(value)
-        except EncodeError as error:
-            data, content = self._encode_otherwise(value, error)
-        if len(data) < BLOB_BYTES:
-            return Outcome(call.id, call.attempt, SUCCESS, data, content)
+    def _outcome(self, call: Call, data: bytes, content: str) -> Outcome:
         limit = self._jobs.max_body_bytes
         if len(data) > limit:
             raise MessageTooLarge(f"the result of {self.spec.task}", len(data), limit)
-        return Outcome(call.id, call.attempt, SUCCESS, Blob(data), content)
+        return Outcome(call.id, call.attempt, SUCCESS, body_of(data), content)
 
     def _encode_otherwise(self, value: Any, error: EncodeError) -> tuple[bytes, str]:
         """The result of a function by value, which may be anything; or of a chunk, where some items are at fault."""
-        content, dumps = self.spec.serializer, self._encode
+        content, dumps = self._content, self._encode
         if self.spec.code and content != FALLBACK_SERIALIZER:
             content = FALLBACK_SERIALIZER
             dumps = self._jobs.application.serializers.get(content).dumps

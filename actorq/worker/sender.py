@@ -48,7 +48,7 @@ class Sender:
             except Exception as error:
                 self._pack = Packer().pack
                 cause = EncodeError(_described("the outcome", error))
-                outcome.state, outcome.content = m.FAILURE, "msgpack"
+                outcome.state, outcome.content = m.FAILURE, ""
                 outcome.body = body_of(encode_failure(cause, ""))
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actorq.config import BLOB_BYTES
-from actorq.wire.frames import body_of
-from actorq.wire.messages import Call, CallSpec, Outcome
-from actorq.wire.payload import Serializers, code_blob, decode_failure, encode_call
+from actorq.wire.frames import body_of, bytes_of
+from actorq.wire.messages import SUCCESS, Call, CallSpec, Outcome
+from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure, encode_call
 from actorq.worker.jobs import Job, Jobs
 from tests.support import REPOSITORY
 
 SCRIPT_S = 60.0
 new_id = map("call-{}".format, itertools.count(1)).__next__
+OPENERS = Serializers.default(["msgpack", "json", "cloudpickle"])
 
 
 @dataclass
@@ -63,6 +64,13 @@ def call_of(*args: Any, expires: float = 0.0, attempt: int = 1, **kwargs: Any) -
     """A call with these arguments, and a new id."""
     body = encode_call(args, kwargs)
     return Call(new_id(), 1, body_of(body) if len(body) >= BLOB_BYTES else body, expires=expires, attempt=attempt)
+
+
+def value_of(outcome: Outcome) -> Any:
+    """What a successful call returned, as its client gets it."""
+    assert outcome.state == SUCCESS, error_of(outcome)
+    body = bytes_of(outcome.body)
+    return OPENERS.loads(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
 
 
 def error_of(outcome: Outcome) -> Exception:

@@ -9,7 +9,7 @@ import asyncio, gevent, sys
 from actorq.context import current
 from actorq.wire.messages import FAILURE, REVOKED, SUCCESS, CallSpec
 from actorq.worker.endings import hard_limit, soft_limit, terminated
-from tests.unit.worker.support import call_of, error_of, job_of
+from tests.unit.worker.support import call_of, error_of, job_of, value_of
 from tests.unit.worker.test_pool import Bench, started, wait_for
 SPEC = CallSpec("task", time_limit_s=1, soft_time_limit_s=1)
 """
@@ -32,7 +32,7 @@ def plain():
 job = job_of(slow)
 calls = [bench.submit(job, x) for x in range(2)] + [bench.submit(plain)]
 bench.pool.wake()
-values = [job.value_of(bench.outcome(call)) for call in calls]
+values = [value_of(bench.outcome(call)) for call in calls]
 assert values == [0, 1, None], values
 assert log == ["plain", "slow", "slow"], log
 assert bench.pool.active == 0
@@ -96,7 +96,7 @@ bench.pool.wake()
 bench.until(lambda: bench.pool.running() and bench.pool.running()[0].task)
 gevent.sleep(0.01)
 bench.end(call, soft_limit(SPEC))
-assert job.value_of(bench.outcome(call)) == "SoftTimeLimitExceeded"
+assert value_of(bench.outcome(call)) == "SoftTimeLimitExceeded"
 """)
 
 
@@ -111,7 +111,7 @@ async def cancel():
     except asyncio.CancelledError:
         return "cancelled"
 job = job_of(cancel)
-assert job.value_of(bench.run(job)) == "cancelled"
+assert value_of(bench.run(job)) == "cancelled"
 """)
 
 
@@ -219,7 +219,7 @@ gevent.sleep(0.005)  # The loop of the plain task runs, and ends when a generato
 second = bench.submit(coroutine)
 bench.pool.wake()
 assert bench.outcome(first).state == SUCCESS
-assert coroutine.value_of(bench.outcome(second)) == 10
+assert value_of(bench.outcome(second)) == 10
 """)
 
 
@@ -231,7 +231,7 @@ async def half(x):
         raise ValueError(x)
     return x // 2
 job = job_of(half, chunked=True)
-elapsed_s, results = job.value_of(bench.run(job, [[2], [3], [4]]))
+elapsed_s, results = value_of(bench.run(job, [[2], [3], [4]]))
 assert [result[0] for result in results] == [True, False, True]
 assert results[2] == [True, 2]
 """)

@@ -21,7 +21,7 @@ from actorq.worker import lines
 from actorq.worker.endings import hard_limit, soft_limit, terminated
 from actorq.worker.jobs import Job
 from actorq.worker.pool import FLUSH_COUNT, Pool
-from tests.unit.worker.support import call_of, error_of, job_by_value, job_of
+from tests.unit.worker.support import call_of, error_of, job_by_value, job_of, value_of
 
 LIMIT_S = 10.0
 
@@ -223,7 +223,7 @@ def test_a_context_variable_that_a_task_sets_is_its_own(bench: Bench) -> None:
     calls = [bench.submit(job, number) for number in (2, 3)]
     bench.pool.wake()
     outcomes += [bench.outcome(call) for call in calls]
-    assert [job.value_of(outcome) for outcome in outcomes] == [[0, 1], [0, 2], [0, 3]]
+    assert [value_of(outcome) for outcome in outcomes] == [[0, 1], [0, 2], [0, 3]]
 
 
 # -- tasks that wait for tasks -----------------------------------------------------------------------------------------

@@ -203,7 +203,7 @@ TUPLE_TAG = ext(16, b"")
         b"\x91" * 100_000,
         b"\x81\x01" * 100_000,
         (b"\x92" + TUPLE_TAG) * 100_000,
-        b"\x81\x90\x01",
+        b"\x81\x80\x01",
         ext(99, b"abc"),
         ext(-1, b"abc"),
         ext(-1, b"\xff" * 12),
@@ -230,6 +230,10 @@ TUPLE_TAG = ext(16, b"")
 def test_bytes_that_are_no_payload_are_a_decode_error(data: bytes) -> None:
     with pytest.raises(DecodeError, match="not a msgpack payload"):
         loads(data)
+
+
+def test_a_key_that_another_program_wrote_as_an_array_is_a_tuple() -> None:
+    assert loads(b"\x81\x92\x01\x02\x03") == {(1, 2): 3}
 
 
 @pytest.mark.parametrize("code", [*LEAVES, *TAGS])
@@ -305,9 +309,9 @@ def test_threads_that_encode_at_once_do_not_mix_their_values() -> None:
 def test_a_packer_that_wrote_a_very_large_value_does_not_keep_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     free: list[Any] = []
     monkeypatch.setattr(msgpack_codec, "_free_packers", free)
-    dumps(bytes(msgpack_codec.KEEP_BYTES + 1))
+    dumps([bytes(msgpack_codec.KEEP_BYTES + 1)])
     assert not free
-    dumps("small")
+    dumps(["small"])
     assert len(free) == 1
 
 
