@@ -192,7 +192,7 @@ class ActorQ:
         body = route.encode_call(args, kwargs)
         task_id = session.new_id()
         call = Call(task_id, route.number, body if len(body) < BLOB_BYTES else self._large(route, body))
-        result: AsyncResult[Any] = AsyncResult(task_id, self, call)
+        result: AsyncResult[Any] = AsyncResult(task_id, call, None, None, self)
         session.submit(result, call, session.settings.publish_timeout_s, route.wait)
         return result
 
@@ -209,7 +209,7 @@ class ActorQ:
             start_time_s(options.get("countdown"), options.get("eta"), now_s),
             expiry_time_s(options.get("expires"), now_s),
         )
-        result: AsyncResult[Any] = AsyncResult(call.id, self, call)
+        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
         session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
         return result
 
@@ -307,7 +307,7 @@ class ActorQ:
             known = self._session.core.pending.get(task_id)
             if isinstance(known, AsyncResult):
                 return known
-        return AsyncResult(task_id, self)
+        return AsyncResult(task_id, None, mesh=self)
 
     # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
 
@@ -324,7 +324,7 @@ class ActorQ:
         if not session.wait_all([watched.get(each.id, each) for each in pendings], timeout_s):
             return False
         for each in others:
-            each.outcome, each.error = watched[each.id].outcome, watched[each.id].error
+            each.outcome = watched[each.id].outcome
         return True
 
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
@@ -334,7 +334,7 @@ class ActorQ:
         watched = session.watch(pending)
 
         def share() -> None:
-            pending.outcome, pending.error = watched.outcome, watched.error
+            pending.outcome = watched.outcome
             notify()
 
         return session.subscribe(watched, share)

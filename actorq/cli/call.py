@@ -105,8 +105,8 @@ def command(
             return
         if not mesh.session.flush(PATIENCE_S):
             raise OperationalError(f"the coordinator did not accept the call within {PATIENCE_S:g} s")
-        if result.error is not None:
-            raise result.error
+        if result.is_refused():
+            result.get()  # Raises why.
         click.echo(to_json({"id": result.id}) if as_json else result.id)
 
 

@@ -3,48 +3,51 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
 
-from actorq.wire.messages import Call, Outcome
+from msgspec import Struct
+
+from actorq.wire.frames import body_of
+from actorq.wire.messages import FAILURE, Call, Outcome
+from actorq.wire.payload import encode_failure
 
 logger = logging.getLogger("actorq.client")
 
 
-class Pending:
+class Pending(Struct, gc=False, eq=False):
     """Shared by the user's threads and the session's: the session sets `outcome` and then notifies, waiters register
     and then look at `outcome`; so neither misses the other.
 
-    Subclassed by AsyncResult, so that a call costs one object in the user's process.
+    Subclassed by AsyncResult, so that a call costs one object in the user's process. One that the cyclic garbage
+    collector does not look at: it would go through all of them again and again while a program submits. So nothing in
+    here may lead back to here for good. Waiters may; they are let go when the call settles.
     """
 
-    __slots__ = ("__weakref__", "call", "error", "id", "outcome", "waiters")
-
-    def __init__(self, task_id: str, call: Call | None) -> None:
-        self.id = task_id
-        self.call = call
-        """Kept to be sent again while it is ours to lose; None for a call that another process submitted."""
-        self.outcome: Outcome | None = None
-        self.error: Exception | None = None
-        """Set instead of `outcome` when the mesh did not take the call."""
-        self.waiters: list[Any] | None = None
+    id: str
+    call: Call | None
+    """Kept to be sent again while it is ours to lose; None for a call that another process submitted."""
+    outcome: Outcome | None = None
+    """How it ended; for a call that the mesh did not take, a failure that was made here."""
+    waiters: list[Callable[[], None]] | None = None
 
     def is_settled(self) -> bool:
         """Whether it has ended, or will never run."""
-        return self.outcome is not None or self.error is not None
+        return self.outcome is not None
+
+    def is_refused(self) -> bool:
+        """Whether it failed before it was ever delivered."""
+        return self.outcome is not None and self.outcome.state == FAILURE and not self.outcome.attempt
+
+    def settle(self, outcome: Outcome) -> None:
+        """Called once: this is how it has ended."""
+        self.outcome = outcome
+        self.call = None
+        if self.waiters is not None:
+            self.notify()
 
     def fail(self, error: Exception) -> None:
         """Called by the session, once: the call will not run."""
-        self.error = error
-        self.call = None
-        if self.waiters is not None:
-            self.notify()
-
-    def settle_as(self, other: Pending) -> None:
-        """Called when `other`, of the same call, has settled."""
-        self.outcome, self.error = other.outcome, other.error
-        self.call = None
-        if self.waiters is not None:
-            self.notify()
+        self.settle(failed(self.id, encode_failure(error, "")))
 
     def notify(self) -> None:
         """Tell everyone who waits. By the session, and by whoever has registered after the call had settled: each
@@ -60,3 +63,8 @@ class Pending:
                 waiter()
             except Exception:
                 logger.exception("whoever waits for %s cannot be told that it has settled", self.id)
+
+
+def failed(task_id: str, failure: bytes) -> Outcome:
+    """The outcome of a call that was never delivered."""
+    return Outcome(task_id, 0, FAILURE, body_of(failure))

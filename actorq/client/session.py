@@ -21,7 +21,7 @@ from actorq.client.bells import new_bell, stepping_aside
 from actorq.client.callbacks import Callbacks
 from actorq.client.checks import check_spec, checked_order, deadline
 from actorq.client.core import Ask, Client, LookUp, Order, Watch
-from actorq.client.pending import Pending
+from actorq.client.pending import Pending, failed
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, OperationalError, ProtocolError, TimeoutError
 from actorq.policies.addresses import is_loopback
@@ -29,7 +29,8 @@ from actorq.policies.numbering import numbered_ids
 from actorq.transport import Down, Event, Link, Received, ThreadWaiter, Up
 from actorq.transport.addresses import check_to_dial, is_ipv6
 from actorq.wire import frames
-from actorq.wire.messages import Call, CallSpec, Message, Replies, Results
+from actorq.wire.messages import Call, CallSpec, Message, Outcome, Replies, Results
+from actorq.wire.payload import encode_failure
 
 logger = logging.getLogger("actorq.client")
 
@@ -149,7 +150,7 @@ class Session:
         if known is not pending:
             if known.call is None and not known.is_settled():
                 known.call = pending.call  # Was only watched; now it is ours to send again.
-            self.subscribe(known, lambda: pending.settle_as(known))
+            self.subscribe(known, lambda: pending.settle(_outcome_of(known)))
 
     def watch(self, pending: Pending) -> Pending:
         """Have the outcome of a call sent here that may be another session's. Returns the one to wait for."""
@@ -185,7 +186,7 @@ class Session:
         if pending.is_settled():
             pending.notify()
         elif self._has_ended:
-            pending.fail(self._lost(pending))
+            pending.fail(self._lost())
         return functools.partial(self._unsubscribe, pending, notify)
 
     def look_up(self, task_ids: Sequence[str], timeout_s: float | None) -> LookUp:
@@ -420,17 +421,18 @@ class Session:
         """Nobody is left to wait for ever."""
         self.is_over = self._has_ended = True
         self.core.is_open = False
+        failure = encode_failure(self._lost(), "")
         for pending in list(self.core.pending.values()):
-            pending.fail(self._lost(pending))
+            pending.settle(failed(pending.id, failure))
         self.core.pending.clear()
         _ring([ring for _, ring in list(self._answers.values())])
         _ring(self._roomy)
         _ring(self._opened)
         self._ended.release()
 
-    def _lost(self, pending: Pending) -> OperationalError:
+    def _lost(self) -> OperationalError:
         reason = self._failure or "the session was closed"
-        return OperationalError(f"the outcome of {pending.id} will not come to this session: {reason}")
+        return OperationalError(f"the outcome of this call will not come to this session: {reason}")
 
 
 def _end_of(session: weakref.ref[Session]) -> Callable[[], None]:
@@ -442,6 +444,11 @@ def _end_of(session: weakref.ref[Session]) -> Callable[[], None]:
             left_behind.is_over = True
 
     return end
+
+
+def _outcome_of(pending: Pending) -> Outcome:
+    assert pending.outcome is not None
+    return pending.outcome
 
 
 def _ring(bells: list[Callable[[], None]]) -> None:

@@ -117,7 +117,7 @@ class Map(Generic[R]):
             settle(result)
             ring()
 
-        result._mesh.subscribe(result, notify)
+        result.mesh.subscribe(result, notify)
 
     def _take_chunk(self) -> bool:
         """Wait for a chunk and take its results over. False if none is under way."""

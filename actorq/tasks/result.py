@@ -14,24 +14,17 @@ from actorq.wire.payload import remote_traceback
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
-    from actorq.wire.messages import Call
 
 R = TypeVar("R")
 
 
-class AsyncResult(Pending, Generic[R]):
+class AsyncResult(Pending, Generic[R], gc=False, eq=False):
     """A handle to one call, by its id. Any id is valid; one that the mesh does not know is PENDING.
 
     Get the value with `get()` in threads and greenlets, with ``await`` in coroutines. Equality and hash are by id.
     """
 
-    __slots__ = ("_mesh",)
-
-    def __init__(self, task_id: str, mesh: Mesh, call: Call | None = None) -> None:
-        self.id = task_id
-        self.call = call
-        self.outcome = self.error = self.waiters = None  # As Pending does; a call of its own would cost as much.
-        self._mesh = mesh
+    mesh: Mesh = None  # type: ignore[assignment]  # Given to each; a field after those with defaults has one too.
 
     @property
     def task_id(self) -> str:
@@ -48,10 +41,10 @@ class AsyncResult(Pending, Generic[R]):
         """
         outcome = self.outcome
         if outcome is None:
-            if not self._mesh.wait(self, timeout):
+            if not self.mesh.wait(self, timeout):
                 raise TimeoutError(f"the result of {self.id} did not come within {timeout} s")
         elif outcome.state == SUCCESS:
-            return self._mesh.open_outcome(outcome)  # type: ignore[no-any-return]
+            return self.mesh.open_outcome(outcome)  # type: ignore[no-any-return]
         return self._take(propagate)  # type: ignore[no-any-return]
 
     wait = get
@@ -75,7 +68,7 @@ class AsyncResult(Pending, Generic[R]):
             except RuntimeError:
                 pass  # The loop is closed, and nobody waits there any more.
 
-        unsubscribe = self._mesh.subscribe(self, wake)
+        unsubscribe = self.mesh.subscribe(self, wake)
         try:
             with stepping_aside():
                 yield from settled.wait().__await__()
@@ -88,7 +81,7 @@ class AsyncResult(Pending, Generic[R]):
         In a coroutine `fn` runs on its event loop, in a gevent program in a greenlet, else on a thread kept for
         callbacks. What it raises is logged.
         """
-        self._mesh.subscribe(self, self._mesh.deliverer(lambda: fn(self)))
+        self.mesh.subscribe(self, self.mesh.deliverer(lambda: fn(self)))
         return self
 
     # -- looking -------------------------------------------------------------------------------------------------
@@ -98,9 +91,7 @@ class AsyncResult(Pending, Generic[R]):
         """SUCCESS, FAILURE or REVOKED once settled; before, what the coordinator says: STARTED, RECEIVED or PENDING."""
         if self.outcome is not None:
             return OUTCOME_STATES[self.outcome.state]
-        if self.error is not None:
-            return states.FAILURE
-        return self._mesh.state_of(self)
+        return self.mesh.state_of(self)
 
     @property
     def status(self) -> str:
@@ -137,17 +128,13 @@ class AsyncResult(Pending, Generic[R]):
 
         Returns at once, or with `wait` after at most `timeout` seconds with what became of it.
         """
-        return self._mesh.revoke([self.id], terminate, wait, timeout).get(self.id, "")
+        return self.mesh.revoke([self.id], terminate, wait, timeout).get(self.id, "")
 
     def _take(self, propagate: bool) -> Any:
         """The value of a call that has settled."""
-        if self.outcome is None:
-            value: Any = self.error
-        else:
-            value = self._mesh.open_outcome(self.outcome)
-            if self.outcome.state == SUCCESS:
-                return value
-        if propagate:
+        assert self.outcome is not None
+        value = self.mesh.open_outcome(self.outcome)
+        if propagate and self.outcome.state != SUCCESS:
             raise value
         return value
 
@@ -167,4 +154,9 @@ class AsyncResult(Pending, Generic[R]):
         return f"<AsyncResult {self.id} ({known})>"
 
     def __reduce__(self) -> Any:
-        return (AsyncResult, (self.id, self._mesh))
+        return (_result_of, (self.id, self.mesh))
+
+
+def _result_of(task_id: str, mesh: Mesh) -> AsyncResult[Any]:
+    """A handle that came from another process."""
+    return AsyncResult(task_id, None, mesh=mesh)

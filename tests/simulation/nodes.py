@@ -555,9 +555,8 @@ def new_pending(client: ClientProcess, task_id: str, call: Call | None) -> Pendi
     pending = Pending(task_id, call)
 
     def see() -> None:
-        outcome = pending.outcome or pending.error
-        assert outcome is not None
-        client.mesh.oracle.seen(client.epoch, task_id, outcome)
+        assert pending.outcome is not None
+        client.mesh.oracle.seen(client.epoch, task_id, pending.outcome)
 
     pending.waiters = [see]
     return pending

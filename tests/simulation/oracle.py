@@ -31,9 +31,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from actorq.errors import CallRefused, EncodeError, OperationalError
 from actorq.wire import frames
 from actorq.wire import messages as m
+from actorq.wire.frames import bytes_of
 from actorq.wire.messages import Call, CallSpec, Outcome
+from actorq.wire.payload import decode_failure
 
 if TYPE_CHECKING:
     from tests.simulation.mesh import Mesh
@@ -225,16 +228,16 @@ class Oracle:
 
     # -- clients -------------------------------------------------------------------------------------------------
 
-    def seen(self, session: str, task_id: str, outcome: Outcome | Exception) -> None:
+    def seen(self, session: str, task_id: str, outcome: Outcome) -> None:
         """A client hears how a call has ended."""
         record = self.record(task_id)
-        text = f"attempt {outcome.attempt}" if isinstance(outcome, Outcome) else repr(outcome)
-        self.mesh.note(f"{session} sees the outcome of {task_id}: {text}", task_id)
+        error = decode_failure(bytes_of(outcome.body)) if outcome.state == m.FAILURE else None
+        self.mesh.note(f"{session} sees the outcome of {task_id}: attempt {outcome.attempt}, {error!r}", task_id)
         if session in record.seen:
             self.fail("one terminal state", f"{session} sees two outcomes of {task_id}", task_id)
         record.seen[session] = outcome
-        if isinstance(outcome, Exception):
-            self.fail("unexpected", f"{session} was refused {task_id}: {outcome}", task_id)
+        if isinstance(error, (CallRefused, EncodeError, OperationalError)):
+            self.fail("unexpected", f"{session} was refused {task_id}: {error}", task_id)
 
     # -- anybody -------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,12 @@ class FakeResult:
         self.traceback: str | None = None
         self.waited_s: list[float | None] = []
 
+    def is_refused(self) -> bool:
+        return self.error is not None
+
     def get(self, timeout: float | None = None, propagate: bool = True) -> object:
+        if propagate and self.error is not None:
+            raise self.error
         assert not propagate
         self.waited_s.append(timeout)
         if self.state not in states.READY_STATES:

@@ -10,6 +10,7 @@ from actorq.config import ClientSettings
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.payload import decode_failure
 
 PLAIN, IGNORED, BY_VALUE = 1, 2, 3
 """Numbers of the specs that a bench has."""
@@ -119,3 +120,11 @@ class Bench:
     def submitted(self) -> list[tuple[list[str], bool]]:
         """The ids in each submission, and whether it says that they may be running."""
         return [([call.id for call in message.calls], message.resent) for message in self.take(m.Submit)]
+
+
+def failure_of(pending: Pending) -> Exception | None:
+    """Why a call failed; None while it has not settled."""
+    if pending.outcome is None:
+        return None
+    assert pending.outcome.state == m.FAILURE
+    return decode_failure(frames.bytes_of(pending.outcome.body))

@@ -12,6 +12,7 @@ from actorq.config import ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING, SUCCESS, Call, CallSpec, Message, Outcome
+from tests.unit.client.core_support import failure_of
 
 PEER = 1
 M = TypeVar("M", bound=Message)
@@ -108,7 +109,7 @@ def test_calls_that_cannot_be_sent_fail_and_later_ones_go_out_with_their_options
     (message,) = sent(client.finish(), m.Submit)
     client.unsendable(message, ValueError("half a character"))
     for pending in bad:
-        assert isinstance(pending.error, EncodeError) and "half a character" in str(pending.error)
+        assert isinstance(failure_of(pending), EncodeError) and "half a character" in str(failure_of(pending))
     assert client.backlog() == 0
     (good,) = submit(client, "three")
     (message,) = sent(client.finish(), m.Submit)
@@ -123,7 +124,7 @@ def test_a_function_that_cannot_be_sent_fails_the_calls_that_need_it(client: Cli
     client.unsendable(sent(effects, m.Code)[0], ValueError("too large"))
     client.receive(PEER, m.Refused([("one", CODE_MISSING)]))
     client.receive(PEER, m.Accepted(sent(effects, m.Submit)[0].seq))
-    assert isinstance(pending.error, CallRefused) and "cannot be sent" in str(pending.error)
+    assert isinstance(failure_of(pending), CallRefused) and "cannot be sent" in str(failure_of(pending))
     assert not client.finish().sends
 
 
@@ -141,4 +142,4 @@ def test_a_watch_that_cannot_be_sent_fails_the_wait(client: Client) -> None:
     client.pending["call"] = pending = Pending("call", None)
     client.requests.append(Watch("call"))
     client.unsendable(client.finish().sends[0], ValueError("half a character"))
-    assert isinstance(pending.error, EncodeError)
+    assert isinstance(failure_of(pending), EncodeError)

@@ -6,7 +6,7 @@ import pytest
 
 from actorq.errors import CallRefused
 from actorq.wire import messages as m
-from tests.unit.client.core_support import BY_VALUE, IGNORED, SPECS, Bench
+from tests.unit.client.core_support import BY_VALUE, IGNORED, SPECS, Bench, failure_of
 
 
 @pytest.fixture(params=[False, True], ids=["once", "each message twice"])
@@ -76,14 +76,14 @@ def test_whoever_waits_is_notified(bench: Bench) -> None:
 def test_a_call_that_is_refused_fails_with_the_reason(bench: Bench) -> None:
     [pending] = bench.submit("a")
     bench.hear(m.Refused([("a", "too many options")]))
-    assert isinstance(pending.error, CallRefused) and "too many options" in str(pending.error)
+    assert isinstance(failure_of(pending), CallRefused) and "too many options" in str(failure_of(pending))
 
 
 def test_a_call_whose_function_was_dropped_is_sent_again_with_it(bench: Bench) -> None:
     [pending] = bench.submit("a", spec=BY_VALUE)
     bench.said.clear()
     bench.hear(m.Refused([("a", m.CODE_MISSING)]), m.Accepted(1))
-    assert pending.error is None
+    assert failure_of(pending) is None
     assert bench.take(m.Code)[0] == m.Code("digest", b"the function")
     assert bench.submitted()[0] == (["a"], False)
 
