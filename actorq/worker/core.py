@@ -180,7 +180,9 @@ class Worker:
 
     def ended(self, outcomes: Sequence[Outcome]) -> None:
         """The pool has finished these. Those whose lease is gone are dropped."""
-        held = self.held
+        held, unreported = self.held, self._unreported
+        client: int | None = None
+        results: list[Outcome] = []
         for outcome in outcomes:
             call = held.pop(outcome.id, None)
             if call is None:
@@ -188,14 +190,22 @@ class Worker:
             if call.attempt != outcome.attempt:
                 held[outcome.id] = call
                 continue
-            self._unreported.append(outcome)
-            if call.client:
-                reply_to = self._clients.get(call.client)
-                if reply_to is None:
-                    self._owes_relay = True
-                else:
-                    self._effects.results.setdefault(reply_to, []).append(outcome)
+            unreported.append(outcome)
+            if call.client != client:  # The first of a run for one client.
+                client = call.client
+                results = self._results_for(client)
+            results.append(outcome)
         self._window_count += len(outcomes)
+
+    def _results_for(self, client: int) -> list[Outcome]:
+        """What goes straight to the client with this number. For nobody, and for one out of reach, it goes nowhere."""
+        if not client:
+            return []
+        reply_to = self._clients.get(client)
+        if reply_to is None:
+            self._owes_relay = True
+            return []
+        return self._effects.results.setdefault(reply_to, [])
 
     def unreachable(self, reply_to: ReplyTo) -> None:
         """The client's reply socket cannot be reached: its outcomes go through the coordinator for a while."""

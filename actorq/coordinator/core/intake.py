@@ -86,7 +86,7 @@ class Intake:
         key, block = "", calls.block("")
         entry, trouble, run = self._no_entry, "", 0
         given: int | None = None
-        level = entry.lane.levels[0]
+        level, number, reply_to = entry.lane.levels[0], entry.number, 0
         for call in message.calls:
             if call.spec != given:  # The first of a run with one spec; nearly always there is one run.
                 entry.lane.grow(run)
@@ -94,13 +94,14 @@ class Intake:
                 entry = client.specs.get(given, self._no_entry)
                 trouble = self._why_refused(entry)
                 level = entry.lane.levels[entry.spec.priority]
+                number, reply_to = entry.number, client.number if entry.replies else 0
             task_id = call.id
             is_special = resent or call.expires or call.not_before
             if trouble or (is_special and not _has_sound_times(call)):
                 refused.append((task_id, trouble or NO_TIME))
                 continue
-            call.spec = entry.number
-            call.client = client.number if entry.replies else 0
+            call.spec = number
+            call.client = reply_to
             call.attempt = call.lost = call.worker = 0
             seq += 1
             call.seq = seq
