@@ -10,6 +10,7 @@ from actorq.transport import addresses, monitor
 from actorq.transport.channels import Parts, RouterChannel
 from actorq.transport.events import Peer
 from actorq.transport.sessions import Session
+from actorq.transport.shortcuts import shortest
 from actorq.transport.sockets import new_caller
 
 _WANTED = monitor.CONNECT_RETRIED | monitor.DISCONNECTED | monitor.HANDSHAKE_SUCCEEDED | monitor.HANDSHAKE_FAILED
@@ -25,6 +26,8 @@ class Caller(RouterChannel):
 
     def __init__(self, parts: Parts) -> None:
         self._by_address: dict[str, Session] = {}
+        self._by_endpoint: dict[str, Session] = {}
+        """By where they are connected to: the address, or its shortcut."""
         self._answered: set[Peer] = set()
         super().__init__(parts, new_caller(parts.context, parts.limits), _WANTED)
 
@@ -38,23 +41,24 @@ class Caller(RouterChannel):
             self._end_leaving()
         session = self._sessions.begin(self, address=address)
         session.route = b"%d" % session.peer
-        self._routes[session.route] = self._by_address[address] = session
+        session.endpoint = shortest(address) if self._parts.limits.shortcuts else address
+        self._routes[session.route] = self._by_address[address] = self._by_endpoint[session.endpoint] = session
         self.socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
         self.socket.setsockopt(zmq.CONNECT_ROUTING_ID, session.route)
-        self.socket.connect(address)
+        self.socket.connect(session.endpoint)
         self._parts.reactor.touch(self)
         self._parts.reactor.after(self._parts.limits.handshake_s, partial(self._expect_answer, session))
         return session
 
     def hang_up(self, session: Session) -> None:
         del self._routes[session.route]
-        del self._by_address[session.address]
+        del self._by_address[session.address], self._by_endpoint[session.endpoint]
         self._answered.discard(session.peer)
         linger_s = self._parts.limits.hang_up_s if session.is_open else 0  # To one that is lost nothing can go.
         self.socket.setsockopt(zmq.LINGER, round(linger_s * 1000))
         self._take(1)  # To disconnect while half a message is read would abort the process.
         try:
-            self.socket.disconnect(session.address)
+            self.socket.disconnect(session.endpoint)
         except zmq.ZMQError:
             pass  # libzmq has done it already.
         self._parts.reactor.touch(self)
@@ -63,13 +67,13 @@ class Caller(RouterChannel):
         return None  # From a session that was hung up: nobody else has a way in.
 
     def _on_event(self, event: int, value: int, endpoint: str) -> None:
-        session = self._by_address.get(endpoint)
+        session = self._by_endpoint.get(endpoint)
         if session is None:
             return
         if event == monitor.HANDSHAKE_SUCCEEDED:
             self._answered.add(session.peer)
             return
-        leave = partial(self._leave, session, monitor.why_lost(event, value, endpoint))
+        leave = partial(self._leave, session, monitor.why_lost(event, value, session.address))
         if event == monitor.CONNECT_RETRIED:
             leave()
         else:

@@ -11,6 +11,7 @@ from actorq.transport import monitor
 from actorq.transport.channels import MonitoredChannel, Parts
 from actorq.transport.events import Up
 from actorq.transport.sessions import Message, Session
+from actorq.transport.shortcuts import shortest
 from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, new_dialler, receive_rest, send_frame
 
 _WANTED = (
@@ -35,7 +36,7 @@ class Dialler(MonitoredChannel):
         self._has_opened = False
         self._lost: str | None = None
         self._is_settled = False
-        self.socket.connect(address)
+        self.socket.connect(shortest(address) if parts.limits.shortcuts else address)
 
     def receive(self, limit: int) -> bool:
         is_dry = self._take(limit)

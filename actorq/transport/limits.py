@@ -27,6 +27,8 @@ class LinkLimits:
     """While nobody listens at an address it is tried again after the first, doubled up to the second."""
     hang_up_s: float = 1.0
     """What was sent before `hang_up` has this long to leave."""
+    shortcuts: bool = True
+    """Whether processes of one host are connected by Unix sockets, where there are some; see `shortcuts`."""
 
 
 @dataclass(slots=True)

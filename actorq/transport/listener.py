@@ -30,8 +30,13 @@ class Listener(RouterChannel):
         self._fds: dict[Peer, int] = {}
         self._on_fd: dict[int, list[Session]] = {}
         self._ends: Counter[int] = Counter()  # By descriptor: ends that were told, less the peers that were lost.
-        socket, self.address = new_listener(parts.context, address, parts.limits)
+        socket, self.address, self._announcement = new_listener(parts.context, address, parts.limits)
         super().__init__(parts, socket, monitor.DISCONNECTED)
+
+    def close(self, linger_s: float) -> None:
+        if self._announcement is not None:
+            self._announcement.close()
+        super().close(linger_s)
 
     def hang_up(self, session: Session) -> None:
         """Forgets it: libzmq has no way to close one connection of many. What still comes from it is a new peer's."""

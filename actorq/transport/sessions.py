@@ -37,6 +37,7 @@ class Session:
         "address",
         "bulk",
         "channel",
+        "endpoint",
         "is_live",
         "is_open",
         "is_queued",
@@ -51,6 +52,7 @@ class Session:
         self.channel = channel
         self.route = route
         self.address = address
+        self.endpoint = ""  # Where it is connected to, if one socket connects to many.
         self.urgent: deque[Message] = deque()
         self.bulk: deque[Message] = deque()
         self.is_live = True  # Until its Down.

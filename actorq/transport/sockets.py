@@ -22,6 +22,7 @@ from actorq.errors import AddressInUse, BadAddress, OperationalError
 from actorq.transport import addresses
 from actorq.transport.events import Frame
 from actorq.transport.limits import LinkLimits
+from actorq.transport.shortcuts import announce, shortcut_of
 
 NOBLOCK = int(zmq.NOBLOCK)
 MORE_TO_COME = int(zmq.SNDMORE) | NOBLOCK
@@ -39,8 +40,8 @@ _EVERY_SOCKET: dict[int, int] = {
 }
 
 
-def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) -> tuple[zmq.Socket[bytes], str]:
-    """A ROUTER that listens, and its real address.
+def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) -> tuple[zmq.Socket[bytes], str, Any]:
+    """A ROUTER that listens, its real address, and what announces its shortcut, if it has one, until it is closed.
 
     Raises BadAddress, AddressInUse, or OperationalError if the operating system does not permit it.
     """
@@ -50,10 +51,15 @@ def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) ->
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # A send to one that is gone or full fails; without it, it is dropped.
     try:
         socket.bind(to_bind)
-    except zmq.ZMQError as error:
+        real_address = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        shortcut = shortcut_of(real_address) if limits.shortcuts else None
+        if shortcut is None:
+            return socket, real_address, None
+        socket.bind(shortcut)
+        return socket, real_address, announce(shortcut)
+    except (OSError, zmq.ZMQError) as error:
         socket.close(0)
         raise _why_not_bound(address, error) from None
-    return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
 def new_dialler(context: zmq.Context[Any], address: str, limits: LinkLimits) -> zmq.Socket[bytes]:
@@ -85,7 +91,7 @@ def _new(context: zmq.Context[Any], kind: int, limits: LinkLimits) -> zmq.Socket
     return socket
 
 
-def _why_not_bound(address: str, error: zmq.ZMQError) -> Exception:
+def _why_not_bound(address: str, error: OSError | zmq.ZMQError) -> Exception:
     if error.errno == errno.EADDRINUSE:
         return AddressInUse(address)
     if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):

@@ -13,11 +13,12 @@ from tests.support import free_address
 from tests.unit.transport.worlds import MemoryWorld, Node, SocketWorld, World
 
 
-@pytest.fixture(params=["thread", "green", "memory"])
+@pytest.fixture(params=["thread", "green", "tcp", "memory"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     worlds: dict[str, Callable[[], World]] = {
         "thread": lambda: SocketWorld(ThreadWaiter),
         "green": lambda: SocketWorld(GreenWaiter),
+        "tcp": lambda: SocketWorld(ThreadWaiter, shortcuts=False),
         "memory": MemoryWorld,
     }
     made = worlds[request.param]()

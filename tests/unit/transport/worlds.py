@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from actorq.transport import (
@@ -144,15 +145,20 @@ class World(ABC):
 
 
 class SocketWorld(World):
-    """Links of real sockets, each on a native thread: as a plain thread, or with a gevent hub of its own."""
+    """Links of real sockets, each on a native thread: as a plain thread, or with a gevent hub of its own.
 
-    def __init__(self, waiter: type[ThreadWaiter] | type[GreenWaiter]) -> None:
+    On loopback they use Unix sockets; without `shortcuts` TCP, as between hosts.
+    """
+
+    def __init__(self, waiter: type[ThreadWaiter] | type[GreenWaiter], shortcuts: bool = True) -> None:
         self.waiter = waiter
+        self.shortcuts = shortcuts
         self._running: dict[Node, tuple[Link, threading.Thread]] = {}
         self.failures: list[BaseException] = []
 
     def node(self, limits: LinkLimits | None = None) -> Node:
         node = Node(self)
+        limits = replace(limits or LinkLimits(), shortcuts=self.shortcuts)
         link = node.link = Link(self.waiter(), node.turn, limits)
         thread = threading.Thread(target=self._run, args=(link,), daemon=True)
         self._running[node] = (link, thread)
