@@ -40,7 +40,7 @@ class Runner(Protocol):
 class CoroutineRun:
     """One running coroutine (see `actorq.context.Running`). The watchdog reads it as it does a `Slot`."""
 
-    __slots__ = ("_runner", "call", "job", "node", "spec", "started_s", "task", "value", "wanted")
+    __slots__ = ("_pauses", "_runner", "call", "job", "node", "spec", "started_s", "task", "value", "wanted")
 
     def __init__(self, runner: Runner, node: str, call: Call, job: Job) -> None:
         self.started_s = monotonic()
@@ -53,6 +53,8 @@ class CoroutineRun:
         """What it is to get in place of the CancelledError that is under way."""
         self.value: Any = None
         """What it has returned, until it is logged."""
+        self._pauses = 0
+        """Waits that are going on: of the coroutine, or of tasks that it has begun."""
         self._runner = runner
 
     def note(self, value: Any) -> None:
@@ -61,12 +63,25 @@ class CoroutineRun:
 
     def pause(self) -> None:
         """It waits for other calls: another call may have its slot."""
-        if self.call is not NO_CALL:
+        if self.call is NO_CALL:
+            return  # What outlived its call holds no slot.
+        self._pauses += 1
+        if self._pauses == 1:
             self._runner.leave()
 
     def resume(self) -> None:
         """The wait is over. Does not wait for a slot: that would keep all coroutines waiting."""
-        if self.call is not NO_CALL:
+        if not self._pauses:
+            return
+        self._pauses -= 1
+        if not self._pauses:
+            self._runner.enter(wait=False)
+
+    def end(self) -> None:
+        """The call has ended, maybe while something that it has left behind still waits."""
+        self.call = NO_CALL
+        if self._pauses:
+            self._pauses = 0
             self._runner.enter(wait=False)
 
 
@@ -140,7 +155,7 @@ class Coroutines:
         call = run.call
         if call is NO_CALL:
             return  # It was given up before.
-        run.call = NO_CALL
+        run.end()
         self._runs.discard(run)
         value, run.value = run.value, None
         self._runner.coroutine_ended(call, run.job, ended, monotonic() - run.started_s, value)

@@ -173,6 +173,53 @@ assert (bench.pool.active, bench.pool.paused) == (0, 0)
 """)
 
 
+def test_several_waits_of_one_coroutine_free_one_slot() -> None:
+    run("""
+bench = Bench(concurrency=2)
+async def wait(seconds):
+    current.get().pause()
+    await asyncio.sleep(seconds)
+    seen.append((bench.pool.active, bench.pool.paused))
+    current.get().resume()
+async def outer():
+    await asyncio.gather(wait(0.01), wait(0.02))
+    seen.append((bench.pool.active, bench.pool.paused))
+seen = []
+bench.run(job_of(outer))
+assert seen == [(0, 1), (0, 1), (1, 0)], seen
+assert (bench.pool.active, bench.pool.paused) == (0, 0)
+""")
+
+
+def test_a_coroutine_that_is_given_up_while_it_waits_for_other_calls_leaves_all_slots_free() -> None:
+    run("""
+bench = Bench(concurrency=1)
+async def stubborn():
+    current.get().pause()
+    while True:
+        try:
+            await asyncio.sleep(0.02)
+            break
+        except BaseException:
+            pass
+    current.get().resume()
+    over.append(1)
+over = []
+call = started(bench, stubborn)
+while not bench.pool.paused:
+    gevent.sleep(0.001)
+bench.end(call, terminated())
+gevent.sleep(0.001)
+bench.end(call, terminated())
+assert bench.outcome(call).state == REVOKED
+assert (bench.pool.active, bench.pool.paused) == (0, 0)
+while not over:
+    gevent.sleep(0.001)
+assert (bench.pool.active, bench.pool.paused) == (0, 0)
+assert bench.run(job_of(lambda: 1)).state == SUCCESS
+""")
+
+
 def test_plain_tasks_may_use_asyncio_beside_coroutine_tasks() -> None:
     run("""
 bench = Bench()
