@@ -60,11 +60,15 @@ class CoordinatorActor(LinkOwner):
         self._core.receive(event.peer, message)
 
     def _send(self, peer: Peer, message: m.Message) -> None:
-        """A message that cannot be sent costs whom it is for an answer, and nobody else anything."""
+        """A message that cannot be sent costs nobody else anything. Whoever has asked for it hears why."""
         try:
             self.transport.send(peer, self._packer.pack(message), type(message) in _URGENT)
         except (MessageTooLarge, RecursionError, ValueError) as error:
             logger.error("%s for peer %s cannot be sent: %s", type(message).__name__, peer, error)
+            if isinstance(message, m.Replies):
+                why = {"error": f"the replies cannot be sent: {error}"}
+                replies = m.Replies(message.token, dict.fromkeys(message.replies, why), message.missing)
+                self.transport.send(peer, self._packer.pack(replies), urgent=True)
 
     def _carry_out(self, effects: Effects) -> float | None:
         for peer, messages in effects.sends.items():

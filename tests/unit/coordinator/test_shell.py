@@ -1,0 +1,39 @@
+"""The coordinator's shell, with a link that only notes what is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actorq.config import MAX_BODY_BYTES, CoordinatorSettings
+from actorq.coordinator.core import Coordinator, Effects
+from actorq.coordinator.shell import CoordinatorActor
+from actorq.errors import MessageTooLarge
+from actorq.stores.memory import MemoryStore
+from actorq.wire import frames
+from actorq.wire import messages as m
+
+
+class NotingLink:
+    """Refuses what a real one refuses."""
+
+    def __init__(self) -> None:
+        self.sent: list[m.Message] = []
+
+    def send(self, peer: int, parts: list[Any], urgent: bool = False) -> None:
+        for part in parts:
+            if len(part) > MAX_BODY_BYTES:
+                raise MessageTooLarge("a frame", len(part), MAX_BODY_BYTES)
+        self.sent.append(frames.unpack(parts, frames.TO_CLIENT))
+
+
+def test_replies_that_are_too_large_are_answered_with_the_reason() -> None:
+    actor = CoordinatorActor(Coordinator("name", "epoch", CoordinatorSettings(), 0.0, 0.0), MemoryStore())
+    actor.transport = link = NotingLink()  # type: ignore[assignment]
+    effects = Effects()
+    effects.sends[1] += [m.Replies(7, {"one": bytes(MAX_BODY_BYTES), "two": 2}, ["three"]), m.Pressure("full")]
+    actor._carry_out(effects)
+    replies, other = link.sent
+    assert isinstance(replies, m.Replies)
+    assert (replies.token, replies.missing) == (7, ["three"])
+    assert [*replies.replies] == ["one", "two"] and "the limit is" in replies.replies["one"]["error"]
+    assert other == m.Pressure("full")
