@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+_LONGEST_S = 1e9
+"""More than this, some locks refuse."""
+
+
+class Bell(Protocol):
+    """Rung by one, waited for by another. Made by the one who waits, where it waits. Repeated rings count as one."""
+
+    def ring(self) -> None:
+        """Wake the waiter, now or when it begins to wait. From any thread."""
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait for a ring, and consume it. False if the time was over first."""
 
 
 def original(module: str, name: str) -> Any:
@@ -28,6 +41,26 @@ def start_thread(run: Callable[[], None]) -> int:
 def new_lock() -> Any:
     """A lock that blocks the native thread (`_thread.lock`)."""
     return original("_thread", "allocate_lock")()
+
+
+class NativeBell:
+    """Blocks the native thread."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = new_lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # It was rung and not heard yet.
+
+    def wait(self, timeout_s: float | None) -> bool:
+        heard: bool = self._lock.acquire(True, -1 if timeout_s is None else min(max(timeout_s, 0.0), _LONGEST_S))
+        return heard
 
 
 def sleep(seconds: float) -> None:

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
-from actorq import native
+from actorq.native import Bell, NativeBell
 
 _LONGEST_S = 1e9
 """A timer for longer would not be one."""
-
-
-class Bell(Protocol):
-    """Rung by one, waited for by another. Rings that are not heard yet count as one."""
-
-    def ring(self) -> None:
-        """Wake the waiter, now or when it begins to wait. From any thread."""
-
-    def wait(self, timeout_s: float | None) -> bool:
-        """Wait for a ring, and consume it. False if the time was over first."""
-
-
-class NativeBell:
-    """Blocks the native thread."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self) -> None:
-        self._lock = native.new_lock()
-        self._lock.acquire()
-
-    def ring(self) -> None:
-        try:
-            self._lock.release()
-        except RuntimeError:
-            pass  # It was rung and not heard yet.
-
-    def wait(self, timeout_s: float | None) -> bool:
-        heard: bool = self._lock.acquire(True, -1 if timeout_s is None else max(timeout_s, 0.0))
-        return heard
 
 
 class GreenBell:

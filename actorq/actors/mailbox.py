@@ -12,11 +12,12 @@ from typing import Any
 from gevent import GreenletExit, getcurrent
 from gevent.hub import Waiter
 
-from actorq.actors.bells import Bell, new_bell
+from actorq.actors.bells import new_bell
 from actorq.actors.envelope import Envelope
 from actorq.actors.gate import HubGate
 from actorq.actors.reasons import Reason, describe
 from actorq.errors import ActorStopped, ImproperlyConfigured, MailboxFull
+from actorq.native import Bell
 
 
 class Overflow(Enum):

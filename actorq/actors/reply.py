@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from actorq.actors.bells import Bell
+from actorq.native import Bell
 
 
 class Reply:

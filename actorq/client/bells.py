@@ -5,12 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from actorq import context, native
-
-_LONGEST_S = 1e9
-"""More than this, some locks refuse."""
+from actorq import context
+from actorq.native import Bell, NativeBell
 
 
 @contextmanager
@@ -25,36 +22,6 @@ def stepping_aside() -> Iterator[None]:
         yield
     finally:
         running.resume()
-
-
-class Bell(Protocol):
-    """Rung by one thread, waited for by another. Made by the one who waits, where it waits."""
-
-    def ring(self) -> None:
-        """Wake the waiter, now or when it begins to wait. From any thread; repeated rings count once."""
-
-    def wait(self, timeout_s: float | None) -> bool:
-        """Wait for a ring and consume it. False if the time was over first."""
-
-
-class NativeBell:
-    """Blocks the native thread."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self) -> None:
-        self._lock = native.new_lock()
-        self._lock.acquire()
-
-    def ring(self) -> None:
-        try:
-            self._lock.release()
-        except RuntimeError:
-            pass  # It was rung and not heard yet.
-
-    def wait(self, timeout_s: float | None) -> bool:
-        acquired: bool = self._lock.acquire(True, -1 if timeout_s is None else min(max(timeout_s, 0.0), _LONGEST_S))
-        return acquired
 
 
 def is_green() -> bool:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from actorq import native
-from actorq.client.bells import NativeBell, is_in_greenlet
+from actorq.client.bells import is_in_greenlet
+from actorq.native import NativeBell
 
 logger = logging.getLogger("actorq.client")
 

@@ -9,9 +9,10 @@ import pytest
 
 from actorq import native
 from actorq.actors.bells import GreenBell
-from actorq.client.bells import NativeBell, new_bell
+from actorq.client.bells import new_bell
 from actorq.client.callbacks import Callbacks
 from actorq.client.pending import Pending
+from actorq.native import NativeBell
 
 
 def test_a_waiter_that_fails_keeps_no_other_from_hearing(caplog: pytest.LogCaptureFixture) -> None:
