@@ -350,8 +350,9 @@ class ActorQ:
 
     def state_of(self, pending: Pending) -> str:
         found = self.session.look_up([pending.id], self.settings.publish_timeout_s)
-        if pending.outcome is None:
-            pending.outcome = found.outcomes.get(pending.id)
+        outcome = found.outcomes.get(pending.id)
+        if pending.outcome is None and outcome is not None:
+            pending.outcome = outcome
         if pending.outcome is not None:
             return OUTCOME_STATES[pending.outcome.state]
         return found.states.get(pending.id) or states.PENDING

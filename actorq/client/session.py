@@ -14,6 +14,7 @@ import socket
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from actorq import ids, native
@@ -143,6 +144,9 @@ class Session:
         core.outbox.append(call)
         if self._link.asleep:
             self._link.wake()
+        if self._has_ended:  # Just now: nobody sends it any more.
+            core.pending.pop(call.id, None)
+            raise OperationalError(self._trouble(timeout_s))
 
     def _await_chosen(self, pending: Pending) -> None:
         """Its id may be awaited here already: then that one stays, and this one hears of the outcome from it."""
@@ -156,6 +160,7 @@ class Session:
         """Have the outcome of a call sent here that may be another session's. Returns the one to wait for."""
         known = self.core.pending.setdefault(pending.id, pending)
         if known is pending:
+            pending.call = None  # It is another session's, as after a fork: its numbers mean nothing here.
             self.core.requests.append(Watch(pending.id))
             self._link.wake()
         return known
@@ -256,8 +261,8 @@ class Session:
         return True
 
     def _unsubscribe(self, pending: Pending, notify: Callable[[], None]) -> None:
-        with self._lock:
-            if pending.waiters is not None and notify in pending.waiters:
+        if pending.waiters is not None:
+            with suppress(ValueError):  # It was told meanwhile.
                 pending.waiters.remove(notify)
 
     def _ask(self, request: Ask | Order, timeout_s: float | None) -> Any:

@@ -7,7 +7,7 @@ import time
 
 from actorq.actors.link import LinkOwner
 from actorq.coordinator.core import Coordinator, Effects
-from actorq.errors import MessageTooLarge, ProtocolError
+from actorq.errors import ProtocolError
 from actorq.stores.api import Store
 from actorq.transport import Down, Event, Peer, Received
 from actorq.wire import frames
@@ -63,11 +63,12 @@ class CoordinatorActor(LinkOwner):
         """A message that cannot be sent costs nobody else anything. Whoever has asked for it hears why."""
         try:
             self.transport.send(peer, self._packer.pack(message), type(message) in _URGENT)
-        except (MessageTooLarge, RecursionError, ValueError) as error:
+        except Exception as error:
             logger.error("%s for peer %s cannot be sent: %s", type(message).__name__, peer, error)
+            self._packer = frames.Packer()  # The other one may have kept blobs of what it could not pack.
             if isinstance(message, m.Replies):
-                why = {"error": f"the replies cannot be sent: {error}"}
-                replies = m.Replies(message.token, dict.fromkeys(message.replies, why), message.missing)
+                why = {"error": f"the replies of {len(message.replies)} nodes cannot be sent: {error}"}
+                replies = m.Replies(message.token, {self._core.state.name: why}, [])
                 self.transport.send(peer, self._packer.pack(replies), urgent=True)
 
     def _carry_out(self, effects: Effects) -> float | None:

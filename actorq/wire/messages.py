@@ -30,8 +30,13 @@ Name = Annotated[str, Meta(max_length=512)]
 Id = Annotated[str, Meta(max_length=256)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_BATCH)]
 LEASE_LIMIT = 1_000_000
+MAX_NAMES = 65_536
+"""Queues, tasks, nodes or specs in one list."""
 Slots = Annotated[int, Meta(ge=0, le=LEASE_LIMIT)]
-Held = Annotated[list[tuple[Id, int]], Meta(max_length=LEASE_LIMIT)]
+Attempt = Annotated[int, Meta(ge=0, le=2**31)]
+"""Number of a delivery, from 1; 0: none."""
+Held = Annotated[list[tuple[Id, Attempt]], Meta(max_length=LEASE_LIMIT)]
+Names = Annotated[list[Name], Meta(max_length=MAX_NAMES)]
 
 
 class Blob:
@@ -109,7 +114,7 @@ class Outcome(Struct, array_like=True, gc=False):
     """How a call ended."""
 
     id: Id
-    attempt: int
+    attempt: Attempt
     state: Annotated[int, Meta(ge=0, le=2)]
     body: Body
     content: Name = ""
@@ -118,7 +123,7 @@ class Outcome(Struct, array_like=True, gc=False):
 
 Calls = Annotated[list[Call], Meta(max_length=MAX_BATCH)]
 Outcomes = Annotated[list[Outcome], Meta(max_length=MAX_BATCH)]
-Specs = list[tuple[int, CallSpec]]
+Specs = Annotated[list[tuple[int, CallSpec]], Meta(max_length=MAX_NAMES)]
 
 
 class Message(Struct, array_like=True):
@@ -148,8 +153,8 @@ class WorkerHello(Message):
     nonce: Id
     name: Name
     epoch: Id
-    queues: list[Name]
-    offers: list[Name]
+    queues: Names
+    offers: Names
     slots: Slots
     capacity: Slots
     coordinator: Id = ""
@@ -227,7 +232,7 @@ class Control(Message):
     token: int
     command: Name
     arguments: dict[str, Any]
-    destination: list[Name]
+    destination: Names
     timeout_s: float
 
 

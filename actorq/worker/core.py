@@ -31,7 +31,7 @@ REPORT_BATCH = 512
 SUSPECTS_PER_TURN = 4
 RELAY_S = 60.0
 """For how long the outcomes for a client that could not be reached go through the coordinator."""
-ANOTHER = -1
+ANOTHER_SESSION = -1
 """`client` of a call that an earlier session delivered. Its lease may have been given away meanwhile, to be told in a
 moment, and numbers of clients are those of a session; so its outcome is relayed."""
 
@@ -284,8 +284,11 @@ class Worker:
                 call, _ = self.ready.pop()
             except IndexError:
                 return attempts[::-1]
-            if self.held.pop(call.id, None) is not None:
+            held = self.held.pop(call.id, None)
+            if held is call:
                 attempts.append((call.id, call.attempt))
+            elif held is not None:
+                self.held[call.id] = held  # It has just been leased anew.
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -298,7 +301,7 @@ class Worker:
         self.coordinator = welcome.epoch
         self._clients = {}
         for call in list(self.held.values()):
-            call.client = call.client and ANOTHER
+            call.client = call.client and ANOTHER_SESSION
         again = [outcome for _, batch in self._unacked for outcome in batch]
         self._unacked.clear()
         self._unacked_count = 0

@@ -31,7 +31,8 @@ class Intake:
             return
         client.seq = message.seq
         for number, spec in message.specs:
-            client.specs[number] = self._state.entry(spec)
+            if len(client.specs) < SPEC_LIMIT or number in client.specs:
+                client.specs[number] = self._state.entry(spec)
         if client.deferred or not self._has_room(client, message):
             client.deferred.append(message)
             self._deferring[client.session] = client

@@ -132,12 +132,14 @@ class Leases:
         self._state.acks.append((peer, m.Acked(message.seq)))
 
     def returned(self, peer: Peer, worker: Worker, message: m.Returned) -> None:
-        calls = []
+        calls: dict[str, Call] = {}
         for task_id, attempt in message.attempts:
             call = worker.leases.get(task_id)
             if call is not None and call.attempt == attempt:
-                calls.append(call)
-        self.requeue(worker, calls)
+                calls[task_id] = call
+        if not calls:
+            return  # It was said before, on the other connection; what the worker wants may be known by now.
+        self.requeue(worker, list(calls.values()))
         # It has more than it can start. Without this it would get the same calls again at once, and give them back.
         worker.capacity = min(worker.capacity, len(worker.leases))
 

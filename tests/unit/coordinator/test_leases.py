@@ -255,3 +255,23 @@ def test_an_end_with_another_state_is_kept_as_it_is(bench: Bench) -> None:
     worker.report("a", state=m.FAILURE)
     worker.report("b", state=m.REVOKED)
     assert (bench.state_of("a"), bench.state_of("b")) == ("FAILURE", "REVOKED")
+
+
+def test_what_a_worker_gives_back_twice_on_its_two_connections_does_not_keep_it_idle(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(capacity=2)
+    client.submit("a", "b")
+    worker.report("a")
+    # Given calls that were given back on one connection, and then on the other one, which is slow
+    worker.say(m.Returned([("b", 1)]), m.Capacity(1, 1))
+    worker.report("b", attempt=2)
+    worker.control.say(m.Returned([("b", 1)]))
+    # Then the worker gets what comes next
+    client.submit("c")
+    assert "c" in worker.delivered()
+
+
+def test_a_call_that_is_given_back_twice_in_one_message_goes_back_once(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("a")
+    worker.say(m.Returned([("a", 1), ("a", 1)]))
+    assert bench.state_of("a") == "open"
