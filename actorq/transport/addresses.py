@@ -14,7 +14,8 @@ from typing import Any
 from actorq import native
 from actorq.errors import AddressInUse, BadAddress
 
-_TCP = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+(%\w+)?\]|[^\s:/\[\]]+):(?P<port>\d{1,5}|\*)")
+_HOST = r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\*"
+_TCP = re.compile(rf"tcp://(?P<host>{_HOST}):(?P<port>\d{{1,5}}|\*)", re.ASCII)
 _IPC_PATH_BYTES = 107  # What fits into sockaddr_un with its final zero.
 
 
@@ -42,6 +43,8 @@ def is_ipv6(address: str) -> bool:
 def _check(address: str) -> re.Match[str] | None:
     if address.startswith("ipc://"):
         path = os.fsencode(address[6:])
+        if path.startswith(b"@"):
+            raise BadAddress(f"{address!r} is not a path: abstract names are for shortcuts only")
         if not 0 < len(path) <= _IPC_PATH_BYTES:
             raise BadAddress(f"{address!r} needs a path of 1 to {_IPC_PATH_BYTES} bytes; this one has {len(path)}")
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import zmq
@@ -11,7 +12,7 @@ from actorq.transport.channels import Parts, RouterChannel
 from actorq.transport.events import Peer
 from actorq.transport.sessions import Session
 from actorq.transport.shortcuts import shortest
-from actorq.transport.sockets import new_caller
+from actorq.transport.sockets import connect, new_caller
 
 _WANTED = monitor.CONNECT_RETRIED | monitor.DISCONNECTED | monitor.HANDSHAKE_SUCCEEDED | monitor.HANDSHAKE_FAILED
 _LAST_WORDS_S = 0.05
@@ -29,6 +30,7 @@ class Caller(RouterChannel):
         self._by_endpoint: dict[str, Session] = {}
         """By where they are connected to: the address, or its shortcut."""
         self._answered: set[Peer] = set()
+        self._new_route = itertools.count(1).__next__
         super().__init__(parts, new_caller(parts.context, parts.limits), _WANTED)
 
     def call(self, address: str) -> Session:
@@ -39,13 +41,13 @@ class Caller(RouterChannel):
             if session.is_open:
                 return session
             self._end_leaving()
-        session = self._sessions.begin(self, address=address)
-        session.route = b"%d" % session.peer
-        session.endpoint = shortest(address) if self._parts.limits.shortcuts else address
-        self._routes[session.route] = self._by_address[address] = self._by_endpoint[session.endpoint] = session
+        route, endpoint = b"%d" % self._new_route(), shortest(address) if self._parts.limits.shortcuts else address
         self.socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
-        self.socket.setsockopt(zmq.CONNECT_ROUTING_ID, session.route)
-        self.socket.connect(session.endpoint)
+        self.socket.setsockopt(zmq.CONNECT_ROUTING_ID, route)
+        connect(self.socket, endpoint)
+        session = self._sessions.begin(self, route, address)
+        session.endpoint = endpoint
+        self._routes[route] = self._by_address[address] = self._by_endpoint[endpoint] = session
         self._parts.reactor.touch(self)
         self._parts.reactor.after(self._parts.limits.handshake_s, partial(self._expect_answer, session))
         return session

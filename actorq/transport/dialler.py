@@ -7,12 +7,13 @@ import random
 
 import zmq
 
+from actorq.errors import BadAddress
 from actorq.transport import monitor
 from actorq.transport.channels import MonitoredChannel, Parts
 from actorq.transport.events import Up
 from actorq.transport.sessions import Message, Session
 from actorq.transport.shortcuts import shortest
-from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, new_dialler, receive_rest, send_frame
+from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, connect, new_dialler, receive_rest, send_frame
 
 _WANTED = (
     monitor.CONNECTED | monitor.CONNECT_RETRIED | monitor.DISCONNECTED
@@ -36,7 +37,12 @@ class Dialler(MonitoredChannel):
         self._has_opened = False
         self._lost: str | None = None
         self._is_settled = False
-        self.socket.connect(shortest(address) if parts.limits.shortcuts else address)
+        try:
+            connect(self.socket, shortest(address) if parts.limits.shortcuts else address)
+        except BadAddress:
+            self.hang_up(self.session)
+            self._sessions.end(self.session, "no address")
+            raise
 
     def receive(self, limit: int) -> bool:
         is_dry = self._take(limit)

@@ -5,10 +5,10 @@ that one if it is there: it needs a fifth less of the processors' time for large
 ones. The names are Linux's *abstract* ones (unix(7)): they belong to the network namespace as loopback does, are as
 open to others on the host as a port is, end with their process, and leave no file behind. Elsewhere TCP does it all.
 
-In one thing TCP is better. When a peer closes its connection while more of its messages wait here than a pipe of
-ZeroMQ's holds (`LinkLimits.pipe_messages`), libzmq 4.3.5 does not read the rest of them from a Unix socket (epoll says
-EPOLLHUP, at which it ends an engine whose input it has stopped; TCP says so only when both sides have closed). Nobody
-here depends on it: what counts is acknowledged, and whoever ends in good order waits for that.
+In one thing TCP is better. When a peer closes its connection while more of its messages wait at a listener than a pipe
+of ZeroMQ's holds (`LinkLimits.pipe_messages`), libzmq 4.3.5 gives up the rest of them as soon as it hears of the end.
+A Unix socket says so at once (EPOLLHUP), TCP only to those who send as well. Nobody here depends on it: what counts is
+acknowledged, and whoever ends in good order waits for that.
 """
 
 from __future__ import annotations
@@ -51,8 +51,11 @@ def announce(shortcut: str) -> Any:
 
 
 def _is_announced(shortcut: str) -> bool:
-    with _new_socket() as probe:
-        return bool(probe.connect_ex(_name_of(shortcut)) == 0)
+    try:
+        with _new_socket() as probe:
+            return bool(probe.connect_ex(_name_of(shortcut)) == 0)
+    except OSError:  # No descriptor is left: go the other way, which may have one.
+        return False
 
 
 def _name_of(shortcut: str) -> str:

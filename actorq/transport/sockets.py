@@ -8,6 +8,10 @@ Two ways to that end are traps. With ZMQ_IMMEDIATE, or with ZMQ_RECONNECT_IVL at
 lost connection has received and nobody has read yet; and if half of a message was read, it aborts the process (the
 assertion in fq.cpp, by way of `hiccuped` and `term_endpoint`). So: nothing is sent before a connection is there, and
 the time until it would reconnect is longer than any socket lives.
+
+And one more. Where a connection is lost whose input libzmq has stopped, as a pipe is full, its next ping aborts the
+process (the assertion `!_io_error` in stream_engine_base.cpp). So who listens does not ping, and who pings, those that
+dial, has no limit to what it receives: its peers have one to what they send.
 """
 
 from __future__ import annotations
@@ -47,6 +51,7 @@ def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) ->
     """
     to_bind = addresses.check_to_listen(address)
     socket = _new(context, zmq.ROUTER, limits)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 0)  # Those who dial ping; their pings say after which silence they are gone.
     socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # A send to one that is gone or full fails; without it, it is dropped.
     try:
@@ -65,6 +70,7 @@ def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) ->
 def new_dialler(context: zmq.Context[Any], address: str, limits: LinkLimits) -> zmq.Socket[bytes]:
     """A DEALER for one connection, not connected yet."""
     socket = _new(context, zmq.DEALER, limits)
+    socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
     return socket
 
@@ -72,8 +78,17 @@ def new_dialler(context: zmq.Context[Any], address: str, limits: LinkLimits) -> 
 def new_caller(context: zmq.Context[Any], limits: LinkLimits) -> zmq.Socket[bytes]:
     """A ROUTER that connects to many."""
     socket = _new(context, zmq.ROUTER, limits)
+    socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     return socket
+
+
+def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
+    """Begin to connect. Raises BadAddress for what libzmq does not take."""
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise BadAddress(f"cannot connect to {endpoint!r}: {error.strerror}") from None
 
 
 def _new(context: zmq.Context[Any], kind: int, limits: LinkLimits) -> zmq.Socket[bytes]:

@@ -22,7 +22,7 @@ QUICK = LinkLimits(heartbeat_s=0.1, heartbeat_timeout_s=0.4)
 
 PEER = """
 import sys
-from actorq.transport import Link, ThreadWaiter, Received, Up
+from actorq.transport import Link, LinkLimits, ThreadWaiter, Received, Up
 
 def turn(events):
     for event in events:
@@ -32,8 +32,8 @@ def turn(events):
         if isinstance(event, Received):
             print("received", bytes(event.frames[1]).decode(), flush=True)
 
-link = Link(ThreadWaiter(), turn)
-command, address = sys.argv[1:]
+command, address, *quick = sys.argv[1:]
+link = Link(ThreadWaiter(), turn, LinkLimits(heartbeat_s=0.1, heartbeat_timeout_s=0.4) if quick else None)
 if command == "dial":
     link.dial(address)
 else:
@@ -65,8 +65,8 @@ def connect(world: SocketWorld, dialler: Node, address: str) -> int:
     return peer
 
 
-def start_peer(nodes: Nodes, command: str, address: str) -> NodeProcess:
-    return nodes.start_command(sys.executable, "-c", PEER, command, address)
+def start_peer(nodes: Nodes, command: str, address: str, *quick: str) -> NodeProcess:
+    return nodes.start_command(sys.executable, "-c", PEER, command, address, *quick)
 
 
 class Gate:
@@ -308,14 +308,56 @@ def test_a_dialler_hears_of_a_listener_that_was_killed(plain: SocketWorld, nodes
 
 def test_a_peer_that_is_frozen_is_down_after_the_heartbeats_timeout(plain: SocketWorld, nodes: Nodes) -> None:
     server, client = plain.node(QUICK), plain.node(QUICK)
-    inbound = start_peer(nodes, "dial", server.listen())
+    inbound = start_peer(nodes, "dial", server.listen(), "quick")
     address = f"tcp://127.0.0.1:{free_port()}"
     outbound = start_peer(nodes, "listen", address)
     peer = connect(plain, client, address)
     plain.until(lambda: server.messages())
+    time.sleep(0.5)  # Nobody sees its first ping, which says how long it may be silent.
     inbound.signal(signal.SIGSTOP)
     outbound.signal(signal.SIGSTOP)
     plain.until(lambda: server.downs() == server.senders() and client.downs() == [peer])
+
+
+SLOW_READER = """
+import sys, time
+from actorq.transport import Down, Link, LinkLimits, Received, ThreadWaiter
+
+def turn(events):
+    global received, is_slow
+    received += sum(isinstance(event, Received) for event in events)
+    if any(isinstance(event, Down) for event in events):
+        link.stop()
+    if received == 1 and not is_slow:
+        is_slow = True
+        print("slow", flush=True)
+        time.sleep(2)
+
+received, is_slow = 0, False
+link = Link(ThreadWaiter(), turn, LinkLimits(shortcuts=sys.argv[1] == "unix", heartbeat_s=0.1, heartbeat_timeout_s=5))
+print("listens", link.listen(sys.argv[2]), flush=True)
+link.run()
+print("has received at least a pipe:", received > 1000, flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["unix", "tcp"])
+def test_a_reader_that_is_behind_outlives_a_peer_that_goes(way: str, nodes: Nodes) -> None:
+    # Given a reader that does not look for twenty heartbeats, at more than a pipe holds
+    address = f"tcp://127.0.0.1:{free_port()}"
+    reader = nodes.start_command(sys.executable, "-c", SLOW_READER, way, address)
+    reader.wait_for_output("listens")
+    world = SocketWorld(ThreadWaiter, shortcuts=way == "unix")
+    sender = world.node(LinkLimits(heartbeat_s=0.1, heartbeat_timeout_s=5))
+    peer = connect(world, sender, address)
+    sender.send(peer, b"k", b"first")
+    reader.wait_for_output("slow")
+    sender.send_all(peer, [[b"k", b"x" * 200]] * 1500)
+    world.until(lambda: sender.backlog(peer) == 0)
+    # When its peer closes the connection
+    world.close()
+    # Then it goes on: libzmq has not aborted it
+    reader.wait_for_output("has received at least a pipe: True")
 
 
 def test_each_of_many_peers_that_go_at_once_is_reported_once_and_the_others_stay(plain: SocketWorld) -> None:

@@ -39,3 +39,11 @@ def test_what_is_no_address_is_refused_with_the_address_in_the_message(address: 
 def test_only_literals_of_ipv6_are_ipv6() -> None:
     assert is_ipv6("tcp://[::1]:1")
     assert not is_ipv6("tcp://localhost:1") and not is_ipv6("ipc://[x]")
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://a$b:5", "tcp://-x:5", "ipc://@", "ipc://@actorq-127.0.0.1:5", "tcp://127.0.0.1:\u0665"]
+)
+def test_what_libzmq_would_refuse_is_a_bad_address(address: str) -> None:
+    with pytest.raises(BadAddress):
+        check_to_dial(address)
