@@ -85,6 +85,10 @@ class CoordinatorChild:
             with self._lock:
                 if self._is_closed:
                     return
-                self._process, self._ready = self._start()
+                try:
+                    self._process, self._ready = self._start()
+                except OSError as error:
+                    logger.error("the coordinator cannot be started (%s); tried again", error)
+                    continue
             is_listening = self._listens()
         os.kill(os.getpid(), signal.SIGTERM)

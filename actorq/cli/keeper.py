@@ -29,15 +29,17 @@ LONGEST_DIRECTORY = 75
 def run(processes: int, concurrency: int, queues: list[str], parent: int) -> int:
     """Run the mesh until the process `parent` ends, or SIGTERM. Returns an exit status."""
     log.configure(LOGLEVEL, "local")
+    # Until the supervisor listens to it, so that nothing is left behind by a program that ends at once.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     for fd in (READY_FD, PARENT_FD):
         os.set_inheritable(fd, False)
     short = "/tmp" if len(tempfile.gettempdir()) > LONGEST_DIRECTORY else None
     directory = tempfile.mkdtemp(prefix="actorq-", dir=short)  # For this user only.
     coordinator = CoordinatorChild(f"ipc://{directory}/coordinator", "coordinator@local", LOGLEVEL)
     os.environ[SURROUNDING_VARIABLE] = f"{os.getpid()} {coordinator.address}"
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    threading.Thread(target=_announce, args=(coordinator,), daemon=True).start()
     try:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        threading.Thread(target=_announce, args=(coordinator,), daemon=True).start()
         return run_supervisor(
             WorkerOptions(
                 addresses=(coordinator.address,),

@@ -65,7 +65,10 @@ class Callbacks:
     def _run(self) -> None:
         while True:
             while self._queue:
-                self._queue.popleft()()
+                try:
+                    self._queue.popleft()()
+                except BaseException:  # `sys.exit()` ends a thread, and this one is for all callbacks.
+                    logger.exception("a callback of a result wanted to end its thread")
             self._bell.wait(None)
 
 

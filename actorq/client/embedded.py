@@ -90,12 +90,12 @@ class EmbeddedMesh:
         try:
             self._keeper = _start_keeper(self.options, ready_in_keeper, parent)
         finally:
-            os.close(ready_in_keeper)
-            os.close(parent)
+            _close(ready_in_keeper)
+            _close(parent)
         try:
             self.address = _read_line(ready, START_S)
         finally:
-            os.close(ready)
+            _close(ready)
         if not self.address:
             self.close()
             raise OperationalError("the embedded mesh did not start; its processes have said why on standard error")
@@ -115,7 +115,7 @@ class EmbeddedMesh:
         """
         if os.getpid() != self._owner or self._life < 0:
             return
-        os.close(self._life)
+        _close(self._life)
         self._life = -1
         deadline_s = time.monotonic() + END_S
         if _runs(self._keeper):
@@ -124,6 +124,11 @@ class EmbeddedMesh:
             if time.monotonic() >= deadline_s:
                 os.kill(self._keeper, signal.SIGKILL)  # The others end when it does.
             native.sleep(LOOK_AGAIN_S)
+
+
+def _close(fd: int) -> None:
+    """Now: what gevent has put in the place of `os.close` does it when the hub runs."""
+    native.original("os", "close")(fd)
 
 
 def cpu_count() -> int:
@@ -164,7 +169,7 @@ def _start_keeper(options: EmbeddedOptions, ready: int, parent: int) -> int:
         )
     finally:
         for fd in fds:
-            os.close(fd)
+            _close(fd)
 
 
 def _paths_of_program() -> list[str]:

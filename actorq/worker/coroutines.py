@@ -6,6 +6,7 @@ started, and asyncio imported, at the first such task.
 
 from __future__ import annotations
 
+import logging
 import sys
 import types
 from collections.abc import Coroutine, Generator
@@ -20,6 +21,8 @@ from actorq.context import current
 from actorq.wire.messages import Call, Outcome
 from actorq.worker.endings import Ending
 from actorq.worker.slots import NO_CALL
+
+logger = logging.getLogger("actorq.worker")
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -122,17 +125,21 @@ class Coroutines:
 
     def is_current(self, run: CoroutineRun) -> bool:
         """Whether the caller, a signal handler, interrupts this coroutine."""
-        return getcurrent() is self._greenlet and self._current_task(self._loop) is run.task
+        return getcurrent() is self._greenlet and run.task is not None and self._current_task(self._loop) is run.task
 
     def is_on_cpu(self, run: CoroutineRun, frame: FrameType | None) -> bool:
         """Whether a thread, at `frame`, is executing this coroutine now. From any thread."""
         while frame is not None and frame is not self._frame:
             frame = frame.f_back
-        return frame is not None and self._current_task(self._loop) is run.task
+        return frame is not None and run.task is not None and self._current_task(self._loop) is run.task
 
     def _run_loop(self) -> None:
         self._frame = sys._getframe()
-        self._loop.run_forever()
+        while not self._loop.is_closed():
+            try:
+                self._loop.run_forever()  # Until a task stops the loop, or a SystemExit comes out of a callback.
+            except BaseException:
+                logger.exception("a coroutine has broken out of the event loop, which runs on")
 
     def _start_new(self) -> None:
         runs, self._new = self._new, []

@@ -238,10 +238,12 @@ class Job:
     def _load(self) -> Callable[..., Any]:
         if not self._jobs.by_value:
             raise DecodeError("this worker runs no functions by value: register it as a task that the worker imports")
-        blob, self._blob = self._blob, None
+        blob = self._blob
         if blob is None or code_hash(blob) != self.spec.code:
             raise DecodeError(f"the function {self.spec.task} did not come here whole: call it again")
-        return function_of(load_code(blob))
+        fn = function_of(load_code(blob))  # This may wait, and another call of the job load it as well.
+        self._blob = None
+        return fn
 
     # -- chunks --------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from actorq.errors import ActorqError
 from actorq.worker.application import find_application
 from actorq.worker.jobs import Application
 from actorq.worker.node import Node
-from actorq.worker.options import EXIT_CONFIG, WorkerOptions, expand_name
+from actorq.worker.options import EXIT_CONFIG, EXIT_TOLD, WorkerOptions, expand_name
 
 
 def run(options: WorkerOptions) -> int:
@@ -39,7 +39,7 @@ def run(options: WorkerOptions) -> int:
             import_module(module)
     except ActorqError as error:
         return _refuse(str(error))
-    except Exception:
+    except (Exception, SystemExit):
         import traceback
 
         return _refuse(f"the application cannot be imported:\n{traceback.format_exc()}")
@@ -65,7 +65,7 @@ def run(options: WorkerOptions) -> int:
         sys.stderr.write(banner(name, options, application))
     _tune_memory()
     node.run()
-    return _refuse(node.error) if node.error else 0
+    return _refuse(node.error) if node.error else EXIT_TOLD
 
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:
@@ -111,7 +111,7 @@ def run_process() -> None:
     """`main`, and the end of the process, in which nothing runs any more of what tasks have left behind."""
     try:
         status = main(sys.argv[1:])
-    except Exception:
+    except BaseException:  # Also what a greenlet of a task's has raised: SystemExit, for one.
         logging.getLogger("actorq.worker").exception("the node failed; its calls are delivered again")
         status = 1
     atexit._run_exitfuncs()

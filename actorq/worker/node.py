@@ -56,7 +56,7 @@ class Node:
         jobs = Jobs(application, by_value)
         core = Worker(name, ids.random_id(), pid, queues, jobs.offers(), jobs.make, settings, time.monotonic())
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
-        commands = Commands(core, self._pool, jobs, lambda: self.stop("told to shut down"))
+        commands = Commands(core, self._pool, jobs, self._shut_down)
         self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd)
         self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave)
 
@@ -85,6 +85,11 @@ class Node:
         self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
         self._watchdog.wake()
         self._gate.call_soon(self._drain)
+
+    def _shut_down(self) -> None:
+        """The command, which may come twice: the second time is no order to make haste, as a second signal is."""
+        if not self._stops:
+            self.stop("told to shut down")
 
     def stop_with_parent(self, parent_fd: int) -> None:
         """Stop when `parent_fd`, the reading end of a pipe, says that nobody holds the other end any more."""

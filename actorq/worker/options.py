@@ -11,6 +11,8 @@ from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE
 
 EXIT_CONFIG = 78
 """Exit status of a node that cannot run as it is told to (EX_CONFIG): starting it again would not help."""
+EXIT_TOLD = 79
+"""Exit status of a node that was told to end. Not 0, with which a task can end it, too: then another one is started."""
 EXIT_REPLACE = 75
 """Exit status of a node that a fresh process is to replace at once (EX_TEMPFAIL)."""
 

@@ -146,6 +146,7 @@ class Pool:
         self._ready.clear()
         self.finished.clear()
         self._flush_due = False
+        self.thread = 0  # So what waits for results there leaves no slot, and comes back to none.
         self._run_callback = lambda *_: os._exit(0)
 
     # -- for slots -----------------------------------------------------------------------------------------------
@@ -250,6 +251,8 @@ class Pool:
                 if self.active > self.concurrency:
                     return  # A coroutine has the slot now.
                 continue
+            if not job.runs:
+                slot.started_s = monotonic()  # To find the function has taken a while.
             slot.spec = job.spec
             job.runs += 1
             try:
@@ -273,9 +276,11 @@ class Pool:
             if failed is not None:
                 _log_safely(_log_failure, call, job, *failed)
                 failed = slot.value = None  # It has the frames of the task, and with them all that these hold.
+                now_s = monotonic()  # Handlers of logs take their time, which is not the next call's.
             elif note is not None:
                 _log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value)
                 slot.value = None
+                now_s = monotonic()
             slot.started_s = now_s
             if now_s >= self._slice_ends_s or resuming or len(finished) >= FLUSH_COUNT:
                 return

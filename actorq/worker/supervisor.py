@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from actorq import log
-from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, WorkerOptions
+from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, EXIT_TOLD, WorkerOptions
 from actorq.worker.pulse import Pulse, is_stopped
 
 PAUSE_MIN_S, PAUSE_MAX_S = 0.2, 30.0
@@ -156,9 +156,26 @@ class Supervisor:
     def _start(self, child: _Child, parent_fd: int) -> None:
         child.start_at_s = 0.0
         child.started_s = time.monotonic()
-        child.pulse = Pulse()
-        child.process = start_node(self._options, child.number, parent_fd, child.pulse.node_fd)
-        child.pulse.started()
+        try:
+            pulse = Pulse()
+        except OSError as error:
+            self._start_later(child, error)
+            return
+        try:
+            child.process = start_node(self._options, child.number, parent_fd, pulse.node_fd)
+            child.pulse = pulse
+        except OSError as error:
+            pulse.close()
+            self._start_later(child, error)
+        finally:
+            pulse.started()
+
+    def _start_later(self, child: _Child, error: OSError) -> None:
+        """There is no memory, process or descriptor left just now."""
+        now_s = time.monotonic()
+        pause_s = self._pause_s(child, 1, now_s)
+        child.start_at_s = now_s + pause_s
+        logger.error("a worker process cannot be started (%s); tried again in %.1f s", error, pause_s)
 
     def _ended(self, child: _Child, status: int, now_s: float) -> None:
         assert child.process is not None
@@ -169,7 +186,7 @@ class Supervisor:
         if status == EXIT_CONFIG:
             self._status = EXIT_CONFIG
             self._hand_on(signal.SIGTERM)
-        elif not self._stops and status != 0:
+        elif not self._stops and status != EXIT_TOLD:
             pause_s = self._pause_s(child, status, now_s)
             child.start_at_s = now_s + pause_s
             logger.warning("worker process %d %s; another one starts in %.1f s", pid, _how(status), pause_s)

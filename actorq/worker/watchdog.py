@@ -35,8 +35,8 @@ from actorq.worker.commands import Commands
 from actorq.worker.core import FORGOTTEN, Worker
 from actorq.worker.endings import Ending, forgotten, shut_down, terminated
 from actorq.worker.jobs import failure
-from actorq.worker.limits import End, Limits
-from actorq.worker.options import EXIT_REPLACE
+from actorq.worker.limits import GRACE_S, End, Limits
+from actorq.worker.options import EXIT_REPLACE, EXIT_TOLD
 from actorq.worker.pool import Pool, Run
 from actorq.worker.sender import Sender
 
@@ -47,6 +47,10 @@ ALARM_PAUSE_S = 0.01
 """C code that keeps the interpreter's lock (a regular expression, some libraries) keeps this thread from running too.
 If that goes on for so long, the kernel's timer interrupts it, and the handler sleeps, which lets other threads run.
 What neither lets go of the lock nor looks for signals cannot be reached from within the process."""
+UNINTERRUPTED = frozenset(
+    {"actorq.worker.pool", "actorq.worker.slots", "actorq.worker.coroutines", "actorq.client.bells"}
+)
+"""Modules that count slots, in steps: an exception between two of them would leave one lost, or one too many."""
 DOZE_AFTER_S = 1.0
 """Calls that come one by one must not wake this thread one by one: it looks on for a while after the last."""
 REPORT_BATCH = 512
@@ -151,6 +155,8 @@ class Watchdog:
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         """The signal handler: raise the exception here, if it is this call that the hub is stuck in."""
+        if frame is not None and frame.f_globals.get("__name__") in UNINTERRUPTED:
+            return  # Slots are being counted. It is asked again in a moment.
         for end in self._limits.pending():
             if self._pool.is_current(end.run) and not end.is_over:
                 end.delivered_s = time.monotonic()
@@ -346,11 +352,15 @@ class Watchdog:
         if any(self._is_on_cpu(end) for end in steps.overdue):
             signal.pthread_kill(self._pool.thread, SIGNAL)
         for end in steps.replace:
-            if end.delivered_s or self._is_on_cpu(end):
+            if end.delivered_s or self._is_on_cpu(end) or self._is_stuck_in_no_call(runs, now_s):
                 self._give_up(end, now_s)
                 return
         if self.shut_down_at_s and now_s >= self.shut_down_at_s + LAST_RESORT_S:
-            self._exit_with(0, "shut down while its hub was stuck", now_s, None)
+            self._exit_with(EXIT_TOLD, "shut down while its hub was stuck", now_s, None)
+
+    def _is_stuck_in_no_call(self, runs: Iterable[Run], now_s: float) -> bool:
+        """Whether the hub is kept busy by what a call has started, such as a thread, which is a greenlet here."""
+        return self._lag_s(now_s) >= GRACE_S and not any(self._pool.is_on_cpu(run) for run in runs)
 
     def _revoke(self, ids: set[str], forget: bool, now_s: float) -> None:
         """End running calls; as `Worker.revoke`, which the hub's thread may not come to."""
@@ -388,8 +398,10 @@ class Watchdog:
 
     def _give_up(self, end: End, now_s: float) -> None:
         """A call cannot be made to end: the process goes. It is replaced, unless it was to end anyway."""
-        status = 0 if self.shut_down_at_s else EXIT_REPLACE
+        status = EXIT_TOLD if self.shut_down_at_s else EXIT_REPLACE
         how = "caught every exception that was to end it" if end.delivered_s else "does not let go of the CPU in C code"
+        if not end.delivered_s and not self._is_on_cpu(end):
+            how = "waits while a thread or greenlet that is no call of its own keeps the CPU"
         then = "" if self.shut_down_at_s else ": its process is replaced"
         reason = f"{end.run.spec.task}[{end.call.id}] was to end ({end.error}), and {how}{then}"
         say(f"ERROR: {reason}")

@@ -17,7 +17,7 @@ from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import BY_VALUE, FAILURE, REVOKED, SUCCESS, CallSpec, Outcome
 from actorq.wire.payload import decode_failure, encode_call, loads
-from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, WorkerOptions
+from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, EXIT_TOLD, WorkerOptions
 from tests.integration.fake_coordinator import CLIENT, FakeCoordinator
 from tests.support import NodeProcess, Nodes, eventually, free_address
 
@@ -204,6 +204,27 @@ def test_a_task_that_catches_everything_costs_its_process_and_nothing_else_is_co
     assert isinstance(error_of(outcomes[once]), WorkerLostError)
 
 
+def test_a_call_whose_thread_keeps_the_cpu_ends_at_its_limit_with_its_process(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    node = node_of(nodes, coordinator)
+    (spinning,) = coordinator.deliver("spin_in_a_thread", time_limit_s=0.2)
+    assert node.wait() == EXIT_REPLACE
+    assert isinstance(error_of(coordinator.outcomes()[spinning]), TimeLimitExceeded)
+
+
+def test_an_order_to_shut_down_that_comes_twice_lets_what_runs_finish(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    node = node_of(nodes, coordinator)
+    (running,) = coordinator.deliver("nap", 0.5)
+    coordinator.wait_until_running(running)
+    for token in (1, 2):
+        coordinator.send(coordinator.control, m.Command(token, "shutdown", {}))
+    assert node.wait() == EXIT_TOLD
+    assert value_of(coordinator.outcomes()[running]) == 0.5
+
+
 def test_the_last_report_of_a_stuck_process_has_what_was_not_acknowledged(
     nodes: Nodes, coordinator: FakeCoordinator
 ) -> None:
@@ -249,7 +270,7 @@ def test_told_to_end_a_node_gives_back_what_has_not_started_and_lets_the_rest_fi
     node.signal(number)
     assert coordinator.wait_for(m.Returned).attempts == [(guarded, 1)]
     assert coordinator.wait_for(m.Capacity).capacity == 0
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
     assert value_of(coordinator.outcomes()[running]) == 1.0
     assert "SIG" in coordinator.wait_for(m.Bye).reason
     kinds = [type(message) for _, message in coordinator.received if not isinstance(message, m.Heartbeat)]
@@ -267,7 +288,7 @@ def test_what_still_runs_after_the_time_to_drain_is_ended_and_its_lease_is_free(
     coordinator.wait_until_running(plain)
     coordinator.wait_until_running(once)
     node.signal(signal.SIGTERM)
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
     # Not an outcome, so that it runs elsewhere; but the one that must not run twice has failed
     assert set(coordinator.outcomes()) == {once} and coordinator.outcomes()[once].state == FAILURE
     assert isinstance(error_of(coordinator.outcomes()[once]), WorkerLostError)
@@ -287,7 +308,7 @@ def test_a_second_signal_ends_what_runs_also_when_it_keeps_the_cpu(
         node.signal(signal.SIGTERM)
     else:
         node.signal(signal.SIGINT)
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
     assert coordinator.outcomes() == {}
     coordinator.wait_for(m.Bye)
 
@@ -299,7 +320,7 @@ def test_a_task_that_will_not_end_does_not_keep_its_node_from_ending(
     (stubborn,) = coordinator.deliver("stubborn")
     coordinator.wait_until_running(stubborn)
     node.signal(signal.SIGQUIT)
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
     coordinator.wait_for(m.Bye)
     assert coordinator.outcomes() == {}
 
@@ -311,7 +332,7 @@ def test_what_is_left_of_a_coroutine_that_will_not_end_goes_in_silence(
     (stubborn,) = coordinator.deliver("stubborn_coroutine")
     coordinator.wait_until_running(stubborn)
     node.signal(signal.SIGQUIT)
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
     assert coordinator.outcomes() == {}
     assert "thrown away" not in node.output() and "destroyed" not in node.output()
 
@@ -324,7 +345,7 @@ def test_a_greenlet_that_a_task_has_left_spinning_does_not_keep_its_node_from_en
     coordinator.deliver("leave_spinning")
     eventually(lambda: coordinator.all(m.Heartbeat)[-1].lag_s > 0.2, 20, "a heartbeat that tells of the lag")
     node.signal(signal.SIGTERM)
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
     coordinator.wait_for(m.Bye)
 
 
@@ -334,7 +355,7 @@ def test_the_command_shutdown_drains(nodes: Nodes, coordinator: FakeCoordinator)
     coordinator.wait_until_running(running)
     coordinator.send(coordinator.control, m.Command(1, "shutdown", {}))
     assert "ok" in coordinator.wait_for(m.Reply).value
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
     assert running in coordinator.outcomes()
 
 
@@ -344,14 +365,14 @@ def test_a_node_waits_for_its_outcomes_to_be_taken_but_not_for_ever(nodes: Nodes
     (task_id,) = coordinator.deliver("add", 1, 1)
     coordinator.wait_for_outcome(task_id)
     node.signal(signal.SIGTERM)
-    assert node.wait() == 0
+    assert node.wait() == EXIT_TOLD
 
 
 def test_a_node_without_a_coordinator_ends_when_it_is_told(nodes: Nodes) -> None:
     node = start_node(nodes, free_address())
     node.wait_for_output("[tasks]")
     node.signal(signal.SIGTERM)
-    assert node.wait() in (0, -signal.SIGTERM)  # The latter if it had no handler yet.
+    assert node.wait() in (EXIT_TOLD, -signal.SIGTERM)  # The latter if it had no handler yet.
 
 
 # -- connections -------------------------------------------------------------------------------------------------------

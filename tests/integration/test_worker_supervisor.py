@@ -107,6 +107,14 @@ def test_when_all_nodes_are_told_to_shut_down_the_supervisor_ends_too(
     assert supervisor.wait() == 0
 
 
+def test_a_task_that_ends_its_process_as_if_all_were_well_costs_the_process_only(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    supervised(nodes, coordinator, processes=1)
+    coordinator.deliver("leave_at_once", 0)
+    coordinator.wait_for(m.WorkerHello, 2)
+
+
 def test_nodes_end_when_their_supervisor_is_killed(nodes: Nodes, coordinator: FakeCoordinator) -> None:
     supervisor = supervised(nodes, coordinator)
     supervisor.signal(signal.SIGKILL)

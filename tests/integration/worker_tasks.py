@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from typing import Any
 
@@ -123,3 +124,16 @@ async def stubborn_coroutine() -> None:
 @app.task
 def echo(value: Any) -> Any:
     return value
+
+
+@app.task
+def leave_at_once(status: int) -> None:
+    """As a library does that means to end its program."""
+    os._exit(status)
+
+
+@app.task
+def spin_in_a_thread() -> None:
+    """Its thread is a greenlet of the node's, and never gives way."""
+    threading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()
+    time.sleep(60)

@@ -220,6 +220,41 @@ assert bench.run(job_of(lambda: 1)).state == SUCCESS
 """)
 
 
+def test_a_task_that_stops_the_event_loop_does_not_stop_the_others() -> None:
+    run("""
+bench = Bench()
+async def stop():
+    asyncio.get_running_loop().stop()
+async def leave():
+    asyncio.get_running_loop().call_soon(sys.exit, 0)
+    await asyncio.sleep(0.01)
+    return 1
+async def add(x, y):
+    await asyncio.sleep(0.001)
+    return x + y
+assert bench.run(job_of(stop)).state == SUCCESS
+assert value_of(bench.run(job_of(leave))) == 1
+assert value_of(bench.run(job_of(add), 2, 3)) == 5
+""")
+
+
+def test_a_coroutine_that_has_not_begun_is_not_the_one_on_the_cpu() -> None:
+    run("""
+bench, seen = Bench(), []
+async def first():
+    asyncio.get_running_loop().call_soon(look)
+    await asyncio.sleep(0.01)
+def look():
+    bench.pool._coroutines.start(call_of(), job_of(second))
+    seen.extend(bench.pool.is_on_cpu(run) or bench.pool.is_current(run) for run in bench.pool.running())
+async def second():
+    pass
+bench.pool.active += 1  # For the one that is started by hand.
+bench.run(job_of(first))
+assert seen == [False, False], seen
+""")
+
+
 def test_plain_tasks_may_use_asyncio_beside_coroutine_tasks() -> None:
     run("""
 bench = Bench()
