@@ -28,6 +28,8 @@ class LivenessSettings:
     """Period of a node's heartbeats, and of a client's while it waits for something."""
     grace_s: float = 2.0
     """A node that comes back within this time after its connection broke keeps its leases."""
+    busy_s: float = 0.05
+    """A node whose hub has not taken a turn for so long gets no new work until it has."""
     suspect_s: float = 4.0
     """After this silence a node gets no new work."""
     lease_s: float = 15.0

@@ -111,6 +111,7 @@ class Watchdog:
         self._asked_hub_s = 0.0
         self._hub_answered_s = 0.0
         self._rescued: set[str] = set()
+        self._was_stuck = False
         self._head: Any = None
         self._head_since_s = 0.0
         self._exit: _Exit | None = None
@@ -193,6 +194,9 @@ class Watchdog:
         is_stuck = self._watch_hub(now_s)
         if is_stuck:
             self._rescue_outcomes()
+        if is_stuck != self._was_stuck:
+            self._was_stuck = is_stuck
+            self._heartbeat_s = 0.0  # The coordinator gives work to others meanwhile, and to us again at once.
         self._give_back_stalled(now_s)
         self._end_calls(now_s)
         if now_s >= self._heartbeat_s:

@@ -503,7 +503,8 @@ class WorkerProcess(Node):
             if self.now_s >= self._beat_s:
                 self._beat_s = self.now_s + self.core.settings.liveness.heartbeat_s
                 running = [(run.call.id, run.call.attempt) for run in self._runs]
-                self._control_send(m.Heartbeat(self.now_s, 0.0, running))
+                lag_s = 1.0 if self.hub.busy_until_s > self.now_s else 0.0
+                self._control_send(m.Heartbeat(self.now_s, lag_s, running))
         self._is_alert = bool(self.core.ready)
         return self.core.settings.stall_s if self._is_alert else max(self._beat_s - self.now_s, 0.05)
 

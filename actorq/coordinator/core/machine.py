@@ -113,7 +113,7 @@ class Coordinator:
         if party is None and peer in state.controls:
             party = state.workers.get(state.controls[peer])
         if isinstance(party, Worker):
-            self._sessions.heard(party)
+            self._sessions.heard(party, by_hub=peer == party.peer)
         handler = self._handlers.get(type(message))
         if handler is not None and party is not None:
             handler(peer, party, message)

@@ -163,15 +163,19 @@ class Sessions:
         self._state.controls[peer] = hello.epoch
         self.heard(worker)
 
-    def heard(self, worker: Worker) -> None:
+    def heard(self, worker: Worker, by_hub: bool = False) -> None:
         worker.heard_s = self._state.now_s
-        if worker.contact is Contact.SUSPECT:
+        if worker.contact is Contact.SUSPECT or (by_hub and worker.contact is Contact.BUSY):
             worker.contact = Contact.READY
             worker.list_if_idle()
 
     def heartbeat(self, peer: Peer, worker: Worker, message: m.Heartbeat) -> None:
         worker.running = dict(message.running)
         worker.lag_s, worker.rss_bytes = message.lag_s, message.rss_bytes
+        if worker.contact in (Contact.READY, Contact.BUSY):
+            is_busy = message.lag_s >= self._state.settings.liveness.busy_s
+            worker.contact = Contact.BUSY if is_busy else Contact.READY
+            worker.list_if_idle()
         # Also while its work connection is lost: as long as this one is there its leases hold, and one grace longer.
         self._state.send(peer, m.Renewed(message.sent_s))
 
@@ -191,7 +195,7 @@ class Sessions:
                     )
             elif silent_s >= liveness.lease_s:
                 self._leases.release(worker, f"worker {worker.name} was silent for {silent_s:.0f} s", counted=True)
-            elif silent_s >= liveness.suspect_s and worker.contact is Contact.READY:
+            elif silent_s >= liveness.suspect_s and worker.contact in (Contact.READY, Contact.BUSY):
                 worker.contact = Contact.SUSPECT
             elif worker.exclusive_waiting:
                 self._leases.give_last_chance(worker)

@@ -20,6 +20,8 @@ class Contact(Enum):
     READY = "ready"
     SUSPECT = "suspect"
     """Silent: it keeps its leases and gets nothing new."""
+    BUSY = "busy"
+    """A task keeps its hub from taking a turn: what is sent to it now would wait there, and others may be free."""
     LOST = "lost"
     """Its work connection broke: it has one grace to come back, from when its control connection is lost too."""
 

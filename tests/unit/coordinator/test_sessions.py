@@ -144,6 +144,29 @@ def test_heartbeats_renew_leases_as_of_when_they_were_sent(bench: Bench) -> None
     assert worker.control.take(m.Renewed) == [m.Renewed(12.5)]
 
 
+def test_a_node_whose_hub_is_stuck_gets_nothing_new_until_it_takes_a_turn(bench: Bench) -> None:
+    client, stuck = bench.client(), bench.worker("stuck", slots=10)
+    client.submit("long")
+    assert stuck.delivered() == ["long"]
+    # Given a node whose watchdog says that a task keeps the hub from running
+    stuck.control.say(m.Heartbeat(bench.now_s, 3.0, [("long", 1)]))
+    client.submit("a")
+    assert stuck.delivered() == []
+    # Then another one gets what comes
+    free = bench.worker("free", slots=1)
+    assert free.delivered() == ["a"]
+    client.submit("b", "c")
+    assert stuck.delivered() == free.delivered() == []
+    # And it gets its share again when the hub has said something, or the watchdog that it runs
+    stuck.report("long")
+    assert stuck.delivered() == ["b", "c"]
+    stuck.control.say(m.Heartbeat(bench.now_s, 3.0, []))
+    client.submit("d")
+    assert stuck.delivered() == []
+    stuck.control.say(m.Heartbeat(bench.now_s, 0.0, []))
+    assert stuck.delivered() == ["d"]
+
+
 # -- a new coordinator --------------------------------------------------------------------------------------------
 
 
