@@ -235,7 +235,7 @@ class ActorQ:
         changes = {key: value for key, value in options.items() if key in SPEC_OPTIONS}
         if changes:
             spec = make_spec(spec, changes)
-        return self.send(spec, args, kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+        return self.send(spec, tuple(args), kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if self.url.startswith(LOCAL):

@@ -7,16 +7,19 @@ coordinator is lost, what is still ours is sent to the next one.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from actorq.client.pending import Pending
-from actorq.config import ClientSettings
+from actorq.config import MAX_BATCH, ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING, Call, CallSpec, Message, Outcome
+
+logger = logging.getLogger("actorq.client")
 
 Peer = int
 BYTES_PER_SUBMIT = 512 * 1024
@@ -103,8 +106,8 @@ class Client:
         self.specs: list[tuple[int, CallSpec]] = []
         """Append-only: a spec's number is its place, from 1."""
         self.codes: dict[str, bytes] = {}
-        self.chosen_ids: set[str] = set()
-        """Ids in the outbox that the user chose, so that they may be known to the mesh."""
+        self.chosen: deque[Call] = deque()
+        """As `outbox`, for calls whose ids the user chose, so that they may be known to the mesh."""
         self.is_open = False
         self.rejection = ""
         """Why the last coordinator refused this client, if it did."""
@@ -137,9 +140,12 @@ class Client:
         """Accepted calls by the time when they were accepted or last asked for."""
         self._asked: dict[int, list[str]] = {}
         self._unanswered: dict[int, Request] = {}
+        self._ordered_s: dict[int, float] = {}
+        """When the orders among them were sent for the first time."""
         self._looked_up: dict[str, Sought] = {}
         self._token = 0
         self._pinged_s = now_s
+        self._is_in_hurry = False
         self._effects = Effects()
 
     # -- the interface to the shell ------------------------------------------------------------------------------
@@ -194,7 +200,18 @@ class Client:
         elif kind is m.Pressure:
             self.pressure = message.reason
         elif kind is m.Replies and self._unanswered.pop(message.token, None) is not None:
+            self._ordered_s.pop(message.token, None)
             self._effects.answers[message.token] = message
+
+    def lose_reply(self) -> None:
+        """The connection of a worker's to our reply socket is gone, and maybe results with it: ask for all, now.
+
+        Where calls are very short, the coordinator has forgotten their outcomes a few seconds later.
+        """
+        due_s = self._now_s - self.settings.ask_after_s
+        self._awaited = deque((min(since_s, due_s), ids) for since_s, ids in self._awaited)
+        self._is_in_hurry = True
+        self._pinged_s = self._now_s - self.settings.heartbeat_s
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Outcomes came, from workers or the coordinator. The first for a call stays."""
@@ -222,7 +239,8 @@ class Client:
 
     def backlog(self) -> int:
         """Calls that wait here to be accepted."""
-        return len(self.outbox) + len(self._again) + len(self._untaken) + self.unaccepted_count
+        waiting = (self.outbox, self.chosen, self._again, self._untaken)
+        return sum(map(len, waiting)) + self.unaccepted_count
 
     # -- connection ----------------------------------------------------------------------------------------------
 
@@ -246,10 +264,19 @@ class Client:
         self._seq = self._sent_specs = 0
         self._welcomes += 1
         self.is_open = True
-        self.requests.extendleft(reversed(self._unanswered.values()))
-        self._unanswered.clear()
+        # Orders whose askers have given up are not repeated: an old one to shut down would end new nodes.
+        unanswered, self._unanswered = self._unanswered, {}
+        for request in reversed(unanswered.values()):
+            if self._is_awaited(request):
+                self.requests.appendleft(request)
+            elif isinstance(request, Order):
+                del self._ordered_s[request.token]
+                self._effects.answers[request.token] = m.Replies(request.token, {}, list(request.destination))
         self._looked_up.clear()
         self.requests.extend(Watch(each.id) for each in list(self.pending.values()) if each.call is None)
+
+    def _is_awaited(self, request: Request) -> bool:
+        return not isinstance(request, Order) or self._now_s < self._ordered_s[request.token] + request.timeout_s
 
     def _gather_unsent(self, is_new: bool) -> None:
         """Sort out what is to be sent again to this coordinator; `is_new`: it is not the one that we had before."""
@@ -264,7 +291,7 @@ class Client:
             if not self._durable:  # And what it had accepted is lost with it.
                 again += [each.call for each in list(self.pending.values()) if each.call is not None]
                 self._awaited.clear()
-        done = {call.id for call in list(self.outbox)}
+        done = {call.id for call in (*list(self.outbox), *list(self.chosen))}
         self._again = self._select(again, done)
         self._untaken = self._select(untaken, done)
 
@@ -306,7 +333,7 @@ class Client:
     # -- submission ----------------------------------------------------------------------------------------------
 
     def _submit(self) -> None:
-        for waiting in (self._again, self._untaken, self.outbox):
+        for waiting in (self._again, self._untaken, self.chosen, self.outbox):
             pop = waiting.popleft
             while waiting and (room := self.window - self.unaccepted_count) > 0:
                 calls = [pop() for _ in range(min(len(waiting), self._batch, room))]
@@ -318,10 +345,6 @@ class Client:
         for _, spec in specs:
             self._send_code(spec)
         fresh = fresh and self._welcomes == 1  # Later, a call may have been sent by both ways.
-        if self.chosen_ids:
-            chosen = [call.id for call in calls if call.id in self.chosen_ids]
-            self.chosen_ids.difference_update(chosen)
-            fresh = fresh and not chosen
         self._seq += 1
         self._effects.sends.append(m.Submit(self._seq, specs, calls, fresh, may_run))
         self._unaccepted.append((self._seq, calls, may_run))
@@ -366,6 +389,8 @@ class Client:
             pending = self.pending.pop(task_id, None)
             if pending is not None:
                 pending.fail(CallRefused(task_id, reason))
+            elif task_id in sent and self.specs[sent[task_id][0].spec - 1][1].ignore_result:
+                logger.error("call %s, whose result nobody wanted, was refused: %s", task_id, reason)
 
     # -- what cannot be sent -------------------------------------------------------------------------------------
 
@@ -377,6 +402,7 @@ class Client:
             if message.specs:
                 self._sent_specs = min(self._sent_specs, message.specs[0][0] - 1)
             self._fail([call.id for call in message.calls], error)
+            logger.error("%d calls cannot be sent: %s", len(message.calls), error)
         elif isinstance(message, m.Code):
             self.codes.pop(message.digest, None)  # The calls that need it will be refused.
         elif isinstance(message, m.Query):
@@ -385,6 +411,7 @@ class Client:
                 self._fail(message.ids, error)
         if isinstance(message, (m.Query, m.Control)):
             request = self._unanswered.pop(message.token, None)
+            self._ordered_s.pop(message.token, None)
             if request is not None:
                 self._effects.answers[message.token] = EncodeError(f"the request could not be sent: {error}")
             if isinstance(request, Ask):
@@ -409,6 +436,7 @@ class Client:
                 self._looked_up.setdefault(task_id, Sought()).askers += 1
             self._effects.sends.append(m.Query(request.token, list(request.ids)))
         else:
+            self._ordered_s.setdefault(request.token, self._now_s)
             self._effects.sends.append(
                 m.Control(
                     request.token, request.command, request.arguments, list(request.destination), request.timeout_s
@@ -417,11 +445,13 @@ class Client:
 
     def _ask(self) -> None:
         """Ask for accepted calls whose outcomes have not come for long: one may have been lost on its way."""
-        budget = self.settings.ask_batch
+        hurry, self._is_in_hurry = self._is_in_hurry, False
+        budget = len(self.pending) if hurry else self.settings.ask_batch
         pending = self.pending
         while budget > 0 and self._awaited and self._now_s - self._awaited[0][0] >= self.settings.ask_after_s:
             ids = [task_id for task_id in self._awaited.popleft()[1] if task_id in pending]
-            now, later = ids[:budget], ids[budget:]
+            size = min(budget, MAX_BATCH)
+            now, later = ids[:size], ids[size:]
             if later:
                 self._awaited.appendleft((self._now_s - self.settings.ask_after_s, later))
             if now:

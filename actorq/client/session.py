@@ -133,15 +133,15 @@ class Session:
         `wait`: whether its outcome is wanted. Raises OperationalError; the call will not run then.
         """
         core = self.core
-        if not core.is_open or core.unaccepted_count + len(core.outbox) >= self._outbox_limit:
+        outbox = core.chosen if chosen_id else core.outbox
+        if not core.is_open or core.unaccepted_count + len(outbox) >= self._outbox_limit:
             self._wait_for_room(timeout_s)
-        if chosen_id:
-            core.chosen_ids.add(call.id)
-            if wait:
+        if wait:
+            if chosen_id:
                 self._await_chosen(pending)
-        elif wait:
-            core.pending[call.id] = pending
-        core.outbox.append(call)
+            else:
+                core.pending[call.id] = pending
+        outbox.append(call)
         if self._link.asleep:
             self._link.wake()
         if self._has_ended:  # Just now: nobody sends it any more.
@@ -290,7 +290,9 @@ class Session:
         if not core.is_open:
             self.wait_open(timeout_s)
         self._link.wake()
-        self._wait_until(lambda: core.unaccepted_count + len(core.outbox) < limit, self._roomy, timeout_s)
+        self._wait_until(
+            lambda: core.unaccepted_count + len(core.outbox) + len(core.chosen) < limit, self._roomy, timeout_s
+        )
 
     def _wait_until(
         self, condition: Callable[[], bool], bells: list[Callable[[], None]], timeout_s: float | None
@@ -364,6 +366,8 @@ class Session:
             elif isinstance(event, Up):
                 core.opened(event.peer)
             elif isinstance(event, Down):
+                if event.peer != self._peer:
+                    core.lose_reply()
                 core.lose(event.peer)
         was_open = core.is_open
         effects = core.finish()
@@ -380,7 +384,7 @@ class Session:
             _ring(self._roomy)
         if self._opened and (core.is_open or was_open or core.rejection):
             _ring(self._opened)
-        if core.outbox and core.is_open and core.unaccepted_count < core.window:
+        if (core.outbox or core.chosen) and core.is_open and core.unaccepted_count < core.window:
             is_due = True
         if is_due:
             return 0.0

@@ -32,16 +32,19 @@ def as_completed(mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float
     waiting = list(dict.fromkeys(results))
     settled: deque[AsyncResult[R]] = deque()
     bell = new_bell()
-    for result in waiting:
-        mesh.subscribe(result, _notifier(result, settled, bell.ring))
-    for count in range(len(waiting)):
-        while not settled:
-            left_s = None if deadline_s is None else deadline_s - time.monotonic()
-            if left_s is not None and left_s <= 0:
-                raise TimeoutError(f"{len(waiting) - count:,} results did not come within {timeout_s} s")
-            with stepping_aside():
-                bell.wait(left_s)
-        yield settled.popleft()
+    unsubscribes = [mesh.subscribe(result, _notifier(result, settled, bell.ring)) for result in waiting]
+    try:
+        for count in range(len(waiting)):
+            while not settled:
+                left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                if left_s is not None and left_s <= 0:
+                    raise TimeoutError(f"{len(waiting) - count:,} results did not come within {timeout_s} s")
+                with stepping_aside():
+                    bell.wait(left_s)
+            yield settled.popleft()
+    finally:
+        for unsubscribe in unsubscribes:
+            unsubscribe()
 
 
 def _notifier(result: AsyncResult[R], settled: deque[AsyncResult[R]], ring: Any) -> Any:

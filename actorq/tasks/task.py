@@ -146,7 +146,7 @@ class Task(Generic[P, R]):
         mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
         soft_time_limit, max_deliveries, acks_late, ignore_result.
         """
-        kwargs = kwargs or {}
+        args, kwargs = tuple(args), kwargs or {}
         self._check(*args, **kwargs)
         check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
         changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}

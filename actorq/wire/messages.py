@@ -27,7 +27,8 @@ CODE_MISSING = "its function is not here; it is sent again"
 """Why a call by value is refused when the function was dropped, or never came. The client sends both again."""
 
 Name = Annotated[str, Meta(max_length=512)]
-Id = Annotated[str, Meta(max_length=256)]
+ID_LENGTH = 256
+Id = Annotated[str, Meta(max_length=ID_LENGTH)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_BATCH)]
 LEASE_LIMIT = 1_000_000
 MAX_NAMES = 65_536

@@ -300,6 +300,7 @@ class Worker:
         self.leases_hold_until_s = self._hello_s + self.settings.liveness.grace_s
         self.coordinator = welcome.epoch
         self._clients = {}
+        self._relayed = {each: until_s for each, until_s in self._relayed.items() if until_s > self._now_s}
         for call in list(self.held.values()):
             call.client = call.client and ANOTHER_SESSION
         again = [outcome for _, batch in self._unacked for outcome in batch]

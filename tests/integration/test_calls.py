@@ -29,6 +29,11 @@ def test_a_call_runs_here_and_delay_runs_there(shared_app: ActorQ) -> None:
     assert result.result == 5 and result.traceback is None
 
 
+def test_arguments_may_come_from_an_iterator(shared_app: ActorQ) -> None:
+    assert tasks.add.apply_async(iter([2, 3])).get(timeout=10) == 5
+    assert shared_app.send_task(tasks.add.name, iter([2, 3])).get(timeout=10) == 5
+
+
 def test_a_coroutine_function_is_a_task(shared_app: ActorQ) -> None:
     results = [tasks.add_async.delay(i, 1) for i in range(50)]
     assert shared_app.gather(*results, timeout=10) == list(range(1, 51))

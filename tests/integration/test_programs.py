@@ -86,8 +86,8 @@ main()
 pid = os.fork()
 if pid == 0:
     try:
+        assert waiting.get(timeout=20) == 42  # The first thing that it does: its session knows nothing yet.
         main()
-        assert waiting.get(timeout=20) == 42
         app.close()
         os._exit(0)
     except BaseException:

@@ -586,13 +586,11 @@ class ClientProcess(Node):
         """Hand calls over, as users' threads do."""
         for task_id, spec, call in calls:
             call.spec = self._number(spec)
-            if is_chosen:
-                self.core.chosen_ids.add(task_id)
             if not spec.ignore_result:
                 self.core.pending[task_id] = new_pending(self, task_id, call)
                 self.mesh.oracle.record(task_id).waiting[self.epoch] = None
             self.mesh.note(f"{self.epoch} submits {task_id}", task_id)
-            self.core.outbox.append(call)
+            (self.core.chosen if is_chosen else self.core.outbox).append(call)
         self.listens.wake()
 
     def request(self, request: Request) -> None:

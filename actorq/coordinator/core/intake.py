@@ -34,6 +34,10 @@ class Intake:
             if len(client.specs) < SPEC_LIMIT or number in client.specs:
                 client.specs[number] = self._state.entry(spec)
         if client.deferred or not self._has_room(client, message):
+            waiting = sum([len(each.calls) for each in client.deferred])
+            if waiting + len(message.calls) > self._state.settings.client_window:
+                self._state.hang_up(peer)  # It pays no heed to its window. Whoever does is never here.
+                return
             client.deferred.append(message)
             self._deferring[client.session] = client
             if not client.pressed:

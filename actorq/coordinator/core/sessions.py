@@ -107,6 +107,7 @@ class Sessions:
         client = self._state.client(hello.session, hello.name, hello.reply_address)
         if client.peer == peer:
             return
+        self._forget_other(peer)
         if client.peer is not None:
             self._state.peers.pop(client.peer, None)
             self._state.hang_up(client.peer)
@@ -123,6 +124,7 @@ class Sessions:
         worker = self._state.workers.get(hello.epoch)
         if worker is not None and worker.peer == peer:
             return
+        self._forget_other(peer)
         if worker is None:
             self._release_predecessors(hello.name)
             self._state.numbers += 1
@@ -145,6 +147,11 @@ class Sessions:
         self._state.count_slots()
         worker.list_if_idle()
 
+    def _forget_other(self, peer: Peer) -> None:
+        """Whoever says Hello on a connection that was another's has taken its place: that one is not there any more."""
+        if peer in self._state.peers or peer in self._state.controls:
+            self.lose(peer)
+
     def _release_predecessors(self, name: str) -> None:
         """A node of this name has started anew: its last incarnation, if it is out of touch, will not come back.
 
@@ -156,6 +163,8 @@ class Sessions:
 
     def _control_hello(self, peer: Peer, hello: m.ControlHello) -> None:
         worker = self._state.workers[hello.epoch]
+        if worker.control != peer:
+            self._forget_other(peer)
         if worker.control is not None and worker.control != peer:
             self._state.controls.pop(worker.control, None)
             self._state.hang_up(worker.control)

@@ -101,10 +101,8 @@ class Bench:
         for each in pending:
             if not SPECS[spec - 1].ignore_result:
                 self.core.pending[each.id] = each
-            if chosen:
-                self.core.chosen_ids.add(each.id)
             assert each.call is not None
-            self.core.outbox.append(each.call)
+            (self.core.chosen if chosen else self.core.outbox).append(each.call)
         self.step()
         return pending
 

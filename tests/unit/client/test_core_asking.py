@@ -129,3 +129,24 @@ def test_a_command_that_was_not_answered_is_said_again_after_a_reconnect(bench: 
     bench.step()
     bench.reconnect()
     assert [control.token for control in bench.take(m.Control)] == [5]
+
+
+def test_when_a_workers_connection_is_lost_all_that_is_awaited_is_asked_for_at_once() -> None:
+    bench = Bench(ask_batch=1)
+    bench.submit("a", "b", "c")
+    bench.hear(m.Accepted(1))
+    assert bench.take(m.Query) == []
+    bench.core.lose_reply()
+    bench.step()
+    assert [query.ids for query in bench.take(m.Query)] == [["a", "b", "c"]]
+
+
+def test_an_order_is_not_repeated_once_its_asker_has_given_up() -> None:
+    bench = Bench()
+    bench.core.requests.append(Order(1, "shutdown", {}, (), 1.0))
+    bench.core.requests.append(Order(2, "ping", {}, (), 60.0))
+    bench.step()
+    assert [order.command for order in bench.take(m.Control)] == ["shutdown", "ping"]
+    bench.wait(5.0)
+    bench.reconnect()
+    assert [order.command for order in bench.take(m.Control)] == ["ping"]

@@ -12,7 +12,7 @@ from actorq.coordinator.core.state import SPECS_KEPT
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec
-from tests.unit.coordinator.support import UNIX_S, Bench
+from tests.unit.coordinator.support import UNIX_S, VERSIONS, Bench
 
 AT_MOST_ONCE = CallSpec("add", acks_late=False)
 
@@ -202,3 +202,18 @@ def test_calls_are_refused_while_there_are_too_many_options_in_use_and_taken_aft
     client.submit("d", spec=CallSpec("add", "three"))
     assert client.take(m.Refused) == []
     assert bench.state_of("d") == "open"
+
+
+def test_a_connection_that_says_hello_for_many_sessions_is_that_of_the_last(bench: Bench) -> None:
+    stranger = bench.stranger()
+    for number in range(5):
+        stranger.say(m.ClientHello(VERSIONS, "nonce", "name", f"session-{number}", "tcp://127.0.0.1:1"))
+    assert [client.peer for client in bench.core.state.clients.values()] == [None] * 4 + [stranger.peer]
+
+
+def test_a_client_that_pays_no_heed_to_its_window_loses_its_session() -> None:
+    bench = Bench(queue_limit=1, client_window=10)
+    client = bench.client()
+    for number in range(5):
+        client.submit(*(f"{number}-{each}" for each in range(5)))
+    assert client.take(m.Reset)
