@@ -222,7 +222,7 @@ class ActorQ:
         return check_timeout(options.get("publish_timeout", self.settings.publish_timeout_s))
 
     def send_task(
-        self, name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self, name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult[Any]:
         """Call a task by name, without its code. If no worker offers the name, the call waits until one does.
 

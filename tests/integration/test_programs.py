@@ -81,7 +81,7 @@ FORKED = (
     "import os, time\n"
     + PROGRAM
     + """
-waiting = add.apply_async((20, 22), countdown=0.3)
+waiting = add.apply_async((20, 22), countdown=2)
 main()
 pid = os.fork()
 if pid == 0:
