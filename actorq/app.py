@@ -294,6 +294,9 @@ class ActorQ:
 
     def gather(self, *results: AsyncResult[Any], timeout: float | None = None) -> list[Any]:
         """The values of all results, in order. Raises the first exception, or TimeoutError."""
+        for each in results:
+            if not isinstance(each, AsyncResult):
+                raise TypeError(f"gather() takes results, and not {each!r}: to gather a list write gather(*results)")
         return gather(self, results, timeout)
 
     def as_completed(self, results: Iterable[AsyncResult[R]], timeout: float | None = None) -> Iterator[AsyncResult[R]]:

@@ -13,7 +13,7 @@ from actorq.cli.connection import PATIENCE_S, connected, mesh_options
 from actorq.cli.options import json_option, timeout_option
 from actorq.cli.outcome import show_outcome
 from actorq.cli.replies import to_json
-from actorq.config import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from actorq.config import DEFAULT_QUEUE, HIGHEST_PRIORITY, LOWEST_PRIORITY
 from actorq.errors import OperationalError, nearest
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def command(
         raise click.UsageError("give --countdown or --eta, not both")
     with connected(app, url) as mesh:
         result = mesh.send_task(name, args, kwargs, **chosen)
-        note_unoffered(mesh, name)
+        note_unoffered(mesh, name, _queue_of(mesh, name, chosen))
         if wait:
             show_outcome(result, timeout_s, as_json, traceback)
             return
@@ -110,8 +110,14 @@ def command(
         click.echo(to_json({"id": result.id}) if as_json else result.id)
 
 
-def note_unoffered(mesh: ActorQ, name: str) -> None:
-    """Say on standard error if no worker has a task of that name: the call then waits, maybe for a typing error."""
+def _queue_of(mesh: ActorQ, name: str, chosen: dict[str, Any]) -> str:
+    task = mesh.tasks.get(name)
+    options = task.options if task is not None else {}
+    return str(chosen.get("queue") or options.get("queue") or DEFAULT_QUEUE)
+
+
+def note_unoffered(mesh: ActorQ, name: str, queue: str) -> None:
+    """Say on standard error if no worker takes such calls: the call then waits, maybe for a typing error."""
     try:
         replies = mesh.control.inspect(timeout=1.0).coordinator()
     except (OperationalError, TimeoutError):
@@ -121,3 +127,9 @@ def note_unoffered(mesh: ActorQ, name: str) -> None:
     if name not in offers:
         why = nearest(name, offers) if workers else "no worker is there at present"
         click.echo(f"note: the call waits, because no worker offers {name!r}" + (f": {why}" if why else ""), err=True)
+    elif not any(queue in worker["queues"] and name in worker["offers"] for worker in workers):
+        click.echo(
+            f"note: the call waits, because no worker that offers {name!r} takes calls of queue {queue!r}: start one "
+            f"with -Q {queue}",
+            err=True,
+        )

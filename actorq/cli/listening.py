@@ -7,6 +7,7 @@ import click
 from actorq.cli.problems import MISCONFIGURED, Problem
 from actorq.config import DEFAULT_ADDRESS
 from actorq.policies.addresses import is_loopback
+from actorq.transport.addresses import check_to_listen
 
 MEMORY_NOTICE = (
     "In memory only: accepted calls are lost if the coordinator dies; clients that wait for results send them again."
@@ -27,7 +28,12 @@ insecure_option = click.option(
 
 
 def check_exposure(address: str, insecure: bool) -> None:
-    """Raise Problem if others than this host could connect and nobody said that this is meant. Warn if it is."""
+    """Raise Problem if others than this host could connect and nobody said that this is meant. Warn if it is.
+
+    Raises BadAddress for what is none.
+    """
+    if not address.startswith("ipc://"):
+        check_to_listen(address)
     if is_loopback(address):
         return
     if not insecure:

@@ -52,7 +52,10 @@ def lines_of(reply: Any) -> list[str]:
 def no_answer(missing: list[str], timeout_s: float) -> Problem:
     """Nobody answered: either nobody is there, or those who are did not in time."""
     if missing:
-        hint = f"{', '.join(missing)}: no answer after {timeout_s:g} s. Give them more time with --timeout"
+        hint = (
+            f"{', '.join(missing)}: no answer after {timeout_s:g} s. Give them more time with --timeout, or see 'actorq "
+            f"status' for the names of those that are there"
+        )
     else:
         hint = "The coordinator answers, but no worker is there: start one with 'actorq worker'"
     return Problem(f"No nodes replied within time constraint. {hint}", UNAVAILABLE)

@@ -49,7 +49,9 @@ def node_options(command: C) -> C:
                 help="How long running calls may go on when the worker is told to end.",
             ),
             click.option(
-                "--no-code", is_flag=True, help="Refuse functions by value: run only tasks that are imported."
+                "--no-code",
+                is_flag=True,
+                help="Run only tasks that are imported: functions by value wait for a worker that takes them.",
             ),
             loglevel_option,
         ]

@@ -42,7 +42,10 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         outcome = self.outcome
         if outcome is None:
             if not self.mesh.wait(self, timeout):
-                raise TimeoutError(f"the result of {self.id} did not come within {timeout} s")
+                raise TimeoutError(
+                    f"the result of {self.id} did not come within {timeout} s; the call goes on. Its `state` says how "
+                    f"far it is, 'actorq status' whether workers are there, and `revoke()` ends it"
+                )
         elif outcome.state == SUCCESS:
             return self.mesh.open_outcome(outcome)  # type: ignore[no-any-return]
         return self._take(propagate)  # type: ignore[no-any-return]

@@ -58,7 +58,10 @@ def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
 
 
 def _seconds(value: Any) -> float:
-    return 0.0 if value is None else _finite("a time limit", value)
+    limit_s = 0.0 if value is None else _finite("a time limit", value)
+    if limit_s < 0:
+        raise ImproperlyConfigured(f"a time limit is a number of seconds above 0, or None, and not {value!r}")
+    return limit_s
 
 
 def _finite(what: str, value: Any) -> float:

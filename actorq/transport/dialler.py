@@ -20,6 +20,7 @@ _WANTED = (
     | monitor.HANDSHAKE_SUCCEEDED | monitor.HANDSHAKE_FAILED
 )  # fmt: skip
 _LAST_WORDS_S = 0.05
+_CUT = (errno.ECONNRESET, errno.EPIPE)
 
 
 class Dialler(MonitoredChannel):
@@ -84,6 +85,8 @@ class Dialler(MonitoredChannel):
             self._open()
         elif event == monitor.CONNECT_RETRIED and self._lost is None:
             self._redial()
+        elif event == monitor.HANDSHAKE_TIMED_OUT_OR_CUT and value in _CUT and self._lost is None:
+            self._redial()  # Nobody listens: who did has ended, with our connection in its backlog.
         elif event == monitor.CONNECT_RETRIED:
             self._settle()
         else:

@@ -45,4 +45,4 @@ def shut_down(spec: CallSpec) -> Ending:
     """For a task whose worker ends now. Its lease goes back, unless it may run at most once: then it has failed."""
     if spec.at_most_once:
         return Ending(FAILURE, WorkerLostError(f"{spec.task} was ended with its worker, and may run only once"))
-    return Ending(None, Terminated("it was ended with its worker, and runs again on another one"))
+    return Ending(None, Terminated("it was ended with its worker; its lease goes back"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ TICK_S = 0.5
 REDIAL_MIN_S, REDIAL_MAX_S = 0.05, 2.0
 ANSWER_S = 2.0
 """A coordinator that has not welcomed us after so long is left for the next address, if there is one."""
+UNHEARD_S = 3.0
+"""After so long without a coordinator the node says that it waits for one."""
 GOODBYE_S = 3.0
 """How long a worker that ends, and has nothing left to run, waits for the coordinator to take its outcomes."""
 
@@ -69,6 +72,8 @@ class WorkerActor(LinkOwner):
         self._next_tick_s = 0.0
         self._next_dial_s = 0.0
         self._answer_until_s = 0.0
+        self._says_unheard_s = math.inf
+        """When to say that no coordinator answers; 0: it was said, or that the connection is lost."""
         self._drain_reason = ""
         self._goodbye_until_s = 0.0
         self._has_left = False
@@ -136,7 +141,9 @@ class WorkerActor(LinkOwner):
                 self._notice(message)
         elif isinstance(event, Down):
             self._lose(now_s)
-            logger.warning("the connection to the coordinator at %s is lost: %s", self._address, event.reason)
+            if self._says_unheard_s:
+                logger.warning("the connection to the coordinator at %s is lost: %s", self._address, event.reason)
+            self._says_unheard_s = 0.0
         else:
             self._core.opened(event.peer)
 
@@ -147,13 +154,17 @@ class WorkerActor(LinkOwner):
                 for call in message.calls:
                     lines.received(self._core.job_of(call).spec, call)
         elif isinstance(message, m.Welcome) and self._core.welcomed:
+            level = (
+                logging.INFO if self._says_unheard_s else logging.WARNING
+            )  # Good news, to whoever has read bad ones.
+            self._says_unheard_s = math.inf
             self._failures = 0
             self._answer_until_s = 0.0
             self._watchdog.address = self._address
             self._watchdog.wake()
             if message.max_body_bytes:
                 self._jobs.max_body_bytes = message.max_body_bytes
-            logger.info("connected to coordinator %s at %s", message.name, self._address)
+            logger.log(level, "connected to coordinator %s at %s", message.name, self._address)
 
     # -- effects -------------------------------------------------------------------------------------------------
 
@@ -175,6 +186,13 @@ class WorkerActor(LinkOwner):
 
     def _keep_connected(self, now_s: float) -> None:
         """Dial; while a coordinator does not answer, the next one: each after a longer pause, with some jitter."""
+        if not self._core.welcomed and self._says_unheard_s:
+            self._says_unheard_s = min(self._says_unheard_s, now_s + UNHEARD_S)
+            if now_s >= self._says_unheard_s:
+                self._says_unheard_s = 0.0
+                logger.warning(
+                    "no coordinator answers at %s yet; this worker waits for one", ", ".join(self._addresses)
+                )
         if self._peer:
             if self._answer_until_s and now_s >= self._answer_until_s and len(self._addresses) > 1:
                 logger.warning("no answer from a coordinator at %s, trying the next address", self._address)

@@ -67,6 +67,7 @@ class FakeMesh:
         self.orders: list[tuple[str, dict[str, Any], list[str], float]] = []
         self.sent: list[tuple[str, Sequence[Any], dict[str, Any], dict[str, Any]]] = []
         self.is_closed = False
+        self.tasks: dict[str, Any] = {}
 
     def __enter__(self) -> FakeMesh:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 from collections.abc import Iterator
@@ -97,3 +98,20 @@ def test_to_look_for_it_is_not_heard_of_and_leaves_nothing_open(world: SocketWor
     for _ in range(100):
         assert shortcuts.shortest(address) != address
     assert len(os.listdir("/proc/self/fd")) == open_files
+
+
+def test_a_listener_that_ends_with_a_connection_in_its_backlog_is_no_listener(world: SocketWorld) -> None:
+    # Given one that does not get to take the connection
+    address = f"tcp://127.0.0.1:{free_port()}"
+    shortcut = shortcuts.shortcut_of(address)
+    assert shortcut is not None
+    client = world.node()
+    with socket.socket(socket.AF_UNIX) as ending, shortcuts.announce(shortcut):
+        ending.bind(shortcut.replace("ipc://@", "\0"))
+        ending.listen()
+        peer = client.dial(address)
+        assert select.select([ending], [], [], 10)[0]
+    # When it has ended, and another one listens there
+    world.node().listen(address)
+    # Then the dialler comes to that one
+    world.until(lambda: peer in client.ups(), "the connection is up")
