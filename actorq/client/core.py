@@ -199,8 +199,7 @@ class Client:
             self._refused(message)
         elif kind is m.Pressure:
             self.pressure = message.reason
-        elif kind is m.Replies and self._unanswered.pop(message.token, None) is not None:
-            self._ordered_s.pop(message.token, None)
+        elif kind is m.Replies and self._take_unanswered(message.token) is not None:
             self._effects.answers[message.token] = message
 
     def lose_reply(self) -> None:
@@ -410,8 +409,7 @@ class Client:
             if message.wait:
                 self._fail(message.ids, error)
         if isinstance(message, (m.Query, m.Control)):
-            request = self._unanswered.pop(message.token, None)
-            self._ordered_s.pop(message.token, None)
+            request = self._take_unanswered(message.token)
             if request is not None:
                 self._effects.answers[message.token] = EncodeError(f"the request could not be sent: {error}")
             if isinstance(request, Ask):
@@ -443,6 +441,10 @@ class Client:
                 )
             )
 
+    def _take_unanswered(self, token: int) -> Request | None:
+        self._ordered_s.pop(token, None)
+        return self._unanswered.pop(token, None)
+
     def _ask(self) -> None:
         """Ask for accepted calls whose outcomes have not come for long: one may have been lost on its way."""
         hurry, self._is_in_hurry = self._is_in_hurry, False
@@ -472,7 +474,7 @@ class Client:
             if known:
                 self._awaited.append((self._now_s, known))
             return
-        request = self._unanswered.pop(report.token, None)
+        request = self._take_unanswered(report.token)
         if isinstance(request, Ask):  # The outcomes came before the report.
             self._effects.answers[report.token] = LookUp(dict(report.states), self._take_looked_up(request))
 

@@ -11,7 +11,6 @@ from actorq.transport import addresses, monitor
 from actorq.transport.channels import Parts, RouterChannel
 from actorq.transport.events import Peer
 from actorq.transport.sessions import Session
-from actorq.transport.shortcuts import shortest
 from actorq.transport.sockets import connect, new_caller
 
 _WANTED = monitor.CONNECT_RETRIED | monitor.DISCONNECTED | monitor.HANDSHAKE_SUCCEEDED | monitor.HANDSHAKE_FAILED
@@ -41,10 +40,10 @@ class Caller(RouterChannel):
             if session.is_open:
                 return session
             self._end_leaving()
-        route, endpoint = b"%d" % self._new_route(), shortest(address) if self._parts.limits.shortcuts else address
+        route = b"%d" % self._new_route()
         self.socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
         self.socket.setsockopt(zmq.CONNECT_ROUTING_ID, route)
-        connect(self.socket, endpoint)
+        endpoint = connect(self.socket, address, self._parts.limits)
         session = self._sessions.begin(self, route, address)
         session.endpoint = endpoint
         self._routes[route] = self._by_address[address] = self._by_endpoint[endpoint] = session

@@ -12,7 +12,6 @@ from actorq.transport import monitor
 from actorq.transport.channels import MonitoredChannel, Parts
 from actorq.transport.events import Up
 from actorq.transport.sessions import Message, Session
-from actorq.transport.shortcuts import shortest
 from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, connect, new_dialler, receive_rest, send_frame
 
 _WANTED = (
@@ -31,6 +30,11 @@ class Dialler(MonitoredChannel):
 
     def __init__(self, parts: Parts, address: str, session: Session | None = None, attempt: int = 0) -> None:
         super().__init__(parts, new_dialler(parts.context, address, parts.limits), _WANTED)
+        try:
+            connect(self.socket, address, parts.limits)
+        except BadAddress:
+            self.close(0)
+            raise
         self.session = session or self._sessions.begin(self, address=address, is_open=False)
         self.session.channel = self
         self._address = address
@@ -38,12 +42,6 @@ class Dialler(MonitoredChannel):
         self._has_opened = False
         self._lost: str | None = None
         self._is_settled = False
-        try:
-            connect(self.socket, shortest(address) if parts.limits.shortcuts else address)
-        except BadAddress:
-            self.hang_up(self.session)
-            self._sessions.end(self.session, "no address")
-            raise
 
     def receive(self, limit: int) -> bool:
         is_dry = self._take(limit)

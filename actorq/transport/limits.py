@@ -14,7 +14,10 @@ class LinkLimits:
     max_frame_bytes: int = MAX_BODY_BYTES
     """A larger frame is refused by `send`; a peer that sends one loses its connection."""
     pipe_messages: int = 1000
-    """Messages that ZeroMQ holds for a peer, in each direction. A fuse: credits do flow control, not this."""
+    """Messages that ZeroMQ holds for a peer, and that a listener lets wait of one. A fuse: credits do flow control.
+
+    What those that dialled receive has no such limit; see `sockets`.
+    """
     round_messages: int = 1000
     """Messages that are received, and that are sent, before the others on the thread get a chance to run."""
     heartbeat_s: float = 2.0

@@ -26,7 +26,7 @@ from actorq.errors import AddressInUse, BadAddress, OperationalError
 from actorq.transport import addresses
 from actorq.transport.events import Frame
 from actorq.transport.limits import LinkLimits
-from actorq.transport.shortcuts import announce, shortcut_of
+from actorq.transport.shortcuts import announce, shortcut_of, shortest
 
 NOBLOCK = int(zmq.NOBLOCK)
 MORE_TO_COME = int(zmq.SNDMORE) | NOBLOCK
@@ -83,12 +83,17 @@ def new_caller(context: zmq.Context[Any], limits: LinkLimits) -> zmq.Socket[byte
     return socket
 
 
-def connect(socket: zmq.Socket[bytes], endpoint: str) -> None:
-    """Begin to connect. Raises BadAddress for what libzmq does not take."""
+def connect(socket: zmq.Socket[bytes], address: str, limits: LinkLimits) -> str:
+    """Begin to connect to `address`, by its shortcut if it has one. Returns libzmq's endpoint.
+
+    Raises BadAddress for what libzmq does not take.
+    """
+    endpoint = shortest(address) if limits.shortcuts else address
     try:
         socket.connect(endpoint)
     except zmq.ZMQError as error:
         raise BadAddress(f"cannot connect to {endpoint!r}: {error.strerror}") from None
+    return endpoint
 
 
 def _new(context: zmq.Context[Any], kind: int, limits: LinkLimits) -> zmq.Socket[bytes]:

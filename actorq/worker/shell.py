@@ -154,9 +154,8 @@ class WorkerActor(LinkOwner):
                 for call in message.calls:
                     lines.received(self._core.job_of(call).spec, call)
         elif isinstance(message, m.Welcome) and self._core.welcomed:
-            level = (
-                logging.INFO if self._says_unheard_s else logging.WARNING
-            )  # Good news, to whoever has read bad ones.
+            # Good news, for whoever has read bad ones.
+            level = logging.INFO if self._says_unheard_s else logging.WARNING
             self._says_unheard_s = math.inf
             self._failures = 0
             self._answer_until_s = 0.0

@@ -84,11 +84,8 @@ class Commands:
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are. Returns what became of each."""
         given, terminate = arguments.get("ids"), bool(arguments.get("terminate"))
-        ids = (
-            [each for each in given if isinstance(each, str) and len(each) <= m.ID_LENGTH]
-            if isinstance(given, list)
-            else []
-        )
+        listed = given if isinstance(given, list) else []
+        ids = [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
-from actorq.coordinator.core.queues import Lane, Queue
 from actorq.coordinator.core.state import FOREIGN, NO_ROOM, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
@@ -23,7 +22,7 @@ class Intake:
     def __init__(self, state: State) -> None:
         self._state = state
         self._deferring: dict[str, Client] = {}
-        self._no_entry = SpecEntry(FOREIGN, CallSpec(""), Lane(Queue(""), ""), False)
+        self._no_entry = SpecEntry(FOREIGN, CallSpec(""), state.no_lane, False)
         """Stands for the specs that a client has not sent."""
 
     def submit(self, peer: Peer, client: Client, message: m.Submit) -> None:

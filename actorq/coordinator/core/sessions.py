@@ -165,9 +165,9 @@ class Sessions:
         worker = self._state.workers[hello.epoch]
         if worker.control != peer:
             self._forget_other(peer)
-        if worker.control is not None and worker.control != peer:
-            self._state.controls.pop(worker.control, None)
-            self._state.hang_up(worker.control)
+            if worker.control is not None:
+                self._state.controls.pop(worker.control, None)
+                self._state.hang_up(worker.control)
         worker.control = peer
         self._state.controls[peer] = hello.epoch
         self.heard(worker)

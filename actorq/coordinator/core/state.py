@@ -67,7 +67,8 @@ class State:
         """Second connections of worker nodes, with the node's epoch."""
         self.entries: dict[CallSpec, SpecEntry] = {}
         self.entries_by_number: dict[int, SpecEntry] = {}
-        self._no_lane = Lane(Queue(""), "")
+        self.no_lane = Lane(Queue(""), "")
+        """Of the specs whose calls are refused: nothing ever stands in it."""
         self.spec_numbers = 0
         """Never given again: workers remember what they mean."""
         self.codes: dict[str, bytes] = {}
@@ -125,7 +126,7 @@ class State:
         entry = self.entries.get(spec)
         if entry is None:
             if len(self.entries) >= SPEC_LIMIT:
-                return SpecEntry(NO_ROOM, spec, self._no_lane, False)
+                return SpecEntry(NO_ROOM, spec, self.no_lane, False)
             self.spec_numbers += 1
             number = self.spec_numbers
             entry = SpecEntry(number, spec, self.lanes.lane(spec.queue, spec.offer), not spec.ignore_result)

@@ -126,7 +126,7 @@ class Serializers:
 
     def loads(self, name: str, data: bytes | memoryview) -> Any:
         """The value in `data`. Raises DecodeError, or its subclass ContentDisallowed before anything is opened."""
-        return (self._accepted.get(name) or self._refuse(name)).loads(data)
+        return (self._accepted.get(name) or self._refuse(name)).loads(data)  # `opener`, without its call: each get().
 
     def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bytes:
         """The arguments of a call as bytes. Raises as `dumps` does; the EncodeError names the argument."""
