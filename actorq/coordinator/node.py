@@ -24,20 +24,34 @@ from actorq.coordinator.core import Coordinator
 from actorq.coordinator.shell import CoordinatorActor
 from actorq.errors import AddressInUse, ImproperlyConfigured
 from actorq.stores.memory import MemoryStore
+from actorq.transport.addresses import check_to_dial
+from actorq.transport.routes import address_for_others
 
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again would not help."""
 
 
-def run(listen: str, name: str, ready_fd: int | None = None, parent_fd: int | None = None) -> None:
+def run(
+    listen: str,
+    name: str,
+    ready_fd: int | None = None,
+    parent_fd: int | None = None,
+    joins: Sequence[str] = (),
+    advertise: str = "",
+) -> None:
     """Run a coordinator until SIGTERM or SIGINT. Raises AddressInUse, BadAddress.
 
+    joins: addresses of other coordinators of the mesh; one is enough. advertise: the address that others are told, by
+    default the one that it listens at, or, if these are all interfaces, the one on the way to those that it joins.
     ready_fd: where to write the bound address, and a newline, once it listens. parent_fd: a pipe whose end means that
     the parent has died, and this process is to end too.
     """
-    core = Coordinator(name, ids.random_id(), CoordinatorSettings(), time.monotonic(), time.time())
+    for other in joins:
+        check_to_dial(other)
+    core = Coordinator(name, ids.random_id(), CoordinatorSettings(), time.monotonic(), time.time(), joins)
     coordinator = CoordinatorActor(core, MemoryStore())
     address = coordinator.listen(listen)
+    coordinator.announce(advertise or address_for_others(address, joins))
     with ActorSystem("coordinator", intensity=0) as system:
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, system.root.stop)
@@ -75,13 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="actorq.coordinator.node", description=__doc__)
     parser.add_argument("--listen", default=DEFAULT_ADDRESS)
     parser.add_argument("--name", default=f"coordinator@{socket.gethostname()}")
+    parser.add_argument("--join", action="append", default=[])
+    parser.add_argument("--advertise", default="")
     parser.add_argument("--loglevel", default="WARNING")
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--parent-fd", type=int)
     options = parser.parse_args(arguments)
     log.configure(options.loglevel, options.name)
     try:
-        run(options.listen, options.name, options.ready_fd, options.parent_fd)
+        run(options.listen, options.name, options.ready_fd, options.parent_fd, options.join, options.advertise)
     except (ImproperlyConfigured, AddressInUse) as error:
         sys.stderr.write(f"actorq: {error}\n")
         return EXIT_CONFIGURATION

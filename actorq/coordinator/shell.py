@@ -9,7 +9,7 @@ from actorq.actors.link import LinkOwner
 from actorq.coordinator.core import Coordinator, Effects
 from actorq.errors import ProtocolError
 from actorq.stores.api import Store
-from actorq.transport import Down, Event, Peer, Received
+from actorq.transport import Down, Event, Peer, Received, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
 
@@ -34,6 +34,10 @@ class CoordinatorActor(LinkOwner):
         """Let clients and workers connect; returns the real address. Raises AddressInUse, BadAddress."""
         return self.transport.listen(address)
 
+    def announce(self, address: str) -> None:
+        """Tell other coordinators, and through them workers and clients, that this one is to be called there."""
+        self._core.mesh.listens_at(address)
+
     def turn(self, events: list[Event]) -> float | None:
         """Feed the batch to the core and carry out the effects."""
         core = self._core
@@ -43,6 +47,8 @@ class CoordinatorActor(LinkOwner):
                 self._take(event)
             elif isinstance(event, Down):
                 core.lose(event.peer)
+            elif isinstance(event, Up):
+                core.mesh.opened(event.peer)
         deadline_s = self._carry_out(core.finish())
         return None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
 
@@ -77,6 +83,8 @@ class CoordinatorActor(LinkOwner):
                 self._send(peer, message)
         for peer in effects.hang_ups:
             self.transport.hang_up(peer)
+        for address in effects.dial:
+            self._core.mesh.dialled(address, self.transport.dial(address))
         if not effects.token:
             return effects.deadline_s
         self._store.commit(effects.persist)

@@ -22,9 +22,11 @@ DIRECTIONS = {
     "coordinator → client": frames.TO_CLIENT,
     "coordinator → work": frames.TO_WORKER,
     "coordinator → control": frames.TO_CONTROL,
+    "peer → coordinator": frames.FROM_COORDINATOR,
+    "coordinator → peer": frames.TO_COORDINATOR,
     "work → reply socket": frames.TO_REPLY_SOCKET,
 }
-RECORDS = [messages.CallSpec, messages.Call, messages.Outcome]
+RECORDS = [messages.CallSpec, messages.Call, messages.Outcome, messages.Member]
 MESSAGES = messages.Message.__subclasses__()
 
 

@@ -36,6 +36,7 @@ FAULTS = (
 class Options:
     """One run's choices."""
 
+    coordinators: int
     is_durable: bool
     faults: tuple[str, ...]
     """What may break; nothing in a calm run."""
@@ -83,6 +84,7 @@ def draw(rng: Random) -> Options:
     call_s = rng.choice((0.02, 0.3, 1.5, 4.0))
     liveness = LivenessSettings(grace_s=rng.choice((0.2, 0.7, 2.0)))
     return Options(
+        coordinators=rng.choice((1, 1, 1, 2, 3)),
         is_durable=is_durable,
         faults=() if is_calm else _some(rng, [each for each in FAULTS if is_durable or each != "slow disk"]),
         fault_every_s=rng.choice((0.2, 0.5, 2.0)),

@@ -15,7 +15,7 @@ from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.wire import messages as m
-from actorq.worker.core import Worker as WorkerCore
+from actorq.worker.core import Session
 
 Method = Callable[..., Any]
 
@@ -131,22 +131,22 @@ def _lowest_first(take: Method, group: Group, limit: int) -> list[m.Call]:
     return taken
 
 
-def _report_straight(choose_relay: Method, worker: WorkerCore) -> bool:
-    worker.leases_hold_until_s = worker._now_s + 1.0
-    return bool(choose_relay(worker))
+def _report_straight(choose_relay: Method, session: Session) -> bool:
+    session.leases_hold_until_s = session._shared.now_s + 1.0
+    return bool(choose_relay(session))
 
 
-def _forget_reports(welcome: Method, worker: WorkerCore, message: m.Welcome) -> None:
-    if message.nonce == worker._nonce and not worker.welcomed:
-        worker._unacked.clear()
-        worker._unacked_count = 0
-    welcome(worker, message)
+def _forget_reports(welcome: Method, session: Session, message: m.Welcome) -> None:
+    if message.nonce == session._nonce and not session.welcomed:
+        session._unacked.clear()
+        session.unacked_count = 0
+    welcome(session, message)
 
 
-def _start_unasked(deliver: Method, worker: WorkerCore, message: m.Deliver) -> None:
-    deliver(worker, message)
-    worker.ready.extend(worker._guarded.values())
-    worker._guarded.clear()
+def _start_unasked(deliver: Method, session: Session, message: m.Deliver) -> None:
+    deliver(session, message)
+    session._leases.ready.extend(session._leases.guarded.values())
+    session._leases.guarded.clear()
 
 
 def _never_ask(ask: Method, client: Client) -> None:
@@ -174,9 +174,9 @@ BUGS = {
     "acknowledgements do not wait for the disk": Bug(Coordinator, "_hold_acks", _acknowledge_at_once),
     "deaths of workers do not count": Bug(Leases, "release", _count_no_deaths),
     "low priorities go first": Bug(Group, "take", _lowest_first),
-    "a worker reports to clients when its leases are over": Bug(WorkerCore, "_choose_relay", _report_straight),
-    "a worker forgets what was not acknowledged": Bug(WorkerCore, "_welcome", _forget_reports),
-    "a worker starts what must be noted before": Bug(WorkerCore, "_deliver", _start_unasked),
+    "a worker reports to clients when its leases are over": Bug(Session, "_choose_relay", _report_straight),
+    "a worker forgets what was not acknowledged": Bug(Session, "_welcome", _forget_reports),
+    "a worker starts what must be noted before": Bug(Session, "_deliver", _start_unasked),
     "a client does not ask for lost results": Bug(Client, "_ask", _never_ask),
     "a client sends only once": Bug(Client, "_gather_unsent", _send_once),
 }

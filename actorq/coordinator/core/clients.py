@@ -41,6 +41,8 @@ class Client:
     watched: set[str] = field(default_factory=set)
     """Calls whose outcomes it asked to be told, beside those of its own."""
     left_s: float = 0.0
+    is_coordinator: bool = False
+    """It is another coordinator, which asks for what it does not know itself."""
 
     def forget_connection(self) -> None:
         """The connection ended; the client sends again what was not accepted."""

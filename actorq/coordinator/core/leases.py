@@ -91,7 +91,8 @@ class Leases:
         calls, worker.outgoing = worker.outgoing, []
         for start in range(0, len(calls), size):
             worker.deliveries += 1
-            self._state.send(worker.peer, m.Deliver(worker.deliveries, calls[start : start + size]))
+            backlog = worker.group.ready()
+            self._state.send(worker.peer, m.Deliver(worker.deliveries, calls[start : start + size], 0, backlog))
 
     def finished(self, peer: Peer, worker: Worker, message: m.Finished) -> None:
         leases, calls = worker.leases, self._state.calls

@@ -6,7 +6,7 @@ Every handler may see the same message twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from actorq.config import CoordinatorSettings
@@ -16,8 +16,10 @@ from actorq.coordinator.core.commands import Commands
 from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.intake import Intake
 from actorq.coordinator.core.leases import Leases
+from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.queues import GONE
 from actorq.coordinator.core.receipts import CUMULATIVE, Receipts
+from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import SPECS_KEPT, State
 from actorq.coordinator.core.workers import Worker
@@ -36,14 +38,25 @@ LONGEST_WAIT_S = 3600.0
 class Coordinator:
     """One coordinator's decisions."""
 
-    def __init__(self, name: str, epoch: str, settings: CoordinatorSettings, now_s: float, wall_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        epoch: str,
+        settings: CoordinatorSettings,
+        now_s: float,
+        wall_s: float,
+        joins: Sequence[str] = (),
+    ) -> None:
+        """`joins`: addresses of coordinators that are there already."""
         self.state = State(name, epoch, settings, now_s, wall_s)
+        self.mesh = Mesh(self.state, joins)
+        self._searches = Searches(self.state, self.mesh)
         self._broadcasts = Broadcasts()
         self._receipts = Receipts()
         self._intake = Intake(self.state)
         self._leases = Leases(self.state)
-        self._sessions = Sessions(self.state, self._leases, self._broadcasts)
-        self._commands = Commands(self.state, self._broadcasts)
+        self._sessions = Sessions(self.state, self.mesh, self._leases, self._broadcasts)
+        self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts)
         self._liveness_due_s = self._specs_due_s = now_s
         self._token = 0
         self._unconfirmed: deque[tuple[int, list[tuple[Peer, Message]]]] = deque()
@@ -109,6 +122,10 @@ class Coordinator:
     def receive(self, peer: Peer, message: Message) -> None:
         """A message came. One from a session without a Hello changes nothing and is answered with Reset."""
         state = self.state
+        link = self.mesh.link(peer)
+        if link is not None:
+            self._hear_coordinator(link, message)
+            return
         party: Client | Worker | None = state.peers.get(peer)
         if party is None and peer in state.controls:
             party = state.workers.get(state.controls[peer])
@@ -120,8 +137,24 @@ class Coordinator:
         elif not self._sessions.welcome(peer, message):
             state.send(peer, m.Reset())
 
+    def _hear_coordinator(self, link: PeerLink, message: Message) -> None:
+        """On a connection that we have dialled another coordinator answers."""
+        if not link.is_open or isinstance(message, (m.View, m.Reset, m.Rejected)):
+            if self.mesh.receive(link, message):
+                self._searches.watch_again(link)
+        elif isinstance(message, m.Settled):
+            self._searches.settled(message.outcomes)
+        elif isinstance(message, m.Report):
+            self._searches.report(link.peer, message)
+        elif isinstance(message, m.Replies):
+            for value in message.replies.values():
+                self._broadcasts.reply(message.token, link.member.epoch, value)
+
     def lose(self, peer: Peer) -> None:
         """The session ended; nothing that is sent to it arrives any more."""
+        self._searches.lose(peer)
+        if self.mesh.lose(peer) is not None:
+            return
         self._sessions.lose(peer)
         self._receipts.forget(peer)
 
@@ -137,8 +170,14 @@ class Coordinator:
         self._run_due()
         self._intake.accept_deferred()
         self._leases.dispatch()
-        for peer, replies in self._broadcasts.pop_done(state.now_s):
-            state.send(peer, replies)
+        self._searches.finish()
+        for peer, replies, is_order in self._broadcasts.pop_done(state.now_s):
+            if is_order:  # What it has changed is said when it is durable. An answer need not wait for a slow disk.
+                state.acks.append((peer, replies))
+            else:
+                state.send(peer, replies)
+        if self.mesh.finish():
+            self._tell_view()
         effects, state.effects = state.effects, Effects()
         self._hold_acks(effects)
         effects.deadline_s = self._deadline_s()
@@ -207,6 +246,11 @@ class Coordinator:
             else:
                 state.enqueue([call])
 
+    def _tell_view(self) -> None:
+        """The other coordinators have changed: everybody hears of it."""
+        for peer in self.state.peers:
+            self.state.send(peer, self.mesh.view())
+
     def _forget_old(self) -> None:
         state = self.state
         state.outcomes.expire(state.now_s)
@@ -233,9 +277,8 @@ class Coordinator:
         broadcast_s = self._broadcasts.next_s()
         if broadcast_s is not None:
             due.append(broadcast_s)
-        receipts_s = self._receipts.next_s()
-        if receipts_s is not None:
-            due.append(receipts_s)
+        others = (self._receipts.next_s(), self._searches.next_s(), self.mesh.next_s())
+        due += [when_s for when_s in others if when_s is not None]
         return min(due, default=None)
 
 
