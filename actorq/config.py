@@ -65,6 +65,10 @@ class CoordinatorSettings:
     """Functions sent by value, kept while calls use them and up to this size."""
     durable: bool = False
     """Whether a store keeps what was accepted."""
+    data_dir: str = ""
+    """Where that store is, for people."""
+    transient_queues: frozenset[str] = frozenset()
+    """Queues whose calls are not kept, although a store is there: they stay their clients' own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ class Call(Struct, array_like=True, gc=False):
     """Order of arrival at the coordinator."""
     worker: int = 0
     """The coordinator's number of the worker that holds the lease; 0: not leased."""
+    row: int = 0
+    """Its row in the coordinator's journal, in the order of acceptance; 0: it is not kept there."""
 
 
 class Outcome(Struct, array_like=True, gc=False):
@@ -185,6 +187,8 @@ class Welcome(Message):
     max_body_bytes: int = 0
     slots: int = 0
     """Slots of all workers now."""
+    transient: Names = []
+    """Queues whose calls a durable coordinator does not keep: they stay the client's own."""
 
 
 class Rejected(Message):

@@ -75,7 +75,7 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
             oracle.fail("lost", f"{client.epoch} does not hear of {record.id}", record.id)
     if epoch in record.accepted and epoch not in record.settled and not _was_settled_before(mesh, record):
         oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
-    if mesh.options.is_durable and mesh.store.has_call(record.id) and not mesh.store.has_outcome(record.id):
+    if mesh.options.is_durable and mesh.store.has_call(record.id) and not mesh.store.has_settled(record.id):
         oracle.fail("lost", f"{record.id} is in the journal without an outcome", record.id)
     _check_agreement(mesh, coordinator, record)
     if mesh.options.forgets:
@@ -88,7 +88,7 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
 
 
 def _was_settled_before(mesh: Mesh, record: Record) -> bool:
-    return mesh.options.is_durable and mesh.store.has_outcome(record.id)
+    return mesh.options.is_durable and mesh.store.has_settled(record.id)
 
 
 def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:

@@ -51,7 +51,7 @@ class Mesh:
         self.options = draw(self.rng)
         self.loop = Loop()
         self.oracle = Oracle(self)
-        self.store = Disk()
+        self.store = Disk(self.rng)
         self.disk_factor = 1.0
         self.counts: Counter[str] = Counter()
         self.trace: list[tuple[float, str, tuple[str, ...]]] | None = [] if is_traced else None

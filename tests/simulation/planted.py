@@ -13,6 +13,7 @@ from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.sessions import Sessions
+from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.wire import messages as m
 from actorq.worker.core import Worker as WorkerCore
@@ -66,7 +67,8 @@ def _credit_twice(finished: Method, leases: Leases, peer: int, worker: Worker, m
 
 def _settle_twice(finished: Method, leases: Leases, peer: int, worker: Worker, message: m.Finished) -> None:
     late = [each for each in message.outcomes if each.id not in worker.leases]
-    leases._state.settle([each for each in late if each.id not in leases._state.calls])
+    again = [each for each in late if each.id not in leases._state.calls]
+    leases._state.settle([m.Call(each.id, FOREIGN, b"") for each in again], again)
     finished(leases, peer, worker, message)
 
 

@@ -19,6 +19,10 @@ class SpecEntry:
     lane: Lane
     replies: bool
     """Whether the client is told of the outcome."""
+    durable: bool = False
+    """Whether its calls are journaled."""
+    is_kept: bool = False
+    """Whether the journal knows what its number means."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +45,8 @@ class Client:
     watched: set[str] = field(default_factory=set)
     """Calls whose outcomes it asked to be told, beside those of its own."""
     left_s: float = 0.0
+    is_kept: bool = False
+    """Whether the journal knows it."""
 
     def forget_connection(self) -> None:
         """The connection ended; the client sends again what was not accepted."""

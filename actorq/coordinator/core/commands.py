@@ -90,7 +90,8 @@ class Commands:
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
             kept = [task_id for task_id in ids if task_id in self._state.revoked]
-            self._state.operations.append(KeepRevocations(kept, until_s))
+            if kept:
+                self._state.operations.append(KeepRevocations(kept, until_s, terminate))
         return became
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
@@ -117,6 +118,9 @@ class Commands:
             "epoch": self._state.epoch,
             "uptime_s": round(self._state.now_s - self._state.started_s, 3),
             "durable": self._state.settings.durable,
+            "data_dir": self._state.settings.data_dir,
+            "unwritten": self._state.unwritten,
+            "trouble": self._state.trouble,
             "calls": len(self._state.calls),
             "scheduled": len(self._state.schedule),
             "outcomes": len(self._state.outcomes),

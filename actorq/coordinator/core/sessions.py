@@ -100,6 +100,7 @@ class Sessions:
                 settings.durable,
                 settings.max_body_bytes,
                 self._state.slots,
+                sorted(settings.transient_queues) if settings.durable else [],
             ),
         )
 
@@ -112,12 +113,17 @@ class Sessions:
             self._state.peers.pop(client.peer, None)
             self._state.hang_up(client.peer)
         self._state.disconnect(client)
+        is_changed = (client.name, client.reply_address) != (hello.name, hello.reply_address)
         if client.reply_address != hello.reply_address:
             client.reply_address = hello.reply_address
             for worker in self._state.workers.values():
                 worker.clients.discard(client.number)
         client.name = hello.name
+        if is_changed and client.is_kept:
+            self._state.keeping.keep_client(client)
         client.peer = peer
+        if self._state.trouble:
+            self._state.send(peer, m.Pressure(self._state.trouble))
         self._state.peers[peer] = client
 
     def _worker_hello(self, peer: Peer, hello: m.WorkerHello) -> None:
