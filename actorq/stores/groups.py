@@ -43,8 +43,7 @@ class Groups:
 
     def write(self) -> str:
         """Write the next group; the one that failed the last time, if it did. Returns why it failed, or nothing."""
-        if not self._token:
-            self._take()
+        self.take()
         try:
             self._store.commit(self._prepared)
         except Exception as error:  # Whatever it is: to go on without this group would lose what was accepted.
@@ -52,11 +51,15 @@ class Groups:
         self.confirmed, self._token, self._prepared = self._token, 0, None
         return ""
 
-    def _take(self) -> None:
-        """Take up a group. It is prepared once, so that what is repeated is the same: it may be there already."""
-        token, operations = self._gather()
-        self._prepared = self._store.prepare(operations)
-        self._token = token
+    def take(self) -> None:
+        """Take up the next group, unless one is in hand.
+
+        It is prepared once, so that what is repeated is the same: after an error it may be there already.
+        """
+        if not self._token:
+            token, operations = self._gather()
+            self._prepared = self._store.prepare(operations)
+            self._token = token
 
     def _gather(self) -> tuple[int, list[Operation]]:
         """As many of the batches that wait as are written at once. They are not split."""

@@ -207,6 +207,7 @@ class CoordinatorProcess(Node):
     def _begin_write(self, after_s: float) -> None:
         """All that has come meanwhile is written at once."""
         self._is_writing = True
+        self._groups.take()
         self.mesh.loop.after(after_s, self._written)
 
     def _written(self) -> None:
@@ -227,7 +228,7 @@ class CoordinatorProcess(Node):
 
     def end(self) -> None:
         """What was being written is on the disk wholly, or not at all."""
-        if self._groups and self.mesh.rng.random() < 0.5:
+        if self._is_writing and self.mesh.rng.random() < 0.5:
             self._groups.write()
 
     def _check_replay(self) -> None:

@@ -89,7 +89,7 @@ class Commands:
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
-            kept = [task_id for task_id in ids if task_id in self._state.revoked]
+            kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, terminate)]
             if kept:
                 self._state.operations.append(KeepRevocations(kept, until_s, terminate))
         return became
