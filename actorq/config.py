@@ -67,6 +67,10 @@ class CoordinatorSettings:
     """Another coordinator that nobody has met for so long is no member of the mesh any more."""
     durable: bool = False
     """Whether a store keeps what was accepted."""
+    data_dir: str = ""
+    """Where that store is, for people."""
+    transient_queues: frozenset[str] = frozenset()
+    """Queues whose calls are not kept, although a store is there: they stay their clients' own."""
 
 
 @dataclass(frozen=True, slots=True)

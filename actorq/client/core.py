@@ -140,6 +140,8 @@ class Client:
         self._nonce = self._welcomes = 0
         self._coordinator = ""
         self._durable = False
+        self._transient: frozenset[str] = frozenset()
+        """Queues whose calls stay ours although the coordinator is durable."""
         self._seq = 0
         self._sent_specs = 0
         self._batch = settings.submit_batch
@@ -276,6 +278,7 @@ class Client:
         self._asked.clear()
         self._gather_unsent(is_new=welcome.epoch != self._coordinator)
         self._coordinator, self._durable = welcome.epoch, welcome.durable
+        self._transient = frozenset(welcome.transient)
         self._seq = self._sent_specs = 0
         self._welcomes += 1
         self.is_open = True
@@ -310,9 +313,12 @@ class Client:
         if is_new:
             again += untaken  # They may have come to the last coordinator.
             untaken = []
+            ours = [each.call for each in list(self.pending.values()) if each.call is not None]
             if not self._durable:  # And what it had accepted is lost with it.
-                again += [each.call for each in list(self.pending.values()) if each.call is not None]
+                again += ours
                 self._awaited.clear()
+            elif self._transient:
+                again += [call for call in ours if self.specs[call.spec - 1][1].queue in self._transient]
         done = {call.id for call in (*list(self.outbox), *list(self.chosen))}
         self._again = self._select(again, done)
         self._untaken = self._select(untaken, done)

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import gevent
 
@@ -22,13 +22,15 @@ from actorq.actors import ActorSystem, ChildSpec
 from actorq.config import DEFAULT_ADDRESS, CoordinatorSettings
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.shell import CoordinatorActor
-from actorq.errors import AddressInUse, ImproperlyConfigured
-from actorq.stores.memory import MemoryStore
+from actorq.errors import AddressInUse, ImproperlyConfigured, StoreFailed
+from actorq.stores.api import Bounds, Store
 from actorq.transport.addresses import check_to_dial
 from actorq.transport.routes import address_for_others
 
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again would not help."""
+PROGRESS_S = 1.0
+"""Between two lines about a replay."""
 
 
 def run(
@@ -36,20 +38,31 @@ def run(
     name: str,
     ready_fd: int | None = None,
     parent_fd: int | None = None,
+    data: str | None = None,
+    transient: Iterable[str] = (),
     joins: Sequence[str] = (),
     advertise: str = "",
 ) -> None:
-    """Run a coordinator until SIGTERM or SIGINT. Raises AddressInUse, BadAddress.
+    """Run a coordinator until SIGTERM or SIGINT.
 
     joins: addresses of other coordinators of the mesh; one is enough. advertise: the address that others are told, by
     default the one that it listens at, or, if these are all interfaces, the one on the way to those that it joins.
     ready_fd: where to write the bound address, and a newline, once it listens. parent_fd: a pipe whose end means that
-    the parent has died, and this process is to end too.
+    the parent has died, and this process is to end too. data: the directory of its journal; without, all is in memory
+    only. transient: queues whose calls are not journaled.
+
+    Raises AddressInUse, BadAddress; StoreInUse, StoreTooNew, StoreFailed.
     """
     for other in joins:
         check_to_dial(other)
-    core = Coordinator(name, ids.random_id(), CoordinatorSettings(), time.monotonic(), time.time(), joins)
-    coordinator = CoordinatorActor(core, MemoryStore())
+    settings = CoordinatorSettings(
+        durable=data is not None,
+        data_dir=os.path.abspath(data) if data else "",
+        transient_queues=frozenset(transient),
+    )
+    core = Coordinator(name, ids.random_id(), settings, time.monotonic(), time.time(), joins)
+    store = None if data is None else _restore(core, data)
+    coordinator = CoordinatorActor(core, store)
     address = coordinator.listen(listen)
     coordinator.announce(advertise or address_for_others(address, joins))
     with ActorSystem("coordinator", intensity=0) as system:
@@ -61,6 +74,50 @@ def run(
         _announce(ready_fd, address)
         _tune_memory()
         system.join()
+
+
+def _restore(core: Coordinator, data: str) -> Store:
+    """The store in a directory, and what it holds in the core."""
+    from actorq.stores.sqlite import SqliteStore  # A coordinator in memory does without.
+
+    settings = core.state.settings
+    store = SqliteStore(
+        data,
+        Bounds(
+            settings.outcome_count,
+            settings.outcome_bytes,
+            settings.outcome_age_s,
+            settings.revocation_count,
+            settings.dead_letter_count,
+        ),
+    )
+    progress = ReplayProgress(store.call_count())
+    core.restore(store.load(progress), time.monotonic(), time.time())
+    progress.end()
+    return store
+
+
+class ReplayProgress:
+    """Says once a second how far the replay is, if it takes that long."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._began_s = self._said_s = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_s >= PROGRESS_S:
+            self._said_s = now_s
+            _say(f"replayed {count:,} of {self._total:,} calls")
+
+    def end(self) -> None:
+        if self._total:
+            _say(f"replayed all of {self._total:,} calls in {time.monotonic() - self._began_s:.1f} s")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"coordinator: {text}\n")
+    sys.stderr.flush()
 
 
 def _announce(ready_fd: int | None, address: str) -> None:
@@ -94,13 +151,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--loglevel", default="WARNING")
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--parent-fd", type=int)
+    parser.add_argument("--data", help="directory of the journal; without, everything is in memory only")
+    parser.add_argument("--transient", action="append", default=[], help="a queue whose calls are not journaled")
     options = parser.parse_args(arguments)
     log.configure(options.loglevel, options.name)
     try:
-        run(options.listen, options.name, options.ready_fd, options.parent_fd, options.join, options.advertise)
+        run(
+            options.listen, options.name, options.ready_fd, options.parent_fd, options.data, options.transient,
+            options.join, options.advertise,
+        )  # fmt: skip
     except (ImproperlyConfigured, AddressInUse) as error:
         sys.stderr.write(f"actorq: {error}\n")
         return EXIT_CONFIGURATION
+    except StoreFailed as error:
+        sys.stderr.write(f"actorq: {error}\n")
+        return 1
     return 0
 
 

@@ -6,9 +6,11 @@ import logging
 import time
 
 from actorq.actors.link import LinkOwner
+from actorq.actors.reasons import Reason
 from actorq.coordinator.core import Coordinator, Effects
 from actorq.errors import ProtocolError
 from actorq.stores.api import Store
+from actorq.stores.journal import Journal
 from actorq.transport import Down, Event, Peer, Received, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
@@ -24,10 +26,11 @@ the worker's second connection, where nothing is bulky, has it as well."""
 class CoordinatorActor(LinkOwner):
     """Feeds its core what the link brings."""
 
-    def __init__(self, core: Coordinator, store: Store) -> None:
+    def __init__(self, core: Coordinator, store: Store | None = None) -> None:
         super().__init__()
         self._core = core
-        self._store = store
+        self._journal = None if store is None else Journal(store, self.transport.wake)
+        self._trouble = ""
         self._packer = frames.Packer()
 
     def listen(self, address: str) -> str:
@@ -42,6 +45,8 @@ class CoordinatorActor(LinkOwner):
         """Feed the batch to the core and carry out the effects."""
         core = self._core
         core.advance(time.monotonic(), time.time())
+        if self._journal is not None:
+            self._hear(self._journal)
         for event in events:
             if isinstance(event, Received):
                 self._take(event)
@@ -51,6 +56,20 @@ class CoordinatorActor(LinkOwner):
                 core.mesh.opened(event.peer)
         deadline_s = self._carry_out(core.finish())
         return None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
+
+    def on_stop(self, reason: Reason) -> None:
+        """As any owner of a link; and what was accepted is written."""
+        super().on_stop(reason)
+        if self._journal is not None and not self._journal.close():
+            logger.error("the journal is not complete: what was not accepted yet may be lost")
+
+    def _hear(self, journal: Journal) -> None:
+        """What the journal's thread has to say."""
+        self._core.persisted(journal.confirmed)
+        trouble = journal.trouble
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._core.report_trouble(trouble)
 
     def _take(self, event: Received) -> None:
         try:
@@ -85,8 +104,6 @@ class CoordinatorActor(LinkOwner):
             self.transport.hang_up(peer)
         for address in effects.dial:
             self._core.mesh.dialled(address, self.transport.dial(address))
-        if not effects.token:
-            return effects.deadline_s
-        self._store.commit(effects.persist)
-        self._core.persisted(effects.token)
-        return self._carry_out(self._core.finish())
+        if effects.token and self._journal is not None:
+            self._journal.write(effects.token, effects.persist)
+        return effects.deadline_s

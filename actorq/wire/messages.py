@@ -109,6 +109,8 @@ class Call(Struct, array_like=True, gc=False):
     """Order of arrival at the coordinator."""
     worker: int = 0
     """The coordinator's number of the worker that holds the lease; 0: not leased."""
+    row: int = 0
+    """Its row in the coordinator's journal, in the order of acceptance; 0: it is not kept there."""
 
 
 class Member(Struct, array_like=True, frozen=True):
@@ -219,6 +221,8 @@ class Welcome(Message):
     max_body_bytes: int = 0
     slots: int = 0
     """Slots of all workers now."""
+    transient: Names = []
+    """Queues whose calls a durable coordinator does not keep: they stay the client's own."""
     address: Name = ""
     """Where the coordinator is to be called, as it says itself."""
     others: MemberList = []

@@ -38,7 +38,7 @@ def rows(section: str) -> list[list[str]]:
 
 def section(title: str) -> str:
     """What stands under a heading of the third level, up to the next heading."""
-    found = re.search(rf"^### {re.escape(title)}\n(.*?)(?=^##)", TEXT, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^### {re.escape(title)}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
     assert found, f"docs/protocol.md has no section '### {title}'"
     return found[1]
 

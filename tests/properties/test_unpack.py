@@ -20,7 +20,7 @@ MESSAGES: list[Message] = [
     m.ClientHello((1, 1), "nonce", "client", "session", "tcp://127.0.0.1:1"),
     m.WorkerHello((1, 1), "nonce", "worker", "epoch", ["default"], ["tasks.add"], 4, 8, "c", [("a", 1)], 7),
     m.ControlHello((1, 1), "nonce", "worker", "epoch"),
-    m.Welcome(1, "nonce", "coordinator", "epoch", 10, True, 1000, 4, "tcp://127.0.0.1:1", [MEMBER]),
+    m.Welcome(1, "nonce", "coordinator", "epoch", 10, True, 1000, 4, ["transient"], "tcp://127.0.0.1:1", [MEMBER]),
     m.Rejected("no"),
     m.Reset(),
     m.Submit(1, SPECS, CALLS, False, True),

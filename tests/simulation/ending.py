@@ -82,7 +82,7 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
         oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
     _check_revocation(mesh, coordinator, record)
     disk = mesh.disk_of(epoch)
-    if mesh.options.is_durable and disk.has_call(record.id) and not disk.has_outcome(record.id):
+    if mesh.options.is_durable and disk.has_call(record.id) and not disk.has_settled(record.id):
         oracle.fail("lost", f"{record.id} is in the journal without an outcome", record.id)
     _check_agreement(mesh, coordinator, record)
     if mesh.options.forgets:
@@ -95,7 +95,7 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
 
 
 def _was_settled_before(mesh: Mesh, record: Record, epoch: str) -> bool:
-    return mesh.options.is_durable and mesh.disk_of(epoch).has_outcome(record.id)
+    return mesh.options.is_durable and mesh.disk_of(epoch).has_settled(record.id)
 
 
 def _check_revocation(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:
@@ -118,7 +118,9 @@ def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record
     if stored is None or record.leases_lost or mesh.options.forgets or list(record.accepted) != [coordinator.epoch]:
         return
     for session, outcome in record.seen.items():
-        if isinstance(outcome, Outcome) and (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
+        if not isinstance(outcome, Outcome) or (outcome.state == m.FAILURE and not outcome.attempt):
+            continue  # It was refused, when another client had submitted it already.
+        if (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
             mesh.oracle.fail("agreement", f"{session} has another outcome of {record.id} than is kept", record.id)
 
 

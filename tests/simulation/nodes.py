@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,9 @@ from actorq.client.pending import Pending
 from actorq.config import MAX_BATCH
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
-from actorq.coordinator.core.state import FOREIGN
 from actorq.errors import ProtocolError
-from actorq.stores.api import Operation
+from actorq.stores.api import Kept, Operation
+from actorq.stores.groups import Groups
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
@@ -27,6 +27,8 @@ from tests.simulation.watched import Watch
 URGENT = (m.Renewed, m.Command, m.Replies, m.Acked)
 """The coordinator's shell sends these first."""
 LONG_PAUSE_S = 2.5
+RETRY_S = 0.1
+"""Before a write that failed is repeated."""
 STALE_SHARE = 0.3
 """How often a session that is over seems to go on."""
 TICK_S = 0.5
@@ -74,6 +76,13 @@ class Persisted:
         self.token = token
 
 
+class Trouble:
+    """The store cannot be written, or can again."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 class CoordinatorProcess(Node):
     """A coordinator node."""
 
@@ -90,10 +99,12 @@ class CoordinatorProcess(Node):
         """The sessions that are not over and not replaced, with who has them."""
         self._last: dict[int, Frames] = {}
         """Their last messages."""
+        self._store = machine.disk.open()
+        self._groups = Groups(self._store)
+        self._is_writing = False
+        self._trouble = ""
         if self.mesh.options.is_durable:
-            self.core.restore(machine.disk.load())
-        self._unwritten: list[tuple[int, list[Operation]]] = []
-        self._writing: list[tuple[int, list[Operation]]] = []
+            self.core.restore(self._store.load(), self.now_s, self.wall_s)
         self._naps: list[tuple[float, float]] = []
         self._paused_at_s = 0.0
 
@@ -127,6 +138,8 @@ class CoordinatorProcess(Node):
                 core.mesh.opened(item.peer)
             elif isinstance(item, Persisted):
                 core.persisted(item.token)
+            elif isinstance(item, Trouble):
+                core.report_trouble(item.text)
         effects = core.finish()
         check(core)
         self._check_bounds()
@@ -200,42 +213,45 @@ class CoordinatorProcess(Node):
                 end.send(self.pack(message))
 
     def _write(self, token: int, operations: list[Operation]) -> None:
-        self._unwritten.append((token, operations))
-        if not self._writing:
-            self._begin_write()
+        self._groups.add(token, operations)
+        if not self._is_writing:
+            self._begin_write(self.mesh.disk_s())
 
-    def _begin_write(self) -> None:
+    def _begin_write(self, after_s: float) -> None:
         """All that has come meanwhile is written at once."""
-        self._writing, self._unwritten = self._unwritten, []
-        self.mesh.loop.after(self.mesh.disk_s(), self._written)
+        self._is_writing = True
+        self._groups.take()
+        self.mesh.loop.after(after_s, self._written)
 
     def _written(self) -> None:
-        if self.is_alive:
-            self._commit()
-            self.listens.put(Persisted(self._writing[-1][0]))
-            self._writing = []
-            if self._unwritten:
-                self._begin_write()
-            else:
-                self._check_replay()
-
-    def _commit(self) -> None:
-        for _, operations in self._writing:
-            self.machine.disk.commit(operations)
+        """A write has ended, well or not: then it is repeated."""
+        if not self.is_alive:
+            return
+        trouble = self._groups.write()
+        if not trouble:
+            self.listens.put(Persisted(self._groups.confirmed))
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.listens.put(Trouble(trouble))
+        self._is_writing = False
+        if self._groups:
+            self._begin_write(RETRY_S if trouble else self.mesh.disk_s())
+        else:
+            self._check_replay()
 
     def end(self) -> None:
-        """What was being written is on the disk, or not."""
-        if self.mesh.rng.random() < 0.5:
-            self._commit()
+        """What was being written is on the disk wholly, or not at all."""
+        if self._is_writing and self.mesh.rng.random() < 0.5:
+            self._groups.write()
 
     def _check_replay(self) -> None:
         """What a new coordinator would know is what this one knows."""
         if not self.core.state.operations:
-            kept = self.machine.disk.open_calls()
-            known = {call.id for call in self.core.state.calls if call.spec != FOREIGN}
-            if kept != known:
-                ids = sorted(kept ^ known)
-                self.mesh.oracle.fail("replay", f"the journal and the coordinator do not agree about {ids}", *ids)
+            for what, kept, known in durable_parts(self._store.load(), self.core):
+                if kept != known:
+                    self.mesh.oracle.fail(
+                        "replay", f"of {what}, {kept} are in the journal, the coordinator has {known}"
+                    )
 
     def _check_bounds(self) -> None:
         state, bound = self.core.state, self.mesh.oracle.bound
@@ -248,6 +264,33 @@ class CoordinatorProcess(Node):
             bound("window", f"calls that {client.session} has deferred", deferred, settings.client_window)
         for queue in state.lanes.queues.values():
             bound("bounds", f"calls in {queue.name}", queue.size, settings.queue_limit + self.mesh.options.calls)
+
+
+def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, object]]:
+    """What a journal holds, and what a coordinator knows of the same: all that must be equal."""
+    state = core.state
+    specs, clients = dict(kept.specs), {each.number: each for each in kept.clients}
+    live = [call for call in state.calls if call.row]
+    yield "calls", {(call.row, call.id, call.client) for call in kept.calls}, {(c.row, c.id, c.client) for c in live}
+    yield (
+        "specs",
+        {call.id: specs.get(call.spec) for call in kept.calls},
+        {call.id: state.entries_by_number[call.spec].spec for call in live},
+    )
+    begun = {
+        worker.leases[each].row
+        for worker in state.workers.values()
+        for each in worker.begun
+        if worker.leases[each].row and state.entries_by_number[worker.leases[each].spec].spec.at_most_once
+    }
+    yield "starts", kept.started & begun, begun
+    revoked = {task_id: until for task_id, until in state.revoked.items() if until[0] > state.wall_s}
+    yield "revocations", {each[0]: each[1:] for each in kept.revocations if each[0] in revoked}, revoked
+    yield "functions", dict(kept.codes), state.codes
+    yield "dead letters", [letter for _, letter in kept.dead_letters], list(state.dead_letters)
+    awaited = {state.clients_by_number[call.client] for call in live if call.client in state.clients_by_number}
+    told = {(each.number, each.session, each.reply_address) for each in awaited}
+    yield "clients", told & {(each.number, each.session, each.reply_address) for each in clients.values()}, told
 
 
 def fingerprint(core: Coordinator) -> str:
@@ -422,7 +465,7 @@ class WorkerProcess(Node):
             for outcome in reported:
                 settled = self.mesh.oracle.record(outcome.id).settled.get(session.coordinator)
                 is_taken = settled is not None and settled.body == outcome.body
-                if is_taken and not self.mesh.disk_of(session.coordinator).has_outcome(outcome.id):
+                if is_taken and not self.mesh.disk_of(session.coordinator).has_settled(outcome.id):
                     self.mesh.oracle.fail("acknowledged", f"{outcome.id} is not in the journal", outcome.id)
 
     def _carry_out(self) -> None:
@@ -680,9 +723,10 @@ class ClientProcess(Node):
         self.core.receive(item.peer, message)
 
     def _check_accepted(self, seq: int) -> None:
-        store = self.mesh.disk_of(self.core._coordinator)
         for number, calls, _ in self.core._unaccepted:
             if number <= seq:
                 for call in calls:
-                    if not store.has_call(call.id) and call.id not in self._refused:
+                    # Where it was known to another coordinator, it is in that one's.
+                    is_kept = any(machine.disk.has_call(call.id) for machine in self.mesh.coordinators)
+                    if not is_kept and call.id not in self._refused:
                         self.mesh.oracle.fail("accepted", f"{call.id} is accepted and not in the journal", call.id)

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from actorq.client.core import Client
+from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.sessions import Sessions
+from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact, Worker
+from actorq.stores.api import Kept
+from actorq.stores.groups import Groups
 from actorq.wire import messages as m
 from actorq.worker.core import Session
 
@@ -66,7 +70,8 @@ def _credit_twice(finished: Method, leases: Leases, peer: int, worker: Worker, m
 
 def _settle_twice(finished: Method, leases: Leases, peer: int, worker: Worker, message: m.Finished) -> None:
     late = [each for each in message.outcomes if each.id not in worker.leases]
-    leases._state.settle([each for each in late if each.id not in leases._state.calls])
+    again = [each for each in late if each.id not in leases._state.calls]
+    leases._state.settle([m.Call(each.id, FOREIGN, b"") for each in again], again)
     finished(leases, peer, worker, message)
 
 
@@ -159,6 +164,36 @@ def _send_once(gather: Method, client: Client, is_new: bool) -> None:
     gather(client, is_new)
 
 
+def _keep_the_rows(settle: Method, keeping: Keeping, calls: list[m.Call], outcomes: list[m.Outcome]) -> None:
+    for call in calls[1:]:
+        call.row = 0
+    settle(keeping, calls, outcomes)
+
+
+def _forget_kept_revocations(restore: Method, keeping: Keeping, kept: Kept) -> None:
+    kept.revocations = ()
+    restore(keeping, kept)
+
+
+def _forget_kept_starts(restore: Method, keeping: Keeping, kept: Kept) -> None:
+    kept.started = frozenset()
+    restore(keeping, kept)
+
+
+def _do_not_repeat(write: Method, groups: Groups) -> str:
+    trouble = str(write(groups))
+    if trouble:
+        groups.confirmed, groups._token = groups._token, 0
+    return trouble
+
+
+def _repeat_something_else(write: Method, groups: Groups) -> str:
+    trouble = str(write(groups))
+    if trouble and groups._waiting:
+        groups._token = 0
+    return trouble
+
+
 BUGS = {
     "the attempt fence is dropped": Bug(Leases, "finished", _without_fence),
     "a requeue is forgotten": Bug(Leases, "requeue", _forget_requeue),
@@ -179,4 +214,9 @@ BUGS = {
     "a worker starts what must be noted before": Bug(Session, "_deliver", _start_unasked),
     "a client does not ask for lost results": Bug(Client, "_ask", _never_ask),
     "a client sends only once": Bug(Client, "_gather_unsent", _send_once),
+    "the journal keeps calls that have settled": Bug(Keeping, "settle", _keep_the_rows),
+    "a restart forgets revocations": Bug(Keeping, "restore", _forget_kept_revocations),
+    "a restart forgets starts": Bug(Keeping, "restore", _forget_kept_starts),
+    "a write that failed is confirmed": Bug(Groups, "write", _do_not_repeat),
+    "what is written after a failure is not the same": Bug(Groups, "write", _repeat_something_else),
 }

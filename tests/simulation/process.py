@@ -26,7 +26,7 @@ class Machine:
         self.wall_offset_s = 0.0
         self.starts = 0
         self.process: Process | None = None
-        self.disk = Disk()
+        self.disk = Disk(mesh.rng)
         """Outlives the processes."""
         self._make = make
 

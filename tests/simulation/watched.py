@@ -88,10 +88,10 @@ class Watch:
             )
             self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
 
-    def _settle(self, settle: Callable[..., None], outcomes: list[Outcome]) -> None:
+    def _settle(self, settle: Callable[..., None], calls: Sequence[Call], outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             self.oracle.settled(self.state.epoch, outcome, self.state.outcomes.get(outcome.id) is not None)
-        settle(outcomes)
+        settle(calls, outcomes)
 
     def _adopt(self, adopt: Callable[..., bool], worker: Worker, task_id: str, attempt: int) -> bool:
         is_adopted = adopt(worker, task_id, attempt)

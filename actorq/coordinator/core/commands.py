@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, count
 from typing import Any
 
-from actorq import states
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -15,6 +15,7 @@ from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
+from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
 
@@ -34,6 +35,9 @@ class Commands:
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
+        if client.is_coordinator and self._searches.has_claimed(message.ids, client):
+            self._searches.park(partial(self.query, peer, client, message))
+            return
         settled: list[m.Outcome] = []
         states: dict[str, str] = {}
         for task_id in message.ids:
@@ -50,16 +54,16 @@ class Commands:
         if message.wait or client.is_coordinator:
             self._state.tell(client, m.Report(message.token, list(states.items())))
         else:
-            self._searches.open(client, peer, message.token, states)
+            self._searches.answer(client, peer, message.token, states)
 
     def _state_of(self, task_id: str) -> str:
         call = self._state.calls.get(task_id)
         if call is None:
             return ""
         if not call.worker:
-            return states.PENDING
+            return PENDING
         worker = self._state.workers_by_number[call.worker]
-        return states.STARTED if worker.running.get(task_id) == call.attempt else states.RECEIVED
+        return STARTED if worker.running.get(task_id) == call.attempt else RECEIVED
 
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
@@ -124,8 +128,9 @@ class Commands:
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
-            kept = [task_id for task_id in ids if task_id in self._state.revoked]
-            self._state.operations.append(KeepRevocations(kept, until_s))
+            kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, terminate)]
+            if kept:
+                self._state.operations.append(KeepRevocations(kept, until_s, terminate))
         return became
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
@@ -153,6 +158,9 @@ class Commands:
             "epoch": self._state.epoch,
             "uptime_s": round(self._state.now_s - self._state.started_s, 3),
             "durable": self._state.settings.durable,
+            "data_dir": self._state.settings.data_dir,
+            "unwritten": self._state.unwritten,
+            "trouble": self._state.trouble,
             "calls": len(self._state.calls),
             "scheduled": len(self._state.schedule),
             "outcomes": len(self._state.outcomes),

@@ -24,7 +24,7 @@ from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import SPECS_KEPT, State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
-from actorq.stores.api import Kept
+from actorq.stores.api import Kept, size_of
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
@@ -53,13 +53,14 @@ class Coordinator:
         self._searches = Searches(self.state, self.mesh)
         self._broadcasts = Broadcasts()
         self._receipts = Receipts()
-        self._intake = Intake(self.state)
+        self._intake = Intake(self.state, self._searches)
         self._leases = Leases(self.state)
         self._sessions = Sessions(self.state, self.mesh, self._leases, self._broadcasts)
         self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts)
         self._liveness_due_s = self._specs_due_s = now_s
         self._token = 0
-        self._unconfirmed: deque[tuple[int, list[tuple[Peer, Message]]]] = deque()
+        self._unconfirmed: deque[tuple[int, int, list[tuple[Peer, Message]]]] = deque()
+        """Batches that are not durable yet: token, number of records, what is said when it is."""
         self._handlers: dict[type[Message], Callable[[Peer, Any, Any], None]] = {
             m.Submit: self._intake.submit,
             m.Code: self._intake.keep_code,
@@ -77,31 +78,11 @@ class Coordinator:
 
     # -- the interface to the shell ------------------------------------------------------------------------------
 
-    def restore(self, kept: Kept) -> None:
-        """Take over what a store kept. The calls wait one grace for workers to list what they run."""
+    def restore(self, kept: Kept, now_s: float, wall_s: float) -> None:
+        """Take over what a store kept. The calls wait one grace, from `now_s` on, for workers to list what they run."""
         state = self.state
-        for digest, blob in kept.codes:
-            state.codes[digest] = blob
-            state.code_bytes += len(blob)
-        for session, spec, call in kept.calls:
-            client = state.client(session, "", "")
-            client.left_s = state.now_s
-            entry = state.entry(spec)
-            call.spec, call.client, call.worker = entry.number, client.number if entry.replies else 0, 0
-            call.attempt = max(call.attempt, 0)  # It may have been GONE when it was written.
-            state.seq += 1
-            call.seq = state.seq
-            state.calls.add(call)
-            state.held_back[call.id] = call
-            state.body_bytes += len(call.body)
-            if call.expires:
-                state.schedule.add(call.expires, call)
-        state.outcomes.add(kept.outcomes, state.now_s)
-        state.revoked.update((task_id, (until_s, False)) for task_id, until_s in kept.revocations)
-        for task_id in kept.started:
-            started = state.calls.get(task_id)
-            if started is not None:
-                started.lost = 1
+        state.started_s, state.now_s, state.wall_s = now_s, now_s, wall_s
+        state.keeping.restore(kept)
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""
@@ -160,17 +141,35 @@ class Coordinator:
 
     def persisted(self, token: int) -> None:
         """All operations up to `token` are durable: what waited for that may be said."""
+        state = self.state
         while self._unconfirmed and self._unconfirmed[0][0] <= token:
-            for peer, message in self._unconfirmed.popleft()[1]:
-                self.state.send(peer, message)
+            _, count, acks = self._unconfirmed.popleft()
+            state.unwritten -= count
+            for peer, message in acks:
+                if isinstance(message, CUMULATIVE):
+                    self._receipts.add(peer, message, state.now_s)
+                else:
+                    state.send(peer, message)
+
+    def report_trouble(self, trouble: str) -> None:
+        """The store cannot be written at present, for this reason; empty: it can again.
+
+        Until then no calls are taken that are to be kept. All else goes on.
+        """
+        state = self.state
+        state.trouble = trouble
+        for client in state.clients.values():
+            if not client.pressed:
+                state.send(client.peer, m.Pressure(trouble))
 
     def finish(self) -> Effects:
         """End the batch: run what is due, dispatch, and return the effects."""
         state = self.state
         self._run_due()
-        self._intake.accept_deferred()
-        self._leases.dispatch()
         self._searches.finish()
+        self._intake.accept_deferred()
+        self._searches.answer_parked()
+        self._leases.dispatch()
         for peer, replies, is_order in self._broadcasts.pop_done(state.now_s):
             if is_order:  # What it has changed is said when it is durable. An answer need not wait for a slow disk.
                 state.acks.append((peer, replies))
@@ -197,9 +196,11 @@ class Coordinator:
             self._token += 1
             effects.persist, state.operations = state.operations, []
             effects.token = self._token
-            self._unconfirmed.append((self._token, acks))
+            count = sum([size_of(operation) for operation in effects.persist])
+            state.unwritten += count
+            self._unconfirmed.append((self._token, count, acks))
         elif acks and self._unconfirmed:
-            self._unconfirmed[-1][1].extend(acks)  # In order: after those that still wait for the store.
+            self._unconfirmed[-1][2].extend(acks)  # In order: after those that still wait for the store.
         else:
             for peer, message in acks:
                 if isinstance(message, CUMULATIVE):
@@ -260,7 +261,10 @@ class Coordinator:
                 break
             del state.revoked[oldest]
         gone_s = state.now_s - state.settings.client_age_s
-        for client in [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]:
+        gone = [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]
+        if gone:
+            state.keeping.forget_clients(gone)
+        for client in gone:
             del state.clients[client.session], state.clients_by_number[client.number]
             self._leases.undefine(client)
         if len(state.entries) > SPECS_KEPT and state.now_s >= self._specs_due_s:

@@ -1,8 +1,14 @@
-"""Questions of clients about calls that this coordinator does not know: the others are asked."""
+"""Calls that this coordinator does not know, and others may: those are asked.
+
+When a client wants to know of them, and before calls are taken that may be known elsewhere: ids that users chose, and
+what a client brings that has lost its coordinator. (Of two that ask each other at the same moment the one with the
+smaller epoch answers when it has taken the call.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from actorq.coordinator.core.clients import Client
@@ -13,6 +19,9 @@ from actorq.wire import messages as m
 from actorq.wire.batches import chunks
 from actorq.wire.messages import Outcome
 
+Done = Callable[[dict[str, str], list[str]], None]
+"""Called with the states of the calls that have not settled, empty for unknown ones, and the names of those coordinators
+that could not be asked. Of calls that have settled elsewhere the client was told the outcomes."""
 PATIENCE_S = 1.0
 """For how long the others may think about it."""
 
@@ -21,16 +30,14 @@ PATIENCE_S = 1.0
 class _Search:
     client: Client
     peer: Peer
-    token: int
+    done: Done
     states: dict[str, str]
     awaited: dict[Peer, str]
     """Links that have not answered, with the names of the coordinators."""
     silent: list[str]
     deadline_s: float
-
-    def report(self) -> m.Report:
-        silent = [*self.silent, *self.awaited.values()]
-        return m.Report(self.token, list(self.states.items()), silent[: m.MEMBER_LIMIT])
+    claimed: Sequence[str] = ()
+    """Ids of calls that are to be taken here, if nobody else has them."""
 
 
 class Searches:
@@ -40,22 +47,55 @@ class Searches:
         self._state = state
         self._mesh = mesh
         self._open: dict[int, _Search] = {}
+        self._claims: Counter[str] = Counter()
+        self._parked: list[Callable[[], None]] = []
         self._count = 0
 
-    def open(self, client: Client, peer: Peer, token: int, states: dict[str, str]) -> None:
+    def can_ask(self) -> bool:
+        """Whether there are others."""
+        return bool(self._mesh.open_links())
+
+    def answer(self, client: Client, peer: Peer, token: int, states: dict[str, str]) -> None:
         """Find out what others know of the calls with an empty state, and tell the client what is known of all."""
+
+        def report(found: dict[str, str], silent: list[str]) -> None:
+            self._state.tell(client, m.Report(token, list(found.items()), silent))
+
+        self._find(client, peer, states, report)
+
+    def claim(self, client: Client, peer: Peer, task_ids: Sequence[str], done: Done) -> None:
+        """Find out whether others have these calls, which are to be taken here if not."""
+        self._claims.update(task_ids)
+        self._find(client, peer, dict.fromkeys(task_ids, ""), done, task_ids)
+
+    def has_claimed(self, task_ids: Sequence[str], asker: Client) -> bool:
+        """Whether one of these calls is about to be taken here, and so not by the coordinator that asks now."""
+        return self._state.epoch < asker.epoch and any(task_id in self._claims for task_id in task_ids)
+
+    def park(self, question: Callable[[], None]) -> None:
+        """Have a question of another coordinator's answered when it is known what becomes of what was claimed."""
+        self._parked.append(question)
+
+    def answer_parked(self) -> None:
+        """Calls that were claimed may have been taken by now."""
+        parked, self._parked = self._parked, []
+        for question in parked:
+            question()
+
+    def _find(
+        self, client: Client, peer: Peer, states: dict[str, str], done: Done, claimed: Sequence[str] = ()
+    ) -> None:
         unknown = [task_id for task_id, state in states.items() if not state]
-        links = self._mesh.open_links() if unknown else []
         silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []
+        links = self._mesh.open_links() if unknown else []
         awaited = {link.peer: link.member.name for link in links}
-        search = _Search(client, peer, token, states, awaited, silent, self._state.now_s + PATIENCE_S)
-        if not links:
-            self._state.tell(client, search.report())
-            return
         self._count += 1
-        self._open[self._count] = search
+        self._open[self._count] = _Search(
+            client, peer, done, states, awaited, silent, self._state.now_s + PATIENCE_S, claimed
+        )
         for link in links:
             self._state.send(link.peer, m.Query(self._count, unknown))
+        self.finish()
 
     def watch(self, task_ids: Sequence[str]) -> None:
         """Have the others tell when these settle, which are not known here."""
@@ -101,17 +141,26 @@ class Searches:
     def lose(self, peer: Peer) -> None:
         """A connection is gone: of one who asked, or of one who was asked."""
         for number in [number for number, search in self._open.items() if search.peer == peer]:
-            del self._open[number]
+            self._close(number)
         for search in self._open.values():
             name = search.awaited.pop(peer, None)
             if name is not None:
                 search.silent.append(name)
 
     def finish(self) -> None:
-        """Answer those searches that are done."""
+        """End those searches that are done."""
         for number in self._done():
-            search = self._open.pop(number)
-            self._state.tell(search.client, search.report())
+            search = self._close(number)
+            silent = [*search.silent, *search.awaited.values()]
+            search.done(search.states, silent[: m.MEMBER_LIMIT])
+
+    def _close(self, number: int) -> _Search:
+        search = self._open.pop(number)
+        self._claims.subtract(search.claimed)
+        for task_id in search.claimed:
+            if not self._claims[task_id]:
+                del self._claims[task_id]
+        return search
 
     def _done(self) -> Iterable[int]:
         now_s = self._state.now_s

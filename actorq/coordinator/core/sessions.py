@@ -109,6 +109,7 @@ class Sessions:
                 settings.durable,
                 settings.max_body_bytes,
                 self._state.slots,
+                sorted(settings.transient_queues) if settings.durable else [],
                 self._mesh.own.address,
                 self._mesh.others(),
             ),
@@ -123,20 +124,26 @@ class Sessions:
             self._state.peers.pop(client.peer, None)
             self._state.hang_up(client.peer)
         self._state.disconnect(client)
+        is_changed = (client.name, client.reply_address) != (hello.name, hello.reply_address)
         if client.reply_address != hello.reply_address:
             client.reply_address = hello.reply_address
             for worker in self._state.workers.values():
                 worker.clients.discard(client.number)
         client.name = hello.name
         client.is_coordinator = False
+        if is_changed and client.is_kept:
+            self._state.keeping.keep_client(client)
         client.peer = peer
+        if self._state.trouble:
+            self._state.send(peer, m.Pressure(self._state.trouble))
         self._state.peers[peer] = client
 
     def _peer_hello(self, peer: Peer, hello: m.PeerHello) -> None:
         """Another coordinator has connected: it asks as a client does."""
         session = f"coordinator {hello.own.epoch}"
         self._client_hello(peer, m.ClientHello(hello.versions, hello.nonce, hello.own.name, session, ""))
-        self._state.clients[session].is_coordinator = True
+        client = self._state.clients[session]
+        client.is_coordinator, client.epoch = True, hello.own.epoch
         self._mesh.meet(hello.own)
 
     def _worker_hello(self, peer: Peer, hello: m.WorkerHello) -> None:
@@ -209,7 +216,7 @@ class Sessions:
 
     def bye(self, peer: Peer, party: Worker | Client, message: m.Bye) -> None:
         if isinstance(party, Client):
-            self._mesh.part(party.session.removeprefix("coordinator "))
+            self._mesh.part(party.epoch)
             return
         worker = party
         reason = message.reason[:REASON_CHARS]
