@@ -62,10 +62,10 @@ def run(
     )
     core = Coordinator(name, ids.random_id(), settings, time.monotonic(), time.time(), joins)
     store = None if data is None else _restore(core, data)
-    coordinator = CoordinatorActor(core, store)
-    address = coordinator.listen(listen)
-    coordinator.announce(advertise or address_for_others(address, joins))
     with ActorSystem("coordinator", intensity=0) as system:
+        coordinator = CoordinatorActor(core, store, system.root.stop)
+        address = coordinator.listen(listen)
+        coordinator.announce(advertise or address_for_others(address, joins))
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, system.root.stop)
         if parent_fd is not None:

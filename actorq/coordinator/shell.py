@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from actorq.actors.link import LinkOwner
 from actorq.actors.reasons import Reason
@@ -26,9 +27,11 @@ the worker's second connection, where nothing is bulky, has it as well."""
 class CoordinatorActor(LinkOwner):
     """Feeds its core what the link brings."""
 
-    def __init__(self, core: Coordinator, store: Store | None = None) -> None:
+    def __init__(self, core: Coordinator, store: Store | None = None, leave: Callable[[], None] = lambda: None) -> None:
+        """`leave` is called when it has left the mesh: its process may end."""
         super().__init__()
         self._core = core
+        self._leave = leave
         self._journal = None if store is None else Journal(store, self.transport.wake)
         self._trouble = ""
         self._packer = frames.Packer()
@@ -54,7 +57,10 @@ class CoordinatorActor(LinkOwner):
                 core.lose(event.peer)
             elif isinstance(event, Up):
                 core.mesh.opened(event.peer)
-        deadline_s = self._carry_out(core.finish())
+        effects = core.finish()
+        deadline_s = self._carry_out(effects)
+        if effects.has_left:
+            self._leave()
         return None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
 
     def on_stop(self, reason: Reason) -> None:

@@ -26,7 +26,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Define, m.Deliver, m.Begin, m.Revoke, m.Acked, m.Renewed, m.Command,
     m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye,
     m.Results,
-    m.Discover, m.View, m.PeerHello,
+    m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -48,9 +48,11 @@ TO_CLIENT = kinds(
 )
 TO_WORKER = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke])
 TO_CONTROL = kinds([m.Welcome, m.Rejected, m.Reset, m.Renewed, m.Command, m.Revoke, m.Acked])
-FROM_COORDINATOR = kinds([m.Discover, m.PeerHello, m.Query, m.Control, m.Ping, m.Bye])
+FROM_COORDINATOR = kinds(
+    [m.Discover, m.PeerHello, m.Query, m.Control, m.Ping, m.Code, m.HandOver, m.HandOverOutcomes, m.Bye]
+)
 """On a connection that another coordinator has dialled."""
-TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Settled, m.Report, m.Replies])
+TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Settled, m.Report, m.Pressure, m.Replies])
 """On a connection that we have dialled to another coordinator."""
 TO_REPLY_SOCKET = kinds([m.Results])
 
@@ -116,9 +118,9 @@ def unpack(frames: Sequence[Frame], allowed: Kinds) -> Message:
 
 def _records_of(message: Message) -> list[Any] | None:
     kind = type(message)
-    if kind is m.Submit or kind is m.Deliver:
+    if kind is m.Submit or kind is m.Deliver or kind is m.HandOver:
         return cast(m.Deliver, message).calls
-    if kind is m.Finished or kind is m.Settled or kind is m.Results:
+    if kind is m.Finished or kind is m.Settled or kind is m.Results or kind is m.HandOverOutcomes:
         return cast(m.Finished, message).outcomes
     return None
 

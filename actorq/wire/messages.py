@@ -160,6 +160,8 @@ class View(Message):
     """Echo of Discover's; empty where nobody asked."""
     own: Member
     others: MemberList
+    leaves: bool = False
+    """The one that speaks leaves the mesh: it takes no calls any more."""
 
 
 class ClientHello(Message):
@@ -281,6 +283,26 @@ class Control(Message):
 
 class Ping(Message):
     """A client is there and waits."""
+
+
+# -- coordinator to coordinator ------------------------------------------------------------------------------------
+
+
+class HandOver(Message):
+    """Calls of a coordinator that leaves the mesh. `seq` counts the batches of a session from 1."""
+
+    seq: int
+    clients: Annotated[list[tuple[int, Id, Name, Name]], Meta(max_length=MAX_NAMES)]
+    """Number, session, name and reply address of those that the calls are for."""
+    specs: Specs
+    calls: Calls
+
+
+class HandOverOutcomes(Message):
+    """Outcomes that a coordinator that leaves the mesh has kept. `seq` as in HandOver."""
+
+    seq: int
+    outcomes: Outcomes
 
 
 # -- coordinator to client ---------------------------------------------------------------------------------------

@@ -112,6 +112,12 @@ class CoordinatorProcess(Node):
         self.mesh.note(f"{self.epoch} starts")
         self.listens.wake()
 
+    def drain(self) -> None:
+        """Leave the mesh, and end. Another one is started some time later."""
+        self.core.advance(self.now_s, self.wall_s)
+        self.core._handover.begin()
+        self.listens.wake()
+
     def pause(self) -> None:
         self._paused_at_s = self.now_s
         super().pause()
@@ -151,7 +157,17 @@ class CoordinatorProcess(Node):
             core.mesh.dialled(address, self.mesh.network.dial(self.listens, address).peer)
         if effects.token:
             self._write(effects.token, list(effects.persist))
+        if effects.has_left:
+            self._leave()
         return None if effects.deadline_s is None else effects.deadline_s - self.now_s
+
+    def _leave(self) -> None:
+        if self.core.state.calls:
+            self.mesh.oracle.fail(
+                "lost", f"{self.epoch} leaves the mesh with calls", *[c.id for c in self.core.state.calls]
+            )
+        self.machine.kill()
+        self.mesh.loop.after(self.mesh.rng.expovariate(0.5), self.machine.start)
 
     def _receive(self, item: Received) -> None:
         core, peer = self.core, item.peer

@@ -10,6 +10,7 @@ from typing import Any
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import State
@@ -28,10 +29,13 @@ TIMEOUT_LIMIT_S = 3600.0
 class Commands:
     """What clients ask and order."""
 
-    def __init__(self, state: State, mesh: Mesh, searches: Searches, broadcasts: Broadcasts) -> None:
+    def __init__(
+        self, state: State, mesh: Mesh, searches: Searches, broadcasts: Broadcasts, handover: Handover
+    ) -> None:
         self._state = state
         self._mesh = mesh
         self._searches = searches
+        self._handover = handover
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
@@ -85,6 +89,9 @@ class Commands:
         """Run a command of coordinators here, and, unless one of them asks, on all others."""
         names = message.destination
         mesh = self._mesh
+        if message.command == "drain_coordinator" and not names and not client.is_coordinator:
+            self._state.send(peer, m.Replies(message.token, {self._state.name: {"error": "name the one to drain"}}, []))
+            return
         is_ours = client.is_coordinator or not names or self._state.name in names
         others = [] if client.is_coordinator else [each for each in mesh.others() if not names or each.name in names]
         links = [link for link in mesh.open_links() if link.member in others]
@@ -118,7 +125,14 @@ class Commands:
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "dead_letters": lambda _: list(self._state.dead_letters),
+            "drain_coordinator": lambda _: self._leave(),
         }
+
+    def _leave(self) -> dict[str, str]:
+        try:
+            return {"ok": self._handover.begin()}
+        except ValueError as error:
+            return {"error": str(error)}
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are. Returns what became of each."""
@@ -157,6 +171,7 @@ class Commands:
             "name": self._state.name,
             "epoch": self._state.epoch,
             "uptime_s": round(self._state.now_s - self._state.started_s, 3),
+            "leaves": self._state.is_leaving,
             "durable": self._state.settings.durable,
             "data_dir": self._state.settings.data_dir,
             "unwritten": self._state.unwritten,

@@ -38,6 +38,11 @@ class Keeping:
             if started:
                 operations.append(KeepStarts(started))
 
+    def new_row(self) -> int:
+        """The row of the next call."""
+        self.row += 1
+        return self.row
+
     def keep_client(self, client: Client) -> None:
         client.is_kept = True
         self._state.operations.append(KeepClient(client.number, client.session, client.name, client.reply_address))
@@ -58,6 +63,12 @@ class Keeping:
         kept = self._worth_keeping(calls, outcomes)
         if rows or kept:
             self._state.operations.append(Settle(rows, kept, self._state.wall_s))
+
+    def forget(self, calls: Sequence[Call]) -> None:
+        """The calls are another coordinator's now."""
+        rows = [call.row for call in calls if call.row]
+        if rows:
+            self._state.operations.append(Settle(rows, [], self._state.wall_s))
 
     def _worth_keeping(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         specs = {call.spec for call in calls}

@@ -14,6 +14,7 @@ from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.commands import Commands
 from actorq.coordinator.core.effects import Effects, Peer
+from actorq.coordinator.core.handover import Handover, Inheritance
 from actorq.coordinator.core.intake import Intake
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.mesh import Mesh, PeerLink
@@ -56,7 +57,9 @@ class Coordinator:
         self._intake = Intake(self.state, self._searches)
         self._leases = Leases(self.state)
         self._sessions = Sessions(self.state, self.mesh, self._leases, self._broadcasts)
-        self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts)
+        self._handover = Handover(self.state, self.mesh)
+        self._inheritance = Inheritance(self.state)
+        self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts, self._handover)
         self._liveness_due_s = self._specs_due_s = now_s
         self._token = 0
         self._unconfirmed: deque[tuple[int, int, list[tuple[Peer, Message]]]] = deque()
@@ -73,6 +76,8 @@ class Coordinator:
             m.Starting: self._leases.starting,
             m.Heartbeat: self._sessions.heartbeat,
             m.Reply: self._commands.reply,
+            m.HandOver: self._inheritance.take,
+            m.HandOverOutcomes: self._inheritance.take_outcomes,
             m.Bye: self._sessions.bye,
         }
 
@@ -125,6 +130,8 @@ class Coordinator:
                 self._searches.watch_again(link)
         elif isinstance(message, m.Settled):
             self._searches.settled(message.outcomes)
+        elif isinstance(message, m.Accepted):
+            self._handover.accepted(link.peer, message.seq)
         elif isinstance(message, m.Report):
             self._searches.report(link.peer, message)
         elif isinstance(message, m.Replies):
@@ -169,7 +176,9 @@ class Coordinator:
         self._searches.finish()
         self._intake.accept_deferred()
         self._searches.answer_parked()
-        self._leases.dispatch()
+        self._handover.finish()
+        if not state.is_leaving:
+            self._leases.dispatch()
         for peer, replies, is_order in self._broadcasts.pop_done(state.now_s):
             if is_order:  # What it has changed is said when it is durable. An answer need not wait for a slow disk.
                 state.acks.append((peer, replies))
@@ -180,6 +189,7 @@ class Coordinator:
         effects, state.effects = state.effects, Effects()
         self._hold_acks(effects)
         effects.deadline_s = self._deadline_s()
+        effects.has_left = self._handover.is_done and not self._unconfirmed
         return effects
 
     def stats(self) -> dict[str, Any]:
@@ -281,7 +291,7 @@ class Coordinator:
         broadcast_s = self._broadcasts.next_s()
         if broadcast_s is not None:
             due.append(broadcast_s)
-        others = (self._receipts.next_s(), self._searches.next_s(), self.mesh.next_s())
+        others = (self._receipts.next_s(), self._searches.next_s(), self.mesh.next_s(), self._handover.next_s())
         due += [when_s for when_s in others if when_s is not None]
         return min(due, default=None)
 

@@ -90,6 +90,10 @@ class Sessions:
             party.lost_s = self._state.now_s
 
     def _welcome(self, peer: Peer, hello: Any, admit: Callable[[Peer, Any], None]) -> None:
+        if self._state.is_leaving and isinstance(hello, m.ClientHello):
+            self._state.send(peer, m.Rejected("this coordinator leaves the mesh: use another one"))
+            self._state.effects.hang_ups.append(peer)
+            return
         try:
             version = frames.agree_version(hello.versions)
         except VersionMismatch as error:

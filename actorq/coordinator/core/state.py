@@ -85,6 +85,8 @@ class State:
         self.operations: list[Operation] = []
         """To be stored at the end of the batch."""
         self.keeping = Keeping(self)
+        self.is_leaving = False
+        """It hands all that it has to other coordinators, and ends."""
         self.dead_letter_number = 0
         self.trouble = ""
         """Why nothing can be stored at present, if so."""

@@ -280,11 +280,17 @@ class Worker:
         if now_s < self.directory.next_s():
             return
         self._effects.hang_ups += [each.peer for each in self.directory.overdue(now_s) if each.peer is not None]
-        for gone in self.directory.forget_gone():
-            session = None if gone.number is None else self.sessions.get(gone.number)
-            if session is not None and session.peer is None and not self.leases.of(session.number):
-                del self.sessions[session.number]
+        for gone in self.directory.forget_gone(self._is_needed):
+            if gone.number is not None:
+                self.sessions.pop(gone.number, None)
         self._effects.dial += self.directory.due(now_s)
+
+    def _is_needed(self, number: int) -> bool:
+        """Whether something of a session is left, so that its coordinator has to be found again."""
+        session = self.sessions.get(number)
+        return session is not None and (
+            session.peer is not None or not session.is_idle() or bool(self.leases.of(number))
+        )
 
     # -- how much to ask for -------------------------------------------------------------------------------------
 
@@ -321,6 +327,7 @@ class Worker:
         """Say to each coordinator how much it may lease, where that is news."""
         total = self.capacity()
         if len(self.sessions) == 1:
+            self._is_share_due = False
             (session,) = self.sessions.values()
             if session.welcomed:
                 wanted = (total, self.slots)
