@@ -82,9 +82,12 @@ class Bench:
         assert isinstance(hello, m.ClientHello)
         return hello
 
-    def connect(self, epoch: str = "coordinator", durable: bool = False, window: int = 100) -> None:
-        """The connection that was dialled is up, and welcomed by this coordinator."""
-        self.hear(m.Welcome(1, self.open().nonce, epoch, epoch, window, durable))
+    def connect(
+        self, epoch: str = "coordinator", durable: bool = False, window: int = 100, others: tuple[str, ...] = ()
+    ) -> None:
+        """The connection that was dialled is up, and welcomed by this coordinator, which names `others`."""
+        members = [m.Member(address) for address in others]
+        self.hear(m.Welcome(1, self.open().nonce, epoch, epoch, window, durable, others=members))
 
     def reconnect(self, epoch: str = "coordinator", **options: Any) -> None:
         """The connection is lost, and after a while there is another one."""
