@@ -54,8 +54,8 @@ LOG_BYTES = 64 * 1024**2
 """What the write-ahead log has beyond that is cut off."""
 VACUUM_PAGES = 2000
 """Given back to the file system in one step."""
-FREE_PAGES = 1024
-"""Free pages that the file may keep, beside as many as are used."""
+FREE_PAGES = 256
+"""Free pages that the file may keep, beside as many as are in use."""
 READ_ROWS = 10_000
 """Between two reports of progress."""
 

@@ -95,6 +95,8 @@ class Record:
     """By session: the first."""
     revoked: dict[str, None] = field(default_factory=dict)
     """Coordinators that have acknowledged its revocation."""
+    refused: dict[str, None] = field(default_factory=dict)
+    """Sessions whose submission of it was refused, as the disk failed."""
     leases_lost: int = 0
     """Leases that ended with neither an outcome nor a return of the call."""
     kills: Counter[str] = field(default_factory=Counter)
@@ -238,6 +240,7 @@ class Oracle:
             self.fail("one terminal state", f"{session} sees two outcomes of {task_id}", task_id)
         record.seen[session] = outcome
         if isinstance(error, CallRefused) and TROUBLE in error.reason and self.mesh.options.refuses:
+            record.refused[session] = None
             return
         if isinstance(error, (CallRefused, EncodeError, OperationalError)):
             self.fail("unexpected", f"{session} was refused {task_id}: {error}", task_id)
