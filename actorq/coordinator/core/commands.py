@@ -52,7 +52,11 @@ class Commands:
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
         if own is not None:
-            self._state.acks.append((peer, m.Replies(message.token, {self._state.name: own(message.arguments)}, [])))
+            replies = m.Replies(message.token, {self._state.name: own(message.arguments)}, [])
+            if message.command == "revoke":
+                self._state.acks.append((peer, replies))
+            else:  # What changes nothing is answered at once, also while nothing can be stored.
+                self._state.send(peer, replies)
             return
         nodes = self._nodes(message.destination)
         shown = _show({each.epoch: each.name for each in nodes})
