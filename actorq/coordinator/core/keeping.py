@@ -112,6 +112,8 @@ class Keeping:
             client.is_kept = True
             state.clients[client.session] = state.clients_by_number[client.number] = client
             state.numbers = max(state.numbers, client.number)
+        # A client may be forgotten before its calls have ended: its number is not given to another one.
+        state.numbers = max([state.numbers, *{call.client for call in kept.calls}])
 
 
 def _is_wanted(entry: SpecEntry | None, outcome_state: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from actorq.client.core import Client
@@ -82,9 +83,11 @@ class Bench:
         assert isinstance(hello, m.ClientHello)
         return hello
 
-    def connect(self, epoch: str = "coordinator", durable: bool = False, window: int = 100) -> None:
+    def connect(
+        self, epoch: str = "coordinator", durable: bool = False, window: int = 100, transient: Sequence[str] = ()
+    ) -> None:
         """The connection that was dialled is up, and welcomed by this coordinator."""
-        self.hear(m.Welcome(1, self.open().nonce, epoch, epoch, window, durable))
+        self.hear(m.Welcome(1, self.open().nonce, epoch, epoch, window, durable, transient=list(transient)))
 
     def reconnect(self, epoch: str = "coordinator", **options: Any) -> None:
         """The connection is lost, and after a while there is another one."""

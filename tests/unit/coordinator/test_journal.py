@@ -366,6 +366,22 @@ def test_a_new_coordinator_goes_on_counting(bench: Bench) -> None:
     assert [sessions[worker.calls[each].client] for each in ("b", "c")] == ["one", "two"]
 
 
+def test_the_number_of_a_client_that_is_forgotten_is_not_given_to_another_while_its_calls_are_open() -> None:
+    bench = Bench(shelf=Shelf(), client_age_s=5.0)
+    worker, client = bench.worker("busy", queues=["other"]), bench.client("gone")
+    client.submit("a")
+    bench.lose(client)
+    for _ in range(20):
+        worker.control.say(m.Heartbeat(bench.now_s, 0.0, []))
+        bench.wait(0.5)
+    restart(bench)
+    bench.client("new")
+    worker = bench.worker()
+    assert worker.delivered() == ["a"]
+    [define] = worker.take(m.Define)
+    assert define.clients == []
+
+
 # -- trouble -----------------------------------------------------------------------------------------------------
 
 TROUBLE = "the journal in /data cannot be written: database or disk is full; free some space on its disk"
