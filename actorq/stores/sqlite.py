@@ -84,7 +84,7 @@ class SqliteStore:
         self._outcomes: deque[tuple[int, float, int, int]] = deque()
         """Rows that hold outcomes, oldest first: number, Unix time, how many, bytes."""
         self._outcome_row = self._outcome_count = self._outcome_bytes = 0
-        self._is_trimmed = False
+        self._is_trimmed = self._is_damaged = False
         try:
             self._connection = self._open()
         except BaseException:
@@ -321,6 +321,7 @@ class SqliteStore:
                 execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
+            self._is_damaged |= _is_damage(error)
             raise self._failed("written", error) from error
 
     def _roll_back(self) -> None:
@@ -361,7 +362,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """As in Store."""
-        is_clean = True
+        is_clean = not self._is_damaged
         try:
             self._connection.close()
         except sqlite3.Error as error:

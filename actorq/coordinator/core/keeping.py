@@ -80,7 +80,11 @@ class Keeping:
             state.codes[digest] = blob
             state.code_bytes += len(blob)
         calls, held_back, started, seq = state.calls, state.held_back, kept.started, state.seq
+        again: list[int] = []
         for call in kept.calls:
+            if call.id in held_back:  # Only in a journal that was damaged.
+                again.append(call.row)
+                continue
             seq += 1
             call.seq = seq
             if call.row in started:
@@ -92,6 +96,8 @@ class Keeping:
                 state.schedule.add(call.expires, call)
         state.seq = seq
         self.row = kept.calls[-1].row if kept.calls else 0
+        if again:
+            state.operations.append(Settle(again, [], state.wall_s))
         for settled_s, outcomes in kept.outcomes:
             state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0))
         for task_id, until_s, terminate in kept.revocations:
