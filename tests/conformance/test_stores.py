@@ -108,6 +108,7 @@ def test_calls_come_back_as_they_were_submitted_in_the_order_of_acceptance(kit: 
 
 def test_what_happens_to_a_call_after_it_was_kept_is_not(kit: Kit) -> None:
     leased = call(1)
+    leased.attempt, leased.worker = 2, 6
     batch = kit.store.prepare([KeepCalls([leased])])
     leased.attempt, leased.worker, leased.body = 3, 7, b"changed"
     kit.store.commit(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actorq.coordinator.core import Coordinator
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec
@@ -375,11 +376,35 @@ def test_the_number_of_a_client_that_is_forgotten_is_not_given_to_another_while_
         worker.control.say(m.Heartbeat(bench.now_s, 0.0, []))
         bench.wait(0.5)
     restart(bench)
-    bench.client("new")
+    for number in range(5):
+        bench.client(f"new-{number}")
     worker = bench.worker()
     assert worker.delivered() == ["a"]
     [define] = worker.take(m.Define)
     assert define.clients == []
+
+
+def test_the_grace_begins_when_all_is_restored() -> None:
+    bench = Bench(shelf=Shelf())
+    bench.client().submit("a")
+    assert bench.store is not None
+    # Given a coordinator whose journal takes nearly a grace to read
+    core = Coordinator("coordinator", "epoch", bench.settings, 0.0, bench.wall_s)
+    core.restore(bench.store.load(), 1.9, bench.wall_s)
+    core.advance(3.0, bench.wall_s)
+    core.finish()
+    assert list(core.state.held_back) == ["a"]
+
+
+def test_a_row_number_that_a_client_sends_means_nothing() -> None:
+    bench = Bench(shelf=Shelf(), transient_queues=frozenset({"metrics"}))
+    client, worker = bench.client(), bench.worker(queues=["metrics"])
+    client.submit("kept")
+    row = bench.core.state.keeping.row
+    client.submit("passing", spec=CallSpec("add", queue="metrics"), row=row)
+    worker.report("passing")
+    restart(bench)
+    assert bench.state_of("kept") == "open"
 
 
 # -- trouble -----------------------------------------------------------------------------------------------------

@@ -104,7 +104,10 @@ def test_what_comes_while_it_writes_is_written_at_once_afterwards(
 def test_a_short_call_is_written_once_as_its_outcome(store: Recorder, start: Callable[..., Journal]) -> None:
     # Given a journal that waits a moment before it writes, when a call is kept and settles within that moment
     journal = start(patience_s=0.5)
+    eventually(lambda: journal._is_asleep, what="a thread that waits")
     journal.write(1, [keep(1)])
+    eventually(lambda: not journal._is_asleep, what="a thread that has something to write")
+    assert store.commits == []
     journal.write(2, [settle(1)])
     confirmed(journal, 2)
     # Then its row was never written
