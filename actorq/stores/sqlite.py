@@ -165,7 +165,7 @@ class SqliteStore:
                 KeepClient(number, *rest) for number, rest in self._read("clients", _decoder(tuple[str, str, str]))
             ],
             calls=[call for _, call in self._read("calls", _read_call(), progress)],
-            started={row for (row,) in select("SELECT number FROM calls WHERE started")},
+            started=dict(select("SELECT number, started FROM calls WHERE started")),
             outcomes=self._read_outcomes(),
             revocations=[
                 (task_id, until_s, bool(terminate))
@@ -233,18 +233,19 @@ class SqliteStore:
                 rows += (call.row, encode(call))
             statements += _inserts("INSERT OR REPLACE INTO calls (number, data) VALUES ", rows)
         outcomes: list[Outcome] = []
-        starts: list[int] = []
+        starts: dict[int, int] = {}
         settled_s = 0.0
         for operation in operations:
             if isinstance(operation, Settle):
                 outcomes += operation.outcomes
                 settled_s = operation.settled_s
             elif isinstance(operation, KeepStarts):
-                starts += operation.rows
+                starts.update(operation.starts)
             else:
                 statements += self._others(operation)
-        if starts:
-            statements.append((f"UPDATE calls SET started = 1 WHERE number {_IN}", (json.dumps(starts),)))
+        for attempt in sorted(set(starts.values())):
+            rows = [row for row, each in starts.items() if each == attempt]
+            statements.append((f"UPDATE calls SET started = ? WHERE number {_IN}", (attempt, json.dumps(rows))))
         statements += _delete("calls", settled_before(operations))
         if outcomes:
             statements += self._keep_outcomes(outcomes, settled_s)

@@ -148,10 +148,10 @@ def test_a_call_that_settles_in_the_batch_that_keeps_it_is_not_written(kit: Kit)
 
 
 def test_starts_are_kept_until_the_call_settles(kit: Kit) -> None:
-    kit.write(keep(1, 2, 3), KeepStarts([1]))
-    kit.write(KeepStarts([2]))
+    kit.write(keep(1, 2, 3), KeepStarts([(1, 1)]))
+    kit.write(KeepStarts([(2, 1), (3, 1)]), KeepStarts([(3, 2)]))
     kit.write(settle(1))
-    assert set(kit.reopen().started) == {2}
+    assert dict(kit.reopen().started) == {2: 1, 3: 2}
 
 
 def test_the_last_revocation_of_a_call_counts(kit: Kit) -> None:
@@ -193,14 +193,14 @@ def test_a_batch_that_is_committed_again_changes_nothing(kit: Kit) -> None:
     kit.write(keep(1, 2))
     batch = kit.store.prepare(
         [
-            keep(3, 4), settle(1), KeepStarts([3]), settle(4), KeepRevocations(["a"], FAR_S), KeepCode("a", b"1"),
+            keep(3, 4), settle(1), KeepStarts([(3, 1)]), settle(4), KeepRevocations(["a"], FAR_S), KeepCode("a", b"1"),
             ForgetCodes(["b"]), KeepDeadLetter(1, {"id": "x"}), KeepSpecs([(2, SPEC)]), KeepClient(2, "s", "n", "r"),
         ]
     )  # fmt: skip
     for _ in range(3):
         kit.store.commit(batch)
     kept = kit.reopen()
-    assert rows_of(kept) == [2, 3] and set(kept.started) == {3}
+    assert rows_of(kept) == [2, 3] and dict(kept.started) == {3: 1}
     assert outcomes_of(kept) == ids([1, 4])
     assert [each[0] for each in kept.revocations] == ["a"]
     assert len(kept.codes) == len(kept.dead_letters) == 1 and len(kept.specs) == len(kept.clients) == 2

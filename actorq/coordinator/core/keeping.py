@@ -34,7 +34,9 @@ class Keeping:
                 entry.is_kept = True
         operations.append(KeepCalls(calls))
         if any(entry.spec.at_most_once for entry in used):
-            started = [each.row for each in calls if each.worker and entries[each.spec].spec.at_most_once]
+            started = [
+                (each.row, each.attempt) for each in calls if each.worker and entries[each.spec].spec.at_most_once
+            ]
             if started:
                 operations.append(KeepStarts(started))
 
@@ -89,6 +91,7 @@ class Keeping:
             call.seq = seq
             if call.row in started:
                 call.lost = max(call.lost, 1)
+                call.attempt = started[call.row]
             calls.add(call)
             held_back[call.id] = call
             state.body_bytes += len(call.body)

@@ -166,6 +166,26 @@ def test_a_call_that_may_run_once_and_has_started_is_given_up_after_a_restart(be
     assert bench.worker("another", slots=2).delivered() == ["waiting"]
 
 
+def test_a_worker_that_had_it_before_the_one_that_started_it_does_not_start_it(bench: Bench) -> None:
+    # Given a call that went from a worker out of touch to another one, which has started it
+    first = bench.worker("first")
+    bench.client("session").submit("a", spec=ONCE)
+    early = first.attempt("a")
+    first.die()
+    second = bench.worker("second")
+    assert second.announce("a") == ["a"]
+    late = second.attempt("a")
+    # When the coordinator starts again, and both come back
+    before = bench.epoch
+    bench.start()
+    first = bench.worker("first", epoch=first.epoch, coordinator=before, held=[("a", early)])
+    second = bench.worker("second", epoch=second.epoch, coordinator=before, held=[("a", late)])
+    # Then it is the second one's
+    assert first.begun() == [] and [each.ids for each in first.take(m.Revoke) if each.forget] == [["a"]]
+    second.report("a", attempt=late)
+    assert bench.state_of("a") == "SUCCESS"
+
+
 def test_it_is_so_too_if_its_worker_had_it_from_an_earlier_coordinator(bench: Bench) -> None:
     # Given a call that a client and a worker bring to a new coordinator, in either order
     bench.client("session").submit("first", spec=ONCE, fresh=False, resent=True)
