@@ -83,7 +83,7 @@ def _restore(core: Coordinator, data: str) -> Store:
         ),
     )
     progress = ReplayProgress(store.call_count())
-    core.restore(store.load(progress), time.monotonic(), time.time())
+    core.restore(store.load(progress))
     progress.end()
     return store
 
@@ -145,9 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     log.configure(options.loglevel, options.name)
     try:
-        run(
-            options.listen, options.name, options.ready_fd, options.parent_fd, options.data, options.transient
-        )  # fmt: skip
+        run(options.listen, options.name, options.ready_fd, options.parent_fd, options.data, options.transient)
     except (ImproperlyConfigured, AddressInUse) as error:
         sys.stderr.write(f"actorq: {error}\n")
         return EXIT_CONFIGURATION

@@ -101,7 +101,7 @@ class CoordinatorProcess(Node):
         self._is_writing = False
         self._trouble = ""
         if self.mesh.options.is_durable:
-            self.core.restore(self._store.load(), self.now_s, self.wall_s)
+            self.core.restore(self._store.load())
         self._naps: list[tuple[float, float]] = []
         self._paused_at_s = 0.0
 

@@ -65,11 +65,14 @@ class Coordinator:
 
     # -- the interface to the shell ------------------------------------------------------------------------------
 
-    def restore(self, kept: Kept, now_s: float, wall_s: float) -> None:
-        """Take over what a store kept. The calls wait one grace, from `now_s` on, for workers to list what they run."""
+    def restore(self, kept: Kept) -> None:
+        """Take over what a store kept. The calls wait one grace for workers to list what they run."""
+        self.state.keeping.restore(kept)
+
+    def begin(self, now_s: float, wall_s: float) -> None:
+        """Nodes can connect from now on (monotonic and Unix time), which may be long after all began: so does the grace."""
         state = self.state
         state.started_s, state.now_s, state.wall_s = now_s, now_s, wall_s
-        state.keeping.restore(kept)
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""

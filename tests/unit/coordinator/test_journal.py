@@ -410,9 +410,11 @@ def test_the_grace_begins_when_all_is_restored() -> None:
     assert bench.store is not None
     # Given a coordinator whose journal takes nearly a grace to read
     core = Coordinator("coordinator", "epoch", bench.settings, 0.0, bench.wall_s)
-    core.restore(bench.store.load(), 1.9, bench.wall_s)
-    core.advance(3.0, bench.wall_s)
-    core.finish()
+    core.restore(bench.store.load())
+    core.begin(1.9, bench.wall_s)
+    for now_s in (1.95, 3.0):
+        core.advance(now_s, bench.wall_s)
+        core.finish()
     assert list(core.state.held_back) == ["a"]
 
 
