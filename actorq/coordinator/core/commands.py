@@ -53,9 +53,9 @@ class Commands:
         own = self._own_commands().get(message.command)
         if own is not None:
             replies = m.Replies(message.token, {self._state.name: own(message.arguments)}, [])
-            if message.command == "revoke":
+            if message.command == "revoke" and not self._state.trouble:
                 self._state.acks.append((peer, replies))
-            else:  # What changes nothing is answered at once, also while nothing can be stored.
+            else:  # What changes nothing is answered at once, and everything while nothing can be stored.
                 self._state.send(peer, replies)
             return
         nodes = self._nodes(message.destination)
@@ -96,6 +96,8 @@ class Commands:
             kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, terminate)]
             if kept:
                 self._state.operations.append(KeepRevocations(kept, until_s, terminate))
+        if self._state.trouble:
+            return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:

@@ -475,6 +475,17 @@ def test_it_says_how_it_stands_although_nothing_can_be_written(bench: Bench) -> 
     assert client.order("dead_letters") == []
 
 
+def test_calls_can_be_revoked_although_nothing_can_be_written(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("runs", "waits")
+    bench.is_slow = True
+    in_trouble(bench)
+    became = client.order("revoke", ids=["runs", "waits"], terminate=True)
+    assert became["runs"] == f"its worker was told; not written down yet: {TROUBLE}"
+    assert worker.take(m.Revoke) == [m.Revoke(["runs"], terminate=True)]
+    assert bench.state_of("waits") == "REVOKED"
+
+
 def test_it_takes_calls_again_when_the_store_can_be_written(bench: Bench) -> None:
     client = bench.client()
     in_trouble(bench)
