@@ -7,7 +7,14 @@ import socket
 import click
 
 from actorq import log
-from actorq.cli.listening import MEMORY_NOTICE, check_exposure, insecure_option, listen_option
+from actorq.cli.listening import (
+    check_exposure,
+    data_option,
+    insecure_option,
+    listen_option,
+    tell_where_calls_are,
+    transient_option,
+)
 from actorq.cli.options import loglevel_option
 
 
@@ -16,6 +23,8 @@ from actorq.cli.options import loglevel_option
 @click.option(
     "-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name."
 )
+@data_option
+@transient_option
 @click.option(
     "--join",
     metavar="ADDRESS",
@@ -31,16 +40,26 @@ from actorq.cli.options import loglevel_option
 )
 @insecure_option
 @loglevel_option
-def command(listen: str, name: str, join: list[str], advertise: str, insecure: bool, loglevel: str) -> None:
+def command(
+    listen: str,
+    name: str,
+    data: str | None,
+    transient: tuple[str, ...],
+    join: list[str],
+    advertise: str,
+    insecure: bool,
+    loglevel: str,
+) -> None:
     """Run a coordinator, which takes calls from clients and leases them to workers.
 
     It never imports your code. Ends with Ctrl-C or TERM; workers and clients wait for the next one.
-    The exit status is 78 if it cannot listen.
+    The exit status is 78 if it cannot listen, or another coordinator uses the directory.
 
     \b
     Examples:
       actorq coordinator
       actorq coordinator --listen tcp://127.0.0.1:5571
+      actorq coordinator --data /var/lib/actorq --transient metrics
       actorq coordinator --listen tcp://10.0.0.5:5570 --insecure
       actorq coordinator --listen tcp://127.0.0.1:5571 --join tcp://127.0.0.1:5570
     """
@@ -49,5 +68,5 @@ def command(listen: str, name: str, join: list[str], advertise: str, insecure: b
 
     name = name.replace("%h", socket.gethostname())
     log.configure(loglevel, name)
-    click.echo(MEMORY_NOTICE, err=True)
-    node.run(listen, name, joins=join, advertise=advertise)
+    tell_where_calls_are(data, transient)
+    node.run(listen, name, data=data, transient=transient, joins=join, advertise=advertise)

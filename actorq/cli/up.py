@@ -9,7 +9,14 @@ import click
 
 from actorq import log
 from actorq.cli.children import CoordinatorChild
-from actorq.cli.listening import MEMORY_NOTICE, check_exposure, insecure_option, listen_option
+from actorq.cli.listening import (
+    check_exposure,
+    data_option,
+    insecure_option,
+    listen_option,
+    tell_where_calls_are,
+    transient_option,
+)
 from actorq.cli.worker import node_options, worker_options
 from actorq.client.embedded import cpu_count
 
@@ -17,11 +24,21 @@ from actorq.client.embedded import cpu_count
 @click.command()
 @node_options
 @listen_option
+@data_option
+@transient_option
 @insecure_option
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
 def command(
-    ctx: click.Context, /, listen: str, insecure: bool, processes: int | None, loglevel: str, **options: Any
+    ctx: click.Context,
+    /,
+    listen: str,
+    data: str | None,
+    transient: tuple[str, ...],
+    insecure: bool,
+    processes: int | None,
+    loglevel: str,
+    **options: Any,
 ) -> None:
     """Run a coordinator and workers on this host.
 
@@ -34,20 +51,21 @@ def command(
       actorq up -A proj.tasks
       actorq up -A proj.tasks --processes 4 -c 50 -Q default,fast
       actorq up --listen tcp://127.0.0.1:5571
+      actorq up -A proj.tasks --data ./journal
     """
     check_exposure(listen, insecure)
     from actorq.worker.supervisor import run_supervisor
 
+    tell_where_calls_are(data, transient)
     processes = processes or cpu_count()
     log.configure(loglevel, "up")
-    coordinator = CoordinatorChild(listen, f"coordinator@{socket.gethostname()}", loglevel)
+    coordinator = CoordinatorChild(listen, f"coordinator@{socket.gethostname()}", loglevel, data, transient)
     try:
         status = coordinator.wait_ready()
         if status:
             ctx.exit(status)
         chosen = worker_options([dialled(coordinator.address)], processes=processes, loglevel=loglevel, **options)
         click.echo(f"coordinator at {coordinator.address}, {processes} worker processes. Ctrl-C ends all.", err=True)
-        click.echo(MEMORY_NOTICE, err=True)
         status = run_supervisor(chosen)
     finally:
         coordinator.close()

@@ -92,7 +92,7 @@ def _restore(core: Coordinator, data: str) -> Store:
         ),
     )
     progress = ReplayProgress(store.call_count())
-    core.restore(store.load(progress), time.monotonic(), time.time())
+    core.restore(store.load(progress))
     progress.end()
     return store
 

@@ -63,6 +63,11 @@ class CoordinatorActor(LinkOwner):
             self._leave()
         return None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
 
+    def on_start(self) -> None:
+        """As any owner of a link."""
+        self._core.begin(time.monotonic(), time.time())
+        super().on_start()
+
     def on_stop(self, reason: Reason) -> None:
         """As any owner of a link; and what was accepted is written."""
         super().on_stop(reason)

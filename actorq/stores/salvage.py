@@ -17,19 +17,32 @@ AT_ONCE = 1000
 
 
 @dataclass(slots=True)
+class Stretch:
+    """Rows of a table that cannot be read."""
+
+    table: str
+    first: int
+    last: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.table}, rows {self.first} to {self.last} ({self.why})"
+
+
+@dataclass(slots=True)
 class Salvage:
     """What came out of a damaged file."""
 
     recovered: dict[str, int] = field(default_factory=dict)
     """Rows, by table."""
-    unreadable: list[str] = field(default_factory=list)
-    """Where rows may be missing, for people."""
+    unreadable: list[Stretch] = field(default_factory=list)
+    """Where rows may be missing."""
 
     def __str__(self) -> str:
         found = ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in self.recovered.items() if count)
         if not self.unreadable:
             return f"recovered all that there was: {found or 'nothing'}"
-        lost = "; ".join(self.unreadable[:20]) + (" …" if len(self.unreadable) > 20 else "")
+        lost = "; ".join(map(str, self.unreadable[:20])) + (" …" if len(self.unreadable) > 20 else "")
         return f"recovered: {found or 'nothing'}. NOT recovered: {lost}"
 
 
@@ -38,6 +51,7 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> Salvage:
     result = Salvage()
     source = sqlite3.connect(damaged, isolation_level=None)
     try:
+        source.execute("PRAGMA writable_schema = ON")  # Else nothing is read of a file that was cut off.
         for table, columns in TABLES.items():
             _copy(source, into, table, columns, result)
     finally:
@@ -80,24 +94,22 @@ def _rows(
         except sqlite3.DatabaseError as error:
             failures += 1
             if "no such table" in str(error) or "not a database" in str(error) or failures >= MOST_FAILURES:
-                result.unreadable.append(f"{table} from row {first:,} on ({error})")
+                result.unreadable.append(Stretch(table, first, max([last, *(end for _, end in stretches)]), str(error)))
                 return
             if first >= last:
-                _note(result, f"{table} row", first)
+                _note(result.unreadable, Stretch(table, first, first, str(error)))
             else:
                 middle = (first + last) // 2
                 stretches += [(middle + 1, last), (first, middle)]
 
 
-def _note(result: Salvage, what: str, row: int) -> None:
+def _note(unreadable: list[Stretch], found: Stretch) -> None:
     """Neighbours are named together."""
-    if result.unreadable:
-        prefix, _, end = result.unreadable[-1].rpartition(" to ")
-        begin = prefix or result.unreadable[-1]
-        if begin.startswith(what + " ") and (end or begin.rpartition(" ")[2]) == str(row - 1):
-            result.unreadable[-1] = f"{begin} to {row}"
-            return
-    result.unreadable.append(f"{what} {row}")
+    before = unreadable[-1] if unreadable else None
+    if before is not None and before.table == found.table and before.last == found.first - 1:
+        before.last = found.last
+    else:
+        unreadable.append(found)
 
 
 def _last_row(source: sqlite3.Connection, table: str) -> int:

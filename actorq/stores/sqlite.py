@@ -54,8 +54,8 @@ LOG_BYTES = 64 * 1024**2
 """What the write-ahead log has beyond that is cut off."""
 VACUUM_PAGES = 2000
 """Given back to the file system in one step."""
-FREE_PAGES = 1024
-"""Free pages that the file may keep, beside as many as are used."""
+FREE_PAGES = 256
+"""Free pages that the file may keep, beside as many as are in use."""
 READ_ROWS = 10_000
 """Between two reports of progress."""
 
@@ -84,7 +84,7 @@ class SqliteStore:
         self._outcomes: deque[tuple[int, float, int, int]] = deque()
         """Rows that hold outcomes, oldest first: number, Unix time, how many, bytes."""
         self._outcome_row = self._outcome_count = self._outcome_bytes = 0
-        self._is_trimmed = False
+        self._is_trimmed = self._is_damaged = False
         try:
             self._connection = self._open()
         except BaseException:
@@ -165,7 +165,7 @@ class SqliteStore:
                 KeepClient(number, *rest) for number, rest in self._read("clients", _decoder(tuple[str, str, str]))
             ],
             calls=[call for _, call in self._read("calls", _read_call(), progress)],
-            started={row for (row,) in select("SELECT number FROM calls WHERE started")},
+            started=dict(select("SELECT number, started FROM calls WHERE started")),
             outcomes=self._read_outcomes(),
             revocations=[
                 (task_id, until_s, bool(terminate))
@@ -233,18 +233,19 @@ class SqliteStore:
                 rows += (call.row, encode(call))
             statements += _inserts("INSERT OR REPLACE INTO calls (number, data) VALUES ", rows)
         outcomes: list[Outcome] = []
-        starts: list[int] = []
+        starts: dict[int, int] = {}
         settled_s = 0.0
         for operation in operations:
             if isinstance(operation, Settle):
                 outcomes += operation.outcomes
                 settled_s = operation.settled_s
             elif isinstance(operation, KeepStarts):
-                starts += operation.rows
+                starts.update(operation.starts)
             else:
                 statements += self._others(operation)
-        if starts:
-            statements.append((f"UPDATE calls SET started = 1 WHERE number {_IN}", (json.dumps(starts),)))
+        for attempt in sorted(set(starts.values())):
+            rows = [row for row, each in starts.items() if each == attempt]
+            statements.append((f"UPDATE calls SET started = ? WHERE number {_IN}", (attempt, json.dumps(rows))))
         statements += _delete("calls", settled_before(operations))
         if outcomes:
             statements += self._keep_outcomes(outcomes, settled_s)
@@ -321,6 +322,7 @@ class SqliteStore:
                 execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
+            self._is_damaged |= _is_damage(error)
             raise self._failed("written", error) from error
 
     def _roll_back(self) -> None:
@@ -361,7 +363,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """As in Store."""
-        is_clean = True
+        is_clean = not self._is_damaged
         try:
             self._connection.close()
         except sqlite3.Error as error:

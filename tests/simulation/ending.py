@@ -119,9 +119,9 @@ def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record
     if stored is None or record.leases_lost or mesh.options.forgets or list(record.accepted) != [coordinator.epoch]:
         return
     for session, outcome in record.seen.items():
-        if not isinstance(outcome, Outcome) or (outcome.state == m.FAILURE and not outcome.attempt):
-            continue  # It was refused, when another client had submitted it already.
-        if (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
+        if session in record.refused:
+            continue  # Another session's was taken.
+        if isinstance(outcome, Outcome) and (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
             mesh.oracle.fail("agreement", f"{session} has another outcome of {record.id} than is kept", record.id)
 
 

@@ -104,7 +104,7 @@ class CoordinatorProcess(Node):
         self._is_writing = False
         self._trouble = ""
         if self.mesh.options.is_durable:
-            self.core.restore(self._store.load(), self.now_s, self.wall_s)
+            self.core.restore(self._store.load())
         self._naps: list[tuple[float, float]] = []
         self._paused_at_s = 0.0
 
@@ -294,12 +294,12 @@ def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, 
         {call.id: state.entries_by_number[call.spec].spec for call in live},
     )
     begun = {
-        worker.leases[each].row
+        (worker.leases[each].row, worker.leases[each].attempt)
         for worker in state.workers.values()
         for each in worker.begun
         if worker.leases[each].row and state.entries_by_number[worker.leases[each].spec].spec.at_most_once
     }
-    yield "starts", kept.started & begun, begun
+    yield "starts", set(kept.started.items()) & begun, begun
     revoked = {task_id: until for task_id, until in state.revoked.items() if until[0] > state.wall_s}
     yield "revocations", {each[0]: each[1:] for each in kept.revocations if each[0] in revoked}, revoked
     yield "functions", dict(kept.codes), state.codes

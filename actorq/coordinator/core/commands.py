@@ -145,6 +145,8 @@ class Commands:
             kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, terminate)]
             if kept:
                 self._state.operations.append(KeepRevocations(kept, until_s, terminate))
+        if self._state.trouble:
+            return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:

@@ -83,11 +83,14 @@ class Coordinator:
 
     # -- the interface to the shell ------------------------------------------------------------------------------
 
-    def restore(self, kept: Kept, now_s: float, wall_s: float) -> None:
-        """Take over what a store kept. The calls wait one grace, from `now_s` on, for workers to list what they run."""
+    def restore(self, kept: Kept) -> None:
+        """Take over what a store kept. The calls wait one grace for workers to list what they run."""
+        self.state.keeping.restore(kept)
+
+    def begin(self, now_s: float, wall_s: float) -> None:
+        """Nodes can connect from now on (monotonic and Unix time), which may be long after all began: so does the grace."""
         state = self.state
         state.started_s, state.now_s, state.wall_s = now_s, now_s, wall_s
-        state.keeping.restore(kept)
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""
@@ -180,7 +183,9 @@ class Coordinator:
         if not state.is_leaving:
             self._leases.dispatch()
         for peer, replies, is_order in self._broadcasts.pop_done(state.now_s):
-            if is_order:  # What it has changed is said when it is durable. An answer need not wait for a slow disk.
+            if is_order and not state.trouble:
+                # What it has changed is said when it is durable. An answer need not wait, and nothing waits for a disk
+                # that cannot be written.
                 state.acks.append((peer, replies))
             else:
                 state.send(peer, replies)

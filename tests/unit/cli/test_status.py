@@ -64,6 +64,22 @@ def test_verbose_shows_what_each_worker_does(run: Run, mesh: FakeMesh) -> None:
     assert "12 ms" in shown and "50 MiB" in shown
 
 
+@pytest.mark.parametrize(("unwritten", "lag"), [(0, "all is written"), (1234, "1,234 records are not written yet")])
+def test_it_says_where_calls_are_kept(run: Run, mesh: FakeMesh, unwritten: int, lag: str) -> None:
+    stats = stats_of("tasks.add") | {"durable": True, "data_dir": "/data", "unwritten": unwritten, "trouble": ""}
+    mesh.replies |= {"ping": {"worker@here": PONG}, "coordinator": {"coordinator@here": stats}}
+    result = run("status")
+    assert f"coordinator@here: keeps calls in /data, {lag}\n" in result.stdout
+    assert result.stderr == ""
+
+
+def test_trouble_with_the_journal_is_shown(run: Run, mesh: FakeMesh) -> None:
+    trouble = "the journal in /data cannot be written: the disk is full"
+    stats = stats_of("tasks.add") | {"durable": True, "data_dir": "/data", "unwritten": 5, "trouble": trouble}
+    mesh.replies |= {"ping": {"worker@here": PONG}, "coordinator": {"coordinator@here": stats}}
+    assert run("status").stderr == f"coordinator@here: {trouble}\n"
+
+
 def test_wait_ready_waits_for_the_coordinator_and_then_for_a_worker(
     run: Run, mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:

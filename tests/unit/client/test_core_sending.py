@@ -175,6 +175,23 @@ def test_what_a_coordinator_with_a_journal_has_accepted_is_its_own_to_keep(bench
     assert bench.submitted() == [(["unaccepted"], True)]
 
 
+def test_calls_of_its_transient_queues_stay_ours_all_the_same(bench: Bench) -> None:
+    bench.reconnect(durable=True, transient=["default"])
+    bench.submit("accepted", "settled")
+    bench.hear(m.Accepted(1))
+    bench.hear(bench.settle("settled"))
+    bench.reconnect("another incarnation", durable=True)
+    assert bench.submitted() == [(["accepted"], True)]
+
+
+def test_calls_of_its_other_queues_do_not(bench: Bench) -> None:
+    bench.reconnect(durable=True, transient=["metrics"])
+    bench.submit("accepted")
+    bench.hear(m.Accepted(1))
+    bench.reconnect("another incarnation", durable=True)
+    assert bench.submitted() == []
+
+
 def test_what_still_waits_here_is_sent_once(bench: Bench) -> None:
     bench.core.window = 0
     bench.submit("a")

@@ -60,7 +60,7 @@ class Bench:
             if self.store is not None:
                 self.store.close()
             self.store = MemoryStore(self.shelf)
-            self.core.restore(self.store.load(), self.now_s, self.wall_s)
+            self.core.restore(self.store.load())
         self.step()
 
     @property
