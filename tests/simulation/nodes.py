@@ -467,8 +467,10 @@ class WorkerProcess(Node):
             except ProtocolError as error:
                 self.mesh.oracle.fail("no exception", f"{self.epoch} does not understand its coordinator: {error}")
         session = self.core.session_of(item.peer)
-        if session is not None and session.welcomed:
-            self._addresses[session.number] = self._works[item.peer][1]
+        address = self._works[item.peer][1] if item.peer in self._works else ""
+        is_welcomed = session is not None and session.welcomed
+        if session is not None and is_welcomed and self._addresses.get(session.number) != address:
+            self._addresses[session.number] = address
             self.watchdog.wake()
 
     def _note_work(self, peer: int, message: Message) -> None:
