@@ -323,6 +323,8 @@ class Worker:
     def _deliver(self, message: m.Deliver) -> None:
         if message.seq <= self.delivered:
             return
+        if any(call.attempt < 1 for call in message.calls):
+            raise ProtocolError("a delivery has no number: what becomes of it could not be reported")
         self.delivered = message.seq
         self._acked(message.acked)
         if self.draining:
