@@ -463,16 +463,20 @@ class Client:
                 self._effects.sends.append(m.Query(self._token, now))
 
     def _report(self, report: m.Report) -> None:
-        if self._asked.pop(report.token, None) is not None:
-            known = []
-            for task_id, state in report.states:
+        asked = self._asked.pop(report.token, None)
+        if asked is not None:
+            states = dict(report.states)
+            waiting = []
+            for task_id in asked:
                 pending = self.pending.get(task_id)
-                if state:
-                    known.append(task_id)
-                elif pending is not None and pending.call is not None:
+                if pending is None:
+                    continue
+                if states.get(task_id, "not answered"):
+                    waiting.append(task_id)  # To be asked for again.
+                elif pending.call is not None:
                     self._again.append(pending.call)  # The coordinator does not know it (any more).
-            if known:
-                self._awaited.append((self._now_s, known))
+            if waiting:
+                self._awaited.append((self._now_s, waiting))
             return
         request = self._take_unanswered(report.token)
         if isinstance(request, Ask):  # The outcomes came before the report.

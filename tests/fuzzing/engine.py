@@ -33,11 +33,14 @@ class Finding:
 
     target: str
     tape: bytes
+    """Empty where what happens does not depend on it alone."""
     story: str
     """The traceback."""
 
     def __str__(self) -> str:
-        return f"{self.story}replay it with: scripts/fuzz --target {self.target} --tape {self.tape.hex() or '-'}"
+        if not self.tape:
+            return self.story
+        return f"{self.story}replay it with: scripts/fuzz --target {self.target} --tape {self.tape.hex()}"
 
 
 @dataclass
