@@ -185,6 +185,8 @@ class Welcome(Message):
     max_body_bytes: int = 0
     slots: int = 0
     """Slots of all workers now."""
+    window_bytes: int = 0
+    """Arguments that a client may have out, as `window` calls; 0: as many as it likes."""
 
 
 class Rejected(Message):

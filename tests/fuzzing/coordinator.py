@@ -10,6 +10,7 @@ import msgspec
 from actorq.config import CoordinatorSettings
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
+from actorq.coordinator.core.limits import usage
 from actorq.errors import ProtocolError
 from actorq.stores.memory import MemoryStore
 from actorq.wire import frames
@@ -24,6 +25,8 @@ from tests.fuzzing.tape import Tape
 STRANGERS = 4
 ROUNDS = 60
 """So many exchanges are more than enough for a handful of calls."""
+HARD = {"sessions", "workers", "worker_names", "watched", "orders", "code", "specs"}
+"""Limits that nothing goes beyond. Of the others a last message may."""
 SAMPLES = {type(message): message for message in MESSAGES}
 COMMANDS = ("ping", "stats", "revoke", "coordinator", "queues", "dead_letters", "no such command")
 STRANGE_SPECS = (
@@ -52,7 +55,11 @@ class World:
         self.store = MemoryStore() if tape.chance(50) else None
         self.is_roomy = tape.chance(70)
         """Whether strangers cannot fill what all share."""
-        roomy = CoordinatorSettings(durable=self.store is not None, client_window=64, dead_letter_count=5)
+        roomy = CoordinatorSettings(
+            durable=self.store is not None, client_window=64, client_window_bytes=3000, dead_letter_count=5,
+            watch_limit=4, order_limit=2, session_limit=12, worker_limit=6, client_count=3, worker_name_chars=500,
+            code_bytes=100,
+        )  # fmt: skip
         self.settings = roomy if self.is_roomy else replace(roomy, queue_limit=8, queued_bytes=2000)
         self.core = Coordinator("coordinator", "mesh-epoch", self.settings, self.now_s, self.wall_s)
         self.to_coordinator: deque[tuple[int, list[bytes]]] = deque()
@@ -115,6 +122,8 @@ class World:
     def finish(self) -> None:
         effects = self.core.finish()
         check(self.core)
+        for name, row in usage(self.core.state, max(self.core._broadcasts.open_by_peer.values(), default=0)).items():
+            assert name not in HARD or row["now"] <= row["limit"], f"the limit of {name} is not kept: {row}"
         for peer, messages in effects.sends.items():
             for message in messages:
                 self.deliver(peer, message)

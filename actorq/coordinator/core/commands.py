@@ -7,6 +7,7 @@ from itertools import chain, count
 from typing import Any
 
 from actorq import states
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -53,6 +54,12 @@ class Commands:
         own = self._own_commands().get(message.command)
         if own is not None:
             self._state.acks.append((peer, m.Replies(message.token, {self._state.name: own(message.arguments)}, [])))
+            return
+        limit = self._state.settings.order_limit
+        if self.broadcasts.open_by_peer[peer] >= limit:
+            self._state.hits["orders"] += 1
+            error = {"error": f"{limit:,} commands of this client are not answered yet: give this one later"}
+            self._state.send(peer, m.Replies(message.token, {self._state.name: error}, []))
             return
         nodes = self._nodes(message.destination)
         shown = _show({each.epoch: each.name for each in nodes})
@@ -124,6 +131,7 @@ class Commands:
             "late_reports": self._state.late_reports,
             "dead_letters": len(self._state.dead_letters),
             "clients": sum(client.peer is not None for client in self._state.clients.values()),
+            "limits": limits.usage(self._state, max(self.broadcasts.open_by_peer.values(), default=0)),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workers": [
                 {

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actorq.config import CoordinatorSettings
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.commands import Commands
@@ -215,8 +216,7 @@ class Coordinator:
             if state.revoked[oldest][0] > state.wall_s and len(state.revoked) <= state.settings.revocation_count:
                 break
             del state.revoked[oldest]
-        gone_s = state.now_s - state.settings.client_age_s
-        for client in [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]:
+        for client in limits.clients_to_forget(state):
             del state.clients[client.session], state.clients_by_number[client.number]
             self._leases.undefine(client)
         if len(state.entries) > SPECS_KEPT and state.now_s >= self._specs_due_s:

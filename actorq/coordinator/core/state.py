@@ -6,7 +6,7 @@ A call is in exactly one place: a lane (ready), the schedule (waits for its time
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -78,6 +78,8 @@ class State:
         self.seq = 0
         self.numbers = 0
         self.slots = 0
+        self.hits: Counter[str] = Counter()
+        """How often each limit was reached, by its name."""
         self.late_reports = 0
         self.settled_count = 0
         self.effects = Effects()
@@ -109,7 +111,12 @@ class State:
         client.watched.clear()
 
     def watch(self, client: Client, task_id: str) -> None:
-        """Have the client told when the call settles."""
+        """Have the client told when the call settles, or that it waits for too many."""
+        if len(client.watched) >= self.settings.watch_limit and task_id not in client.watched:
+            self.hits["watched"] += 1
+            limit = f"this client waits for the outcomes of {self.settings.watch_limit:,} calls of others already"
+            self.send(client.peer, m.Refused([(task_id, f"{limit}: wait for fewer at a time")]))
+            return
         self.watchers.setdefault(task_id, {})[client] = None
         client.watched.add(task_id)
 
@@ -126,6 +133,7 @@ class State:
         entry = self.entries.get(spec)
         if entry is None:
             if len(self.entries) >= SPEC_LIMIT:
+                self.hits["specs"] += 1
                 return SpecEntry(NO_ROOM, spec, self.no_lane, False)
             self.spec_numbers += 1
             number = self.spec_numbers
