@@ -99,6 +99,12 @@ class WorkerSettings:
     """Calls that wait behind running ones for so long without a start are given back to the coordinator."""
     unacked_limit: int = 100_000
     """Outcomes that the coordinator has not acknowledged; a worker that holds more takes no new calls."""
+    unacked_bytes: int = 256 * 1024**2
+    """Bodies of such outcomes; a worker that holds more takes no new calls."""
+    spec_limit: int = 200_000
+    """Combinations of task and options that one coordinator may define, twice what it knows; one with more is left."""
+    code_bytes: int = 512 * 1024**2
+    """Functions by value that one coordinator may send, twice what it keeps; one with more is left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,10 +101,12 @@ class Worker:
         self._guarded: dict[str, tuple[Call, Any]] = {}
         self._announced: set[str] = set()
         """Those of them that have been announced in this session and wait for Begin."""
-        self._unacked: deque[tuple[int, list[Outcome]]] = deque()
+        self._code_bytes = 0
+        self._unacked: deque[tuple[int, list[Outcome], int]] = deque()
+        """By number of the report, with the size of their bodies."""
         self._unreported: list[Outcome] = []
         self._given_back: deque[tuple[str, int]] = deque()
-        self._unacked_count = 0
+        self._unacked_count = self._unacked_bytes = 0
         self._owes_relay = False
         self._hello_s = now_s
         self._hellos = 0
@@ -172,7 +174,7 @@ class Worker:
         elif kind is m.Define:
             self._define(message)
         elif kind is m.Code:
-            self._codes[message.digest] = message.blob
+            self._keep_code(message)
         elif kind is m.Begin:
             self._begin(message.ids)
         elif kind is m.Revoke:
@@ -245,14 +247,26 @@ class Worker:
 
     def unacked(self) -> list[Outcome]:
         """Outcomes that the coordinator has not acknowledged. From any thread."""
-        return [outcome for _, batch in list(self._unacked) for outcome in batch] + self._unreported
+        return [outcome for _, batch, _ in list(self._unacked) for outcome in batch] + self._unreported
 
     def capacity(self) -> int:
         """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
-        if self.draining or self._unacked_count > self.settings.unacked_limit:
-            return 0
         settings = self.settings
+        is_full = self._unacked_count > settings.unacked_limit or self._unacked_bytes > settings.unacked_bytes
+        if self.draining or is_full:
+            return 0
         return self.slots + min(int(self._rate * settings.lookahead_work_s), settings.lookahead_limit)
+
+    def usage(self) -> dict[str, dict[str, int]]:
+        """What this node is made to hold, by the name of each limit. From any thread."""
+        settings = self.settings
+        rows = {
+            "unacked": (self._unacked_count, settings.unacked_limit),
+            "unacked_bytes": (self._unacked_bytes, settings.unacked_bytes),
+            "specs": (len(self._jobs), settings.spec_limit),
+            "code": (self._code_bytes, settings.code_bytes),
+        }
+        return {name: {"now": now, "limit": limit} for name, (now, limit) in rows.items()}
 
     def job_of(self, call: Call) -> Any:
         """The job of a call that was delivered."""
@@ -300,19 +314,33 @@ class Worker:
         self.leases_hold_until_s = self._hello_s + self.settings.liveness.grace_s
         self.coordinator = welcome.epoch
         self._clients = {}
+        self._codes.clear()  # Sent anew, before what needs them.
+        self._code_bytes = 0
         self._relayed = {each: until_s for each, until_s in self._relayed.items() if until_s > self._now_s}
         for call in list(self.held.values()):
             call.client = call.client and ANOTHER_SESSION
-        again = [outcome for _, batch in self._unacked for outcome in batch]
+        again = [outcome for _, batch, _ in self._unacked for outcome in batch]
         self._unacked.clear()
-        self._unacked_count = 0
+        self._unacked_count = self._unacked_bytes = 0
         for batch in batches(again, REPORT_BATCH):
             self._send_report(batch, relay=True)
         self._announced.clear()
 
+    def _keep_code(self, message: m.Code) -> None:
+        self._code_bytes += len(message.blob) - len(self._codes.pop(message.digest, b""))
+        if message.blob:
+            self._codes[message.digest] = message.blob
+        if self._code_bytes > self.settings.code_bytes:
+            raise ProtocolError(f"the coordinator has sent functions of more than {self.settings.code_bytes:,} bytes")
+
     def _define(self, message: m.Define) -> None:
         for number, spec in message.specs:
-            self._jobs[number] = self._make_job(spec, self._codes.get(spec.code))
+            if spec.task or spec.code:
+                self._jobs[number] = self._make_job(spec, self._codes.get(spec.code))
+            else:
+                self._jobs.pop(number, None)
+        if len(self._jobs) > self.settings.spec_limit:
+            raise ProtocolError(f"the coordinator has defined more than {self.settings.spec_limit:,} specs")
         for number, session, address in message.clients:
             known = self._clients.pop(number, None)
             if known is not None:
@@ -441,13 +469,17 @@ class Worker:
 
     def _send_report(self, outcomes: list[Outcome], relay: bool) -> None:
         self._reports += 1
-        self._unacked.append((self._reports, outcomes))
+        size_bytes = sum([len(outcome.body) for outcome in outcomes])
+        self._unacked.append((self._reports, outcomes, size_bytes))
         self._unacked_count += len(outcomes)
+        self._unacked_bytes += size_bytes
         self._effects.sends.append(m.Finished(self._reports, outcomes, relay))
 
     def _acked(self, seq: int) -> None:
         while self._unacked and self._unacked[0][0] <= seq:
-            self._unacked_count -= len(self._unacked.popleft()[1])
+            _, outcomes, size_bytes = self._unacked.popleft()
+            self._unacked_count -= len(outcomes)
+            self._unacked_bytes -= size_bytes
 
     def _list_held(self) -> list[tuple[str, int]]:
         held = [(call.id, call.attempt) for call in list(self.held.values())]

@@ -25,7 +25,7 @@ from tests.fuzzing.tape import Tape
 STRANGERS = 4
 ROUNDS = 60
 """So many exchanges are more than enough for a handful of calls."""
-HARD = {"sessions", "workers", "worker_names", "watched", "orders", "code", "specs"}
+HARD = {"workers", "worker_names", "watched", "orders", "code", "specs"}
 """Limits that nothing goes beyond. Of the others a last message may."""
 SAMPLES = {type(message): message for message in MESSAGES}
 COMMANDS = ("ping", "stats", "revoke", "coordinator", "queues", "dead_letters", "no such command")

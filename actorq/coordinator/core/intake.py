@@ -244,6 +244,10 @@ class Intake:
     def _drop_unused_code(self) -> None:
         entries = self._state.entries_by_number
         used = {entries[number].spec.code for number in {call.spec for call in self._state.calls} - {FOREIGN}}
+        for worker in self._state.workers.values():
+            for digest in worker.codes - used:
+                worker.codes.discard(digest)
+                self._state.send(worker.peer, m.Code(digest, b""))
         self._state.codes = {digest: blob for digest, blob in self._state.codes.items() if digest in used}
         self._state.code_bytes = sum(map(len, self._state.codes.values()))
         if len(self._without_room) > DIGESTS_KEPT:

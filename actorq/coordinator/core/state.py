@@ -21,7 +21,7 @@ from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import TaskRevokedError, WorkerLostError
 from actorq.stores.api import KeepOutcomes, Operation
 from actorq.wire import messages as m
-from actorq.wire.batches import batches
+from actorq.wire.batches import batches, chunks
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_failure
@@ -149,6 +149,9 @@ class State:
         for entry in [each for each in self.entries.values() if each.number not in used]:
             del self.entries[entry.spec], self.entries_by_number[entry.number]
         for worker in self.workers.values():
+            gone = [(number, CallSpec("")) for number in sorted(worker.specs - used)]
+            for each in chunks(gone, m.MAX_NAMES):
+                self.send(worker.peer, m.Define(list(each), []))
             worker.specs &= used
         self.lanes.forget_empty({entry.lane for entry in self.entries.values()})
         for client in self.clients.values():

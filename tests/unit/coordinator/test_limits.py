@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from actorq.coordinator.core import limits
+import pytest
+
+from actorq.coordinator.core import limits, machine
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec
 from tests.unit.coordinator.support import UNIX_S, VERSIONS, Bench
@@ -99,6 +101,17 @@ def test_a_connection_may_change_its_session_at_the_limit() -> None:
     client = bench.client("first")
     client.say(m.ClientHello(VERSIONS, "2", "name", "second", ""))
     assert client.take(m.Rejected) == []
+
+
+def test_a_worker_that_is_known_gets_its_connections_also_at_the_limit_of_sessions() -> None:
+    # Else strangers that fill the limit would keep it from coming back, and a node that is rejected ends.
+    bench = Bench(session_limit=2)
+    worker = bench.worker()
+    bench.lose(worker)
+    bench.client()
+    again = worker.return_anew()
+    assert again.take(m.Rejected) == again.control.take(m.Rejected) == []
+    assert bench.client("other").take(m.Rejected)
 
 
 def test_a_worker_beyond_the_limit_of_workers_is_rejected_until_one_has_gone() -> None:
@@ -223,3 +236,32 @@ def test_a_call_whose_function_finds_no_room_is_refused_with_the_reason_and_take
     client.say(m.Code("other", bytes(10)))
     client.submit("d", spec=CallSpec("f", code="other"))
     assert client.take(m.Refused) == []
+
+
+def test_workers_are_told_which_functions_are_not_used_any_more() -> None:
+    bench = Bench(code_bytes=10)
+    client, worker = bench.client(), bench.worker()
+    client.say(m.Code("first", bytes(10)))
+    client.submit("a", spec=CallSpec("f", code="first"))
+    worker.report("a")
+    assert worker.take(m.Code) == [m.Code("first", bytes(10))]
+    client.say(m.Code("second", bytes(10)))
+    assert worker.take(m.Code) == [m.Code("first", b"")]
+    # And get one again that is used again, with other options
+    client.say(m.Code("first", bytes(10)))
+    client.submit("b", spec=CallSpec("f", code="first", priority=9))
+    assert worker.take(m.Code) == [m.Code("first", bytes(10))]
+
+
+def test_workers_are_told_which_options_are_not_used_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SPECS_KEPT", 1)
+    bench = Bench()
+    gone, client, worker = bench.client("gone"), bench.client(), bench.worker()
+    gone.submit("a", spec=CallSpec("add", priority=1))
+    client.submit("b", spec=CallSpec("add", priority=2))
+    worker.report("a")
+    worker.report("b")
+    numbers = {spec.priority: number for define in worker.take(m.Define) for number, spec in define.specs}
+    bench.lose(gone)
+    bench.wait(61)
+    assert [define.specs for define in worker.take(m.Define)] == [[(numbers[1], CallSpec(""))]]
