@@ -102,8 +102,9 @@ class Worker:
         self._announced: set[str] = set()
         """Those of them that have been announced in this session and wait for Begin."""
         self._code_bytes = 0
-        self._unacked: deque[tuple[int, list[Outcome], int]] = deque()
-        """By number of the report, with the size of their bodies."""
+        self._unacked: deque[tuple[int, list[Outcome]]] = deque()
+        self._unacked_sizes: deque[int] = deque()
+        """Bytes of the bodies in each."""
         self._unreported: list[Outcome] = []
         self._given_back: deque[tuple[str, int]] = deque()
         self._unacked_count = self._unacked_bytes = 0
@@ -247,7 +248,7 @@ class Worker:
 
     def unacked(self) -> list[Outcome]:
         """Outcomes that the coordinator has not acknowledged. From any thread."""
-        return [outcome for _, batch, _ in list(self._unacked) for outcome in batch] + self._unreported
+        return [outcome for _, batch in list(self._unacked) for outcome in batch] + self._unreported
 
     def capacity(self) -> int:
         """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
@@ -319,8 +320,9 @@ class Worker:
         self._relayed = {each: until_s for each, until_s in self._relayed.items() if until_s > self._now_s}
         for call in list(self.held.values()):
             call.client = call.client and ANOTHER_SESSION
-        again = [outcome for _, batch, _ in self._unacked for outcome in batch]
+        again = [outcome for _, batch in self._unacked for outcome in batch]
         self._unacked.clear()
+        self._unacked_sizes.clear()
         self._unacked_count = self._unacked_bytes = 0
         for batch in batches(again, REPORT_BATCH):
             self._send_report(batch, relay=True)
@@ -470,16 +472,16 @@ class Worker:
     def _send_report(self, outcomes: list[Outcome], relay: bool) -> None:
         self._reports += 1
         size_bytes = sum([len(outcome.body) for outcome in outcomes])
-        self._unacked.append((self._reports, outcomes, size_bytes))
+        self._unacked.append((self._reports, outcomes))
+        self._unacked_sizes.append(size_bytes)
         self._unacked_count += len(outcomes)
         self._unacked_bytes += size_bytes
         self._effects.sends.append(m.Finished(self._reports, outcomes, relay))
 
     def _acked(self, seq: int) -> None:
         while self._unacked and self._unacked[0][0] <= seq:
-            _, outcomes, size_bytes = self._unacked.popleft()
-            self._unacked_count -= len(outcomes)
-            self._unacked_bytes -= size_bytes
+            self._unacked_count -= len(self._unacked.popleft()[1])
+            self._unacked_bytes -= self._unacked_sizes.popleft()
 
     def _list_held(self) -> list[tuple[str, int]]:
         held = [(call.id, call.attempt) for call in list(self.held.values())]
