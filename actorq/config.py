@@ -80,7 +80,9 @@ class CoordinatorSettings:
     max_body_bytes: int = MAX_BODY_BYTES
     """Limit of one argument or result body; clients learn it in Welcome."""
     code_bytes: int = 256 * 1024**2
-    """Functions sent by value. Those that no call uses make room; calls of one for which there is none are refused."""
+    """Functions sent by value: those that no call uses are kept up to this size."""
+    code_limit_bytes: int = 1024**3
+    """Functions that calls use. Calls of one for which there is no room are refused with the reason."""
     durable: bool = False
     """Whether a store keeps what was accepted."""
 
@@ -103,7 +105,7 @@ class WorkerSettings:
     """Bodies of such outcomes; a worker that holds more takes no new calls."""
     spec_limit: int = 200_000
     """Combinations of task and options that one coordinator may define, twice what it knows; one with more is left."""
-    code_bytes: int = 512 * 1024**2
+    code_bytes: int = 2 * 1024**3
     """Functions by value that one coordinator may send, twice what it keeps; one with more is left."""
 
 

@@ -58,7 +58,7 @@ class World:
         roomy = CoordinatorSettings(
             durable=self.store is not None, client_window=64, client_window_bytes=3000, dead_letter_count=5,
             watch_limit=4, order_limit=2, session_limit=12, worker_limit=6, client_count=3, worker_name_chars=500,
-            code_bytes=100,
+            code_bytes=50, code_limit_bytes=100,
         )  # fmt: skip
         self.settings = roomy if self.is_roomy else replace(roomy, queue_limit=8, queued_bytes=2000)
         self.core = Coordinator("coordinator", "mesh-epoch", self.settings, self.now_s, self.wall_s)

@@ -172,7 +172,7 @@ class Intake:
             )
         if entry.spec.code in self._without_room:
             self._without_room.discard(entry.spec.code)  # The next one is said to miss it: then it is sent again.
-            limit_bytes = self._state.settings.code_bytes
+            limit_bytes = self._state.settings.code_limit_bytes
             return f"functions by value that calls use fill their limit of {limit_bytes:,} bytes: try again later"
         return CODE_MISSING if entry.spec.code and entry.spec.code not in self._state.codes else ""
 
@@ -231,7 +231,7 @@ class Intake:
         if message.digest not in self._state.codes:
             if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
                 self._drop_unused_code()
-            if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
+            if self._state.code_bytes + len(message.blob) > self._state.settings.code_limit_bytes:
                 self._state.hits["code"] += 1
                 self._without_room.add(message.digest)
                 return

@@ -66,7 +66,7 @@ def usage(state: State, orders: int) -> dict[str, dict[str, int]]:
         "watched": (max((len(each.watched) for each in clients), default=0), settings.watch_limit),
         "orders": (orders, settings.order_limit),
         "clients_away": (sum(each.peer is None for each in clients), settings.client_count),
-        "code": (state.code_bytes, settings.code_bytes),
+        "code": (state.code_bytes, settings.code_limit_bytes),
         "specs": (len(state.entries), SPEC_LIMIT),
     }
     return {name: {"now": now, "limit": limit, "hits": state.hits[name]} for name, (now, limit) in rows.items()}

@@ -219,7 +219,7 @@ def test_a_heartbeat_is_believed_of_leases_only(bench: Bench) -> None:
 
 def test_a_call_whose_function_finds_no_room_is_refused_with_the_reason_and_taken_when_there_is_some() -> None:
     # Given a function that fills all the room, and is in use
-    bench = Bench(code_bytes=10)
+    bench = Bench(code_bytes=10, code_limit_bytes=10)
     client, worker = bench.client(), bench.worker()
     client.say(m.Code("used", bytes(10)))
     client.submit("a", spec=CallSpec("f", code="used"))
