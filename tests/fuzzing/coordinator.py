@@ -103,8 +103,9 @@ class World:
             self.end(peer)
             return
         if isinstance(message, m.Submit) and message.fresh:
-            ended = any(self.core.state.outcomes.get(call.id) is not None for call in message.calls)
-            message.fresh = self.is_roomy and not ended
+            ids = [call.id for call in message.calls]
+            has_ended = any(self.core.state.outcomes.get(task_id) is not None for task_id in ids)
+            message.fresh = self.is_roomy and not has_ended and len(set(ids)) == len(ids)
         if not self.is_lawful_harm(message):
             self.core.receive(peer, message)
 

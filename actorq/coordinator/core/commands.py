@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain, count
 from typing import Any
 
 from actorq import states
@@ -156,8 +155,13 @@ def _show(names: dict[str, str]) -> dict[str, str]:
     """The same keys, with names that differ: of several nodes with one name the second is ``name#2``, and so on."""
     shown: dict[str, str] = {}
     taken: set[str] = set()
+    last: dict[str, int] = {}
     for key, name in names.items():
-        candidates = chain([name], (f"{name}#{number}" for number in count(2)))
-        shown[key] = next(each for each in candidates if each not in taken)
-        taken.add(shown[key])
+        candidate, number = name, last.get(name, 1)
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}#{number}"
+        last[name] = number
+        shown[key] = candidate
+        taken.add(candidate)
     return shown
