@@ -15,6 +15,7 @@ from actorq.stores.journal import Journal
 from actorq.transport import Down, Event, Peer, Received, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
+from actorq.wire.payload import code_hash
 
 logger = logging.getLogger("actorq.coordinator")
 
@@ -85,6 +86,8 @@ class CoordinatorActor(LinkOwner):
     def _take(self, event: Received) -> None:
         try:
             message = frames.unpack(event.frames, self._core.allowed(event.peer))
+            if isinstance(message, m.Code) and code_hash(message.blob) != message.digest:
+                raise ProtocolError("a function by value is not the one that its digest names")
         except ProtocolError as error:
             # A session that has ended here may still be speaking: it is heard as a stranger then, who has said no Hello.
             level = logging.DEBUG if self._core.allowed(event.peer) is frames.HELLO else logging.WARNING

@@ -12,7 +12,8 @@ from typing import Any, cast
 import msgspec
 
 from actorq.config import BLOB_BYTES
-from actorq.errors import ProtocolError, VersionMismatch
+from actorq.errors import MessageTooLarge, ProtocolError, VersionMismatch
+from actorq.wire import free_form
 from actorq.wire import messages as m
 from actorq.wire.messages import Blob, Message
 
@@ -81,12 +82,14 @@ class Packer:
         return len(self._blobs) - 1
 
     def pack(self, message: Message) -> list[Frame]:
-        """The frames of `message`."""
+        """The frames of `message`. Raises MessageTooLarge, ProtocolError for the values in control messages."""
         try:
             payload = self._encode(message)
         except BaseException:
             self._blobs.clear()  # They belong to this message, which is not sent.
             raise
+        if type(message) in free_form.KINDS:
+            free_form.check(message, len(payload))
         frames: list[Frame] = [_KIND_BYTE[type(message)], payload]
         if self._blobs:
             frames += self._blobs
@@ -108,6 +111,11 @@ def unpack(frames: Sequence[Frame], allowed: Kinds) -> Message:
         message: Message = _DECODERS[kind].decode(frames[1])
     except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors; so is text that is not UTF-8.
         raise ProtocolError(f"a {kind.__name__} message cannot be decoded: {error}") from None
+    if kind in free_form.KINDS:
+        try:
+            free_form.check(message, len(frames[1]))
+        except MessageTooLarge as error:
+            raise ProtocolError(str(error)) from None
     records = _records_of(message)
     if records is not None:
         _attach_blobs(records, frames[2:])

@@ -101,8 +101,8 @@ class Call(Struct, array_like=True, gc=False):
     """Unix time after which it does not start; 0: never."""
     client: int = 0
     """Number of the client to reply to (coordinator to worker); 0: nobody."""
-    attempt: int = 0
-    """Number of this delivery, from 1: the fence against late reports."""
+    attempt: Annotated[int, Meta(ge=-1, le=2**31)] = 0
+    """Number of this delivery, from 1: the fence against late reports. (Negative: a mark of those who keep it.)"""
     lost: int = 0
     """Deliveries that ended with the death of the worker."""
     seq: int = 0
@@ -229,6 +229,8 @@ class Welcome(Message):
     """Where the coordinator is to be called, as it says itself."""
     others: MemberList = []
     """The other coordinators of the mesh. View says when they change."""
+    window_bytes: int = 0
+    """Arguments that a client may have out, as `window` calls; 0: as many as it likes."""
 
 
 class Rejected(Message):

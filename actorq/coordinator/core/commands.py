@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain, count
 from typing import Any
 
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -73,6 +73,12 @@ class Commands:
         own = self._own_commands().get(message.command)
         if own is not None:
             self._run_on_coordinators(peer, client, message, own)
+            return
+        limit = self._state.settings.order_limit
+        if self.broadcasts.open_by_peer[peer] >= limit:
+            self._state.hits["orders"] += 1
+            error = {"error": f"{limit:,} commands of this client are not answered yet: give this one later"}
+            self._state.send(peer, m.Replies(message.token, {self._state.name: error}, []))
             return
         nodes = self._nodes(message.destination)
         shown = _show({each.epoch: each.name for each in nodes})
@@ -190,6 +196,7 @@ class Commands:
             "coordinators": [
                 {"name": each.name, "address": each.address, "in_touch": each not in silent} for each in others
             ],
+            "limits": limits.usage(self._state, max(self.broadcasts.open_by_peer.values(), default=0)),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workers": [
                 {
@@ -218,8 +225,13 @@ def _show(names: dict[str, str]) -> dict[str, str]:
     """The same keys, with names that differ: of several nodes with one name the second is ``name#2``, and so on."""
     shown: dict[str, str] = {}
     taken: set[str] = set()
+    last: dict[str, int] = {}
     for key, name in names.items():
-        candidates = chain([name], (f"{name}#{number}" for number in count(2)))
-        shown[key] = next(each for each in candidates if each not in taken)
-        taken.add(shown[key])
+        candidate, number = name, last.get(name, 1)
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}#{number}"
+        last[name] = number
+        shown[key] = candidate
+        taken.add(candidate)
     return shown

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from actorq.config import CoordinatorSettings
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.commands import Commands
@@ -275,8 +276,7 @@ class Coordinator:
             if state.revoked[oldest][0] > state.wall_s and len(state.revoked) <= state.settings.revocation_count:
                 break
             del state.revoked[oldest]
-        gone_s = state.now_s - state.settings.client_age_s
-        gone = [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]
+        gone = list(limits.clients_to_forget(state))
         if gone:
             state.keeping.forget_clients(gone)
         for client in gone:

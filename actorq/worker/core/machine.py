@@ -183,11 +183,28 @@ class Worker:
 
     def capacity(self) -> int:
         """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
-        unacked = sum([session.unacked_count for session in self.sessions.values()])
-        if self.draining or unacked > self.settings.unacked_limit:
+        settings, sessions = self.settings, self.sessions.values()
+        is_full = (
+            sum([session.unacked_count for session in sessions]) > settings.unacked_limit
+            or sum([session.unacked_bytes for session in sessions]) > settings.unacked_bytes
+        )
+        if self.draining or is_full:
             return 0
-        settings = self.settings
         return self.slots + min(int(self._rate * settings.lookahead_work_s), settings.lookahead_limit)
+
+    def usage(self) -> dict[str, dict[str, int]]:
+        """What this node is made to hold, by the name of each limit. From any thread.
+
+        Of limits that are those of one session, the session that has most counts.
+        """
+        settings, sessions = self.settings, list(self.sessions.values())
+        rows = {
+            "unacked": (sum(each.unacked_count for each in sessions), settings.unacked_limit),
+            "unacked_bytes": (sum(each.unacked_bytes for each in sessions), settings.unacked_bytes),
+            "specs": (max((each.spec_count for each in sessions), default=0), settings.spec_limit),
+            "code": (max((each.code_bytes for each in sessions), default=0), settings.code_bytes),
+        }
+        return {name: {"now": now, "limit": limit} for name, (now, limit) in rows.items()}
 
     def job_of(self, call: Call) -> Any:
         """The job of a call that was delivered."""

@@ -49,6 +49,20 @@ def test_without_a_coordinator_it_is_unavailable(run: Run, mesh: FakeMesh) -> No
     assert result.stderr == "Error: no coordinator answered\n"
 
 
+def test_limits_that_were_reached_are_shown_and_others_are_not(run: Run, mesh: FakeMesh) -> None:
+    mesh.replies["ping"] = {"w1@a": PONG}
+    stats = mesh.replies["coordinator"]["coordinator@here"]
+    stats["limits"] = {
+        "calls": {"now": 5, "limit": 20_000, "hits": 0},
+        "watched": {"now": 1000, "limit": 1000, "hits": 2},
+        "code": {"now": 3, "limit": 4, "hits": 1},
+    }
+    assert run("status").stdout.splitlines()[3:] == [
+        "coordinator@here: limit watched reached 2 times, now 1,000 of 1,000",
+        "coordinator@here: limit code reached once, now 3 of 4",
+    ]
+
+
 @pytest.mark.parametrize("nodes", [{}, {"w1@a": PONG}])
 def test_json_is_one_object_whatever_was_found(run: Run, mesh: FakeMesh, nodes: dict[str, object]) -> None:
     mesh.replies["ping"] = nodes
