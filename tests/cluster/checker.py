@@ -1,0 +1,114 @@
+"""Whether a history is one that the mesh may have: as Jepsen's total-queue checker does it, over multisets of calls.
+
+It does no I/O and knows nothing of how a history came about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.cluster.history import Numbers
+
+SHOWN = 10
+"""Calls that are named of each kind of violation."""
+
+
+def _none() -> Numbers:
+    return np.empty(0, np.uint64)
+
+
+@dataclass(frozen=True)
+class History:
+    """Numbers of calls, in any order; see `tests.cluster.history` for what each says."""
+
+    attempted: Numbers
+    accepted: Numbers
+    settled: Numbers
+    executed: Numbers
+    """With each call as often as it has run."""
+    unknown: Numbers = field(default_factory=_none)
+    wrong: Numbers = field(default_factory=_none)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What there is in a history. Counts are of different calls."""
+
+    attempted: int
+    accepted: int
+    settled: int
+    executed: int
+    lost: Numbers
+    """Accepted, and neither settled nor ended in another way."""
+    unexpected: Numbers
+    """Run or settled, and never attempted."""
+    unfounded: Numbers
+    """Settled, and never run."""
+    wrong: Numbers
+    """Settled, with something else than the task's value."""
+    duplicated: dict[int, int]
+    """How many calls have run how often, of those that have run more than once."""
+    recovered: int
+    """Not known to be accepted when they were submitted, and run."""
+
+    def violations(self, may_run_twice: bool = True) -> list[str]:
+        """What the mesh has promised not to do, and has done. Nothing if all is well."""
+        found = [
+            f"{len(calls):,} calls {text}: {_some(calls)}"
+            for calls, text in (
+                (self.lost, "lost: accepted and never settled"),
+                (self.unexpected, "unexpected: never attempted"),
+                (self.unfounded, "settled without having run"),
+                (self.wrong, "settled with something else than their value"),
+            )
+            if len(calls)
+        ]
+        if self.duplicated and not may_run_twice:
+            found.append(f"{sum(self.duplicated.values()):,} calls ran more than once: {_times(self.duplicated)}")
+        return found
+
+    def rows(self) -> list[tuple[str, str]]:
+        """For a table."""
+        return [
+            ("attempted", f"{self.attempted:,}"),
+            ("accepted", f"{self.accepted:,}"),
+            ("settled", f"{self.settled:,}"),
+            ("executed", f"{self.executed:,}"),
+            ("lost", f"{len(self.lost):,}"),
+            ("unexpected", f"{len(self.unexpected):,}"),
+            ("unfounded", f"{len(self.unfounded):,}"),
+            ("wrong", f"{len(self.wrong):,}"),
+            ("duplicated", _times(self.duplicated) or "0"),
+            ("recovered", f"{self.recovered:,}"),
+        ]
+
+
+def judge(history: History) -> Verdict:
+    """Compare what was promised with what has happened."""
+    attempted, accepted, settled = (np.unique(each) for each in (history.attempted, history.accepted, history.settled))
+    wrong, unknown = np.unique(history.wrong), np.unique(history.unknown)
+    executed, times = np.unique(history.executed, return_counts=True)
+    ended = np.union1d(settled, wrong)
+    how_often, calls = np.unique(times[times > 1], return_counts=True)
+    return Verdict(
+        attempted=len(attempted),
+        accepted=len(accepted),
+        settled=len(settled),
+        executed=len(executed),
+        lost=np.setdiff1d(accepted, ended),
+        unexpected=np.setdiff1d(np.union1d(executed, ended), attempted),
+        unfounded=np.setdiff1d(settled, executed),
+        wrong=wrong,
+        duplicated=dict(zip(how_often.tolist(), calls.tolist(), strict=True)),
+        recovered=len(np.intersect1d(np.setdiff1d(unknown, accepted), executed)),
+    )
+
+
+def _some(calls: Numbers) -> str:
+    return ", ".join(map(str, calls[:SHOWN].tolist())) + (", …" if len(calls) > SHOWN else "")
+
+
+def _times(duplicated: dict[int, int]) -> str:
+    return ", ".join(f"{calls:,} calls {times} times" for times, calls in sorted(duplicated.items()))
