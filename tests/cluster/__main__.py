@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("scenario", choices=list(BY_NAME), help="which one")
     parser.add_argument("--small", action="store_true", help="the size that tests have")
     parser.add_argument("--calls", type=int, help="how many calls, by all clients")
-    parser.add_argument("--duration", type=float, metavar="S", help="submit them over so long; 0: as fast as possible")
+    parser.add_argument("--tail", type=float, metavar="S", help="for how long the load goes on after the last fault")
     parser.add_argument("--work", type=float, metavar="S", help="how long each call takes")
     parser.add_argument("--faults", type=int, help="how many faults")
     parser.add_argument("--kinds", help="only these kinds of faults, with commas between")
@@ -77,7 +77,9 @@ def _scenario(scenario: Scenario, options: argparse.Namespace) -> Scenario:
 
 def _size(scenario: Scenario, options: argparse.Namespace) -> Size:
     size = scenario.small if options.small else scenario.full
-    changes = {"calls": options.calls, "faults": options.faults, "duration_s": options.duration, "work_s": options.work}
+    changes = {"calls": options.calls, "faults": options.faults, "work_s": options.work}
+    if options.tail is not None:
+        changes["timing"] = dataclasses.replace(size.timing, tail_s=options.tail)
     return dataclasses.replace(size, **{name: value for name, value in changes.items() if value is not None})
 
 

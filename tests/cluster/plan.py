@@ -27,6 +27,8 @@ class Timing:
     """From a kill until the process is started again."""
     stopped_s: Span = (1.0, 8.0)
     cut_s: Span = (1.0, 8.0)
+    tail_s: float = 3.0
+    """For how long the load goes on after the last one."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def run(
         Random(seed), scenario.kinds, size.faults, size.timing, scenario.coordinators, scenario.workers,
         scenario.host_count,
     )  # fmt: skip
-    with _cluster(scenario, size, directory) as cluster:
+    lasts_s = faults[-1].until_s + size.timing.tail_s if faults else 0.0
+    with _cluster(scenario, size, lasts_s, directory) as cluster:
         cluster.hosts.lose(scenario.loss if loss is None else loss)
         cluster.start()
         observer = _Observer(cluster, scenario, say)
@@ -84,17 +85,20 @@ def run(
 
 
 @contextmanager
-def _cluster(scenario: Scenario, size: Size, directory: Path) -> Iterator[Cluster]:
+def _cluster(scenario: Scenario, size: Size, lasts_s: float, directory: Path) -> Iterator[Cluster]:
+    """`lasts_s`: for how long there should be work."""
     with Hosts(scenario.host_count) as hosts, Nodes(directory) as nodes:
         cluster = Cluster(hosts, nodes, directory)
         cluster.add_coordinators(scenario.coordinators, scenario.has_data, scenario.joins)
         cluster.add_workers(scenario.workers, scenario.worker_hosts, scenario.slots)
+        duration_s, work_s = lasts_s if scenario.is_paced else 0.0, size.work_s
+        if scenario.leaves and scenario.is_paced:
+            duration_s, work_s = 0.0, work_s or lasts_s * scenario.workers * scenario.slots / size.calls
         for index in range(scenario.clients):
             first, end = (size.calls * each // scenario.clients for each in (index, index + 1))
-            cluster.add_client(
-                "--first", str(first), "--count", str(end - first), "--duration", str(size.duration_s),
-                "--work", str(size.work_s), *["--leave"] * scenario.leaves,
-            )  # fmt: skip
+            options = {"first": first, "count": end - first, "duration": duration_s, "work": work_s}
+            flags = ["--leave"] if scenario.leaves else []
+            cluster.add_client(*[f"--{name}={value}" for name, value in options.items()], *flags)
         yield cluster
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from tests.cluster.plan import CUTS, KINDS, Timing
 
-SHORT = Timing(first_s=2.5, pause_s=(0.3, 1.0), down_s=(0.2, 0.8), stopped_s=(0.5, 2.0), cut_s=(0.5, 2.5))
-LONG = Timing(first_s=10.0, pause_s=(0.5, 2.5), down_s=(0.2, 1.5), stopped_s=(1.0, 20.0), cut_s=(1.0, 20.0))
+SHORT = Timing(first_s=2.5, pause_s=(0.3, 1.0), down_s=(0.2, 0.8), stopped_s=(0.5, 2.0), cut_s=(0.5, 2.5), tail_s=3.0)
+LONG = Timing(
+    first_s=10.0, pause_s=(0.5, 2.5), down_s=(0.2, 1.5), stopped_s=(1.0, 20.0), cut_s=(1.0, 20.0), tail_s=15.0
+)
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,6 @@ class Size:
 
     calls: int
     faults: int
-    duration_s: float
-    """Over so long the calls are submitted evenly; 0: as fast as the mesh takes them."""
     work_s: float = 0.0
     """How long each call takes, without using the processor."""
     timing: Timing = SHORT
@@ -44,6 +44,10 @@ class Scenario:
     joins: bool = False
     leaves: bool = False
     """Whether clients end when their calls are accepted, and do not wait for results."""
+    is_paced: bool = True
+    """Whether the load lasts as long as the faults do: because calls are submitted evenly over that time or, where
+    clients leave, because each takes so long. Else they are submitted as fast as the mesh takes them.
+    """
     may_run_twice: bool = True
     watches_memory: bool = False
     """Whether it is a failure if a process grows and grows."""
@@ -62,24 +66,24 @@ ALL = (
     Scenario(
         "workers",
         "Workers are killed, on a network that loses packets.",
-        Size(calls=12_000, faults=5, duration_s=12, work_s=0.02),
-        Size(calls=500_000, faults=30, duration_s=120, work_s=0.005, timing=LONG),
+        Size(calls=12_000, faults=4, work_s=0.02),
+        Size(calls=500_000, faults=30, work_s=0.005, timing=LONG),
         kinds=("kill worker",),
         loss=0.05,
     ),
     Scenario(
         "partitions",
         "Hosts are cut off from each other, and processes stand still.",
-        Size(calls=12_000, faults=5, duration_s=12),
-        Size(calls=300_000, faults=20, duration_s=240, timing=LONG),
+        Size(calls=12_000, faults=5, work_s=0.02),
+        Size(calls=500_000, faults=20, work_s=0.01, timing=LONG),
         kinds=(*CUTS, "stop worker", "stop coordinator"),
         clients=2,
     ),
     Scenario(
         "durable",
         "Clients leave when their calls are accepted; then the coordinator and the workers are killed again and again.",
-        Size(calls=10_000, faults=6, duration_s=0, work_s=0.15),
-        Size(calls=1_000_000, faults=40, duration_s=0, work_s=0.02, timing=LONG),
+        Size(calls=10_000, faults=6),
+        Size(calls=1_000_000, faults=40, timing=LONG),
         kinds=("kill coordinator", "kill worker"),
         has_data=True,
         leaves=True,
@@ -87,17 +91,18 @@ ALL = (
     Scenario(
         "restart",
         "The coordinator is killed while all slots run long calls; none of them runs twice.",
-        Size(calls=200, faults=1, duration_s=0, work_s=10.0, timing=Timing(first_s=4.0)),
-        Size(calls=200, faults=1, duration_s=0, work_s=60.0, timing=Timing(first_s=30.0)),
+        Size(calls=200, faults=1, work_s=8.0),
+        Size(calls=200, faults=1, work_s=60.0, timing=Timing(first_s=30.0)),
         kinds=("kill coordinator",),
         has_data=True,
+        is_paced=False,
         may_run_twice=False,
     ),
     Scenario(
         "mesh",
         "Three coordinators, with every fault that there is, on a network that loses packets.",
-        Size(calls=12_000, faults=7, duration_s=16),
-        Size(calls=500_000, faults=40, duration_s=420, timing=LONG),
+        Size(calls=12_000, faults=7, work_s=0.02),
+        Size(calls=500_000, faults=40, work_s=0.01, timing=LONG),
         kinds=KINDS,
         coordinators=3,
         workers=4,
@@ -109,8 +114,9 @@ ALL = (
     Scenario(
         "soak",
         "Nothing happens, for long: memory stays flat.",
-        Size(calls=50_000, faults=0, duration_s=0),
-        Size(calls=5_000_000, faults=0, duration_s=0),
+        Size(calls=30_000, faults=0),
+        Size(calls=5_000_000, faults=0),
+        is_paced=False,
         watches_memory=True,
     ),
 )
