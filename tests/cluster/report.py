@@ -50,10 +50,10 @@ class Report:
 
     def shortfalls(self) -> list[str]:
         """What should not be where the machine is not too slow for the load."""
-        within_s = self.recovered_s()
-        lasted_s = self.ended_s - self.healed_s
         found = []
-        if self.faults and lasted_s > RECOVERED_WITHIN_S and (within_s is None or within_s > RECOVERED_WITHIN_S):
+        within_s = self.recovered_s()
+        is_judged = self.before_per_s > 0 and self.ended_s - self.healed_s > RECOVERED_WITHIN_S
+        if self.faults and is_judged and (within_s is None or within_s > RECOVERED_WITHIN_S):
             when = "never" if within_s is None else f"{within_s:.1f} s later"
             found.append(f"{RECOVERED_SHARE:.0%} of {self.before_per_s:,.0f} calls/s were reached {when}")
         if len(self.faults) < self.planned:
@@ -72,6 +72,8 @@ class Report:
 
     def recovered_s(self) -> float | None:
         """How long after the last fault it went as fast again as before the first. None: it did not, up to the end."""
+        if not self.faults or not self.before_per_s:
+            return None
         return recovery_s(self.settled_s, self.healed_s, self.ended_s, RECOVERED_SHARE * self.before_per_s)
 
     def settled_per_second(self) -> list[int]:

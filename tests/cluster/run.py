@@ -23,6 +23,8 @@ from tests.support import Nodes, eventually
 START_S = 60.0
 STALL_S = 40.0
 """If nothing more happens for so long after the last fault, what has not settled is lost."""
+QUIET_S = 5.0
+"""The same where clients have left and coordinators hold nothing any more; longer than a grace."""
 SAMPLE_S = 1.0
 IDLE_S = 40.0
 """So long after the last call has settled, no coordinator may hold anything any more."""
@@ -137,14 +139,15 @@ class _Observer:
         return True
 
     def wait_for_the_end(self) -> None:
-        """Until all has settled, or nothing more happens."""
+        """Until all has settled, or nothing more will."""
         moved_s, before = time.monotonic(), -1
         while not self._is_over():
             now = self._count("accepted") + self._count(self.settled)
+            still_s = time.monotonic() - moved_s
             if now != before:
                 moved_s, before = time.monotonic(), now
-            elif time.monotonic() - moved_s > STALL_S:
-                self.failures.append(f"nothing more has settled for {STALL_S:g} s")
+            elif still_s > STALL_S or (still_s > QUIET_S and self._is_idle()):
+                self.failures.append(f"calls have not settled, and for {still_s:.0f} s nothing has happened any more")
                 return
             wait_until_s(time.monotonic() + SAMPLE_S, 0.1)
             self.look()
@@ -155,6 +158,13 @@ class _Observer:
             eventually(lambda: not self.cluster.left_over(), IDLE_S, "coordinators that hold nothing any more")
         except AssertionError as error:
             self.failures.append(str(error))
+
+    def _is_idle(self) -> bool:
+        """Whether there is nothing left from which a call could still settle."""
+        try:
+            return self.cluster.clients_are_done() and not self.cluster.left_over()
+        except AssertionError:
+            return False
 
     def look(self) -> None:
         """Note who has ended and, now and then, who needs how much memory."""

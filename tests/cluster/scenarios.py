@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from tests.cluster.plan import CUTS, KINDS, Timing
 
-SHORT = Timing(first_s=2.5, pause_s=(0.3, 1.0), down_s=(0.2, 0.8), stopped_s=(0.5, 2.0), cut_s=(0.5, 2.5), tail_s=3.0)
+SHORT = Timing(first_s=2.0, pause_s=(0.3, 0.7), down_s=(0.2, 0.8), stopped_s=(0.5, 1.5), cut_s=(0.5, 2.0), tail_s=2.0)
 LONG = Timing(
     first_s=10.0, pause_s=(0.5, 2.5), down_s=(0.2, 1.5), stopped_s=(1.0, 20.0), cut_s=(1.0, 20.0), tail_s=15.0
 )
@@ -82,8 +83,8 @@ ALL = (
     Scenario(
         "durable",
         "Clients leave when their calls are accepted; then the coordinator and the workers are killed again and again.",
-        Size(calls=10_000, faults=6),
-        Size(calls=1_000_000, faults=40, timing=LONG),
+        Size(calls=10_000, faults=5),
+        Size(calls=1_000_000, faults=40, timing=dataclasses.replace(LONG, pause_s=(2.0, 6.0))),
         kinds=("kill coordinator", "kill worker"),
         has_data=True,
         leaves=True,
