@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listed = "\n".join(f"  {scenario.name:<12}{scenario.text}" for scenario in ALL)
     parser = argparse.ArgumentParser(
         prog="scripts/faults",
-        description="Run a mesh of real processes on several hosts (network namespaces; as root), with faults.",
+        description="Run a mesh of real processes on several hosts (network namespaces; as root), with faults. "
+        "A key file that ACTORQ_KEY names is used by all of them.",
         epilog=f"scenarios:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -86,10 +86,11 @@ class Client:
 
     def _sweep(self) -> None:
         """Note what has settled since the last time."""
-        settled = [each for each in self.open if each[1].outcome is not None]
-        if not settled:
-            return
-        self.open = [each for each in self.open if each[1].outcome is None]
+        settled: list[tuple[int, AsyncResult[int]]] = []
+        still: list[tuple[int, AsyncResult[int]]] = []
+        for each in self.open:  # Looked at once each: some settle meanwhile.
+            (still if each[1].outcome is None else settled).append(each)
+        self.open = still
         right, wrong = [], []
         for number, result in settled:
             value = result.get(propagate=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ WARM_SHARE = 0.4
 GROWTH_BYTES_PER_CALL = 4.0
 """A process that grows faster after that, over at least GROWTH_CALLS, keeps something of each call."""
 GROWTH_CALLS = 500_000
+SHOWN_SAMPLES = 20
 LEVELS = re.compile(r"\b(WARNING|ERROR|CRITICAL|Traceback)\b")
 
 
@@ -95,6 +97,19 @@ class Report:
             if points and points[-1][0] - points[0][0] >= GROWTH_CALLS
         }
 
+    def _sums(self) -> Iterator[tuple[str, list[int]]]:
+        """What the processes of each member needed together, at up to SHOWN_SAMPLES moments."""
+        moments = sorted({at_s for samples in self.memory.values() for at_s, _, _ in samples})
+        shown = moments[:: -(-len(moments) // SHOWN_SAMPLES) or 1]
+        for member in self.logs:
+            sums = dict.fromkeys(shown, 0)
+            for name, samples in self.memory.items():
+                if name.split()[0] == member:
+                    for at_s, _, memory_bytes in samples:
+                        if at_s in sums:
+                            sums[at_s] += memory_bytes
+            yield member, list(sums.values())
+
     def _growing(self) -> list[str]:
         if not self.scenario.watches_memory:
             return []
@@ -123,12 +138,8 @@ class Report:
             ("settled/s", " ".join(map(str, self.settled_per_second()))),
         ]
         lines = [f"{name:<16}{value}" for name, value in rows]
-        growth = self.growth()
-        for name, samples in self.memory.items():
-            values = [memory_bytes / 2**20 for _, _, memory_bytes in samples]
-            shown = values[:: max(len(values) // 12, 1)]
-            rate = f"  {growth[name]:+.2f} B/call" if name in growth else ""
-            lines.append(f"{'MiB':<4}{name:<22}" + " ".join(f"{each:.0f}" for each in shown) + rate)
+        lines += [f"MiB {name:<16}" + " ".join(f"{each / 2**20:.0f}" for each in sums) for name, sums in self._sums()]
+        lines += [f"B/call {name:<22}{each:+.2f}" for name, each in self.growth().items()]
         lines += [f"{'log':<4}{name:<22}{said}" for name, said in self.complaints().items() if said]
         lines += [f"VIOLATED        {each}" for each in self.violations()]
         lines += [f"FALLS SHORT     {each}" for each in self.shortfalls()]

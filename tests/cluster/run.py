@@ -63,6 +63,7 @@ def run(
         healed_s = time.monotonic()
         observer.wait_for_the_end()
         observer.wait_until_idle()
+        observer.look()
         past = History(
             **{
                 kind: history.read(directory, kind)[0]
