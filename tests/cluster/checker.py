@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.cluster.history import Numbers
 
@@ -86,24 +87,36 @@ class Verdict:
 
 
 def judge(history: History) -> Verdict:
-    """Compare what was promised with what has happened."""
-    attempted, accepted, settled = (np.unique(each) for each in (history.attempted, history.accepted, history.settled))
-    wrong, unknown = np.unique(history.wrong), np.unique(history.unknown)
-    executed, times = np.unique(history.executed, return_counts=True)
-    ended = np.union1d(settled, wrong)
-    how_often, calls = np.unique(times[times > 1], return_counts=True)
+    """Compare what was promised with what has happened. Numbers that clients have used should be small."""
+    said = (history.attempted, history.accepted, history.unknown)
+    size = max((int(each.max()) + 1 for each in said if len(each)), default=0)
+    attempted, accepted, unknown = (_times_each(each, size) > 0 for each in said)
+    settled, wrong = (_times_each(each, size) > 0 for each in (history.settled, history.wrong))
+    times = _times_each(history.executed, size)
+    executed, ended = times > 0, settled | wrong
+    strangers = [each[each >= size] for each in (history.executed, history.settled, history.wrong)]
+    how_often = np.bincount(times).tolist()
     return Verdict(
-        attempted=len(attempted),
-        accepted=len(accepted),
-        settled=len(settled),
-        executed=len(executed),
-        lost=np.setdiff1d(accepted, ended),
-        unexpected=np.setdiff1d(np.union1d(executed, ended), attempted),
-        unfounded=np.setdiff1d(settled, executed),
-        wrong=wrong,
-        duplicated=dict(zip(how_often.tolist(), calls.tolist(), strict=True)),
-        recovered=len(np.intersect1d(np.setdiff1d(unknown, accepted), executed)),
+        attempted=int(attempted.sum()),
+        accepted=int(accepted.sum()),
+        settled=int(settled.sum()),
+        executed=int(executed.sum()),
+        lost=_numbers_of(accepted & ~ended),
+        unexpected=np.concatenate([_numbers_of((executed | ended) & ~attempted), np.unique(np.concatenate(strangers))]),
+        unfounded=_numbers_of(settled & ~executed),
+        wrong=_numbers_of(wrong),
+        duplicated={count: calls for count, calls in enumerate(how_often) if count > 1 and calls},
+        recovered=int((unknown & ~accepted & executed).sum()),
     )
+
+
+def _times_each(numbers: Numbers, size: int) -> npt.NDArray[np.intp]:
+    """How often each number below `size` is among these."""
+    return np.bincount(numbers[numbers < size].astype(np.intp), minlength=size)
+
+
+def _numbers_of(flags: npt.NDArray[np.bool_]) -> Numbers:
+    return np.flatnonzero(flags).astype(np.uint64)
 
 
 def _some(calls: Numbers) -> str:

@@ -150,7 +150,7 @@ class _Observer:
             elif still_s > STALL_S or (still_s > QUIET_S and self._is_idle()):
                 self.failures.append(f"calls have not settled, and for {still_s:.0f} s nothing has happened any more")
                 return
-            wait_until_s(time.monotonic() + SAMPLE_S, 0.1)
+            wait_until_s(time.monotonic() + SAMPLE_S, 0.3)
             self.look()
 
     def wait_until_idle(self) -> None:

@@ -84,7 +84,7 @@ ALL = (
         "durable",
         "Clients leave when their calls are accepted; then the coordinator and the workers are killed again and again.",
         Size(calls=10_000, faults=5),
-        Size(calls=1_000_000, faults=40, timing=dataclasses.replace(LONG, pause_s=(2.0, 6.0))),
+        Size(calls=1_000_000, faults=40, timing=dataclasses.replace(LONG, pause_s=(3.0, 9.0))),
         kinds=("kill coordinator", "kill worker"),
         has_data=True,
         leaves=True,

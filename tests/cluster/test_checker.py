@@ -57,6 +57,7 @@ def test_a_call_that_ran_and_that_nobody_has_attempted_is_unexpected() -> None:
 def test_a_call_that_settled_and_that_nobody_has_attempted_is_unexpected() -> None:
     assert verdict(settled=(1, 2, 3, 9), executed=(1, 2, 3, 9)).unexpected.tolist() == [9]
     assert verdict(wrong=(9,)).unexpected.tolist() == [9]
+    assert verdict(attempted=(1, 3), accepted=(1, 3)).unexpected.tolist() == [2]
 
 
 def test_a_call_that_settled_and_never_ran_is_unfounded() -> None:
