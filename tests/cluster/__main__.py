@@ -12,10 +12,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tests.cluster.hosts import HostsError
 from tests.cluster.run import reason_not_to_run, run
 from tests.cluster.scenarios import ALL, BY_NAME, Scenario, Size
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, help="how many faults")
     parser.add_argument("--kinds", help="only these kinds of faults, with commas between")
     parser.add_argument("--loss", type=float, help="share of the packets that is lost")
+    parser.add_argument("--delay", type=float, metavar="MS", help="how long packets take; needs a kernel with netem")
+    parser.add_argument("--rate", type=float, metavar="MBIT", help="how much each host can send in a second")
     parser.add_argument("--seed", type=int, help="the plan of an earlier run")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results there as well")
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave histories, journals and logs there")
@@ -59,7 +64,7 @@ def _run(scenario: Scenario, options: argparse.Namespace, seed: int, directory: 
     say(f"{scenario.name}: {size.calls:,} calls, seed {seed}")
     started_s = time.monotonic()
     try:
-        report = run(scenario, size, seed, directory, options.loss, say)
+        report = run(scenario, size, seed, directory, say)
     except HostsError as error:
         say(f"cannot run here: {error}")
         return 2
@@ -71,17 +76,20 @@ def _run(scenario: Scenario, options: argparse.Namespace, seed: int, directory: 
 
 
 def _scenario(scenario: Scenario, options: argparse.Namespace) -> Scenario:
-    if options.kinds is None:
-        return scenario
-    return dataclasses.replace(scenario, kinds=tuple(each.strip() for each in options.kinds.split(",") if each.strip()))
+    kinds = None if options.kinds is None else tuple(each.strip() for each in options.kinds.split(",") if each.strip())
+    return _changed(scenario, kinds=kinds, loss=options.loss, delay_ms=options.delay, rate_mbit=options.rate)
 
 
 def _size(scenario: Scenario, options: argparse.Namespace) -> Size:
     size = scenario.small if options.small else scenario.full
-    changes = {"calls": options.calls, "faults": options.faults, "work_s": options.work}
-    if options.tail is not None:
-        changes["timing"] = dataclasses.replace(size.timing, tail_s=options.tail)
-    return dataclasses.replace(size, **{name: value for name, value in changes.items() if value is not None})
+    timing = _changed(size.timing, tail_s=options.tail)
+    return _changed(size, calls=options.calls, faults=options.faults, work_s=options.work, timing=timing)
+
+
+def _changed(value: T, **changes: object) -> T:
+    """The same, but for what was said."""
+    said = {name: change for name, change in changes.items() if change is not None}
+    return dataclasses.replace(value, **said)  # type: ignore[type-var]
 
 
 def say(text: str) -> None:

@@ -140,8 +140,11 @@ class Hosts:
         for host in self._hosts:
             subprocess.run(["tc", "-n", host.name, "qdisc", "del", "dev", CARD, "root"], stderr=subprocess.DEVNULL)
             discipline = _discipline(delay_ms, rate_mbit)
-            if discipline:
-                _run(["tc", "-n", host.name, "qdisc", "add", "dev", CARD, "root", *discipline])
+            try:
+                if discipline:
+                    _run(["tc", "-n", host.name, "qdisc", "add", "dev", CARD, "root", *discipline])
+            except HostsError as error:
+                raise HostsError(f"this kernel has no {discipline[0]}: {error}") from None
 
     def _apply(self, targets: Iterable[Host]) -> None:
         for host in targets:

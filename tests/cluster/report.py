@@ -78,6 +78,15 @@ class Report:
             return None
         return recovery_s(self.settled_s, self.healed_s, self.ended_s, RECOVERED_SHARE * self.before_per_s)
 
+    def recoveries_s(self) -> list[float | None]:
+        """The same after each fault. None: the next one came before."""
+        wanted_per_s = RECOVERED_SHARE * self.before_per_s
+        ends_s = [*(self.began_s + fault.at_s for fault in self.faults[1:]), self.ended_s]
+        return [
+            recovery_s(self.settled_s, self.began_s + fault.until_s, end_s, wanted_per_s) if wanted_per_s else None
+            for fault, end_s in zip(self.faults, ends_s, strict=False)
+        ]
+
     def settled_per_second(self) -> list[int]:
         return per_second(self.settled_s, self.began_s, self.ended_s)
 
@@ -135,6 +144,7 @@ class Report:
             *self.verdict.rows(),
             ("calls/s before", f"{self.before_per_s:,.0f}"),
             ("recovered", "-" if recovered_s is None else f"{recovered_s:.1f} s after the last fault"),
+            ("after each, s", " ".join("-" if each is None else f"{each:.1f}" for each in self.recoveries_s())),
             ("settled/s", " ".join(map(str, self.settled_per_second()))),
         ]
         lines = [f"{name:<16}{value}" for name, value in rows]
@@ -165,6 +175,7 @@ class Report:
             "verdict": dict(self.verdict.rows()),
             "before_per_s": self.before_per_s,
             "recovered_s": self.recovered_s(),
+            "recoveries_s": self.recoveries_s(),
             "settled_per_second": self.settled_per_second(),
             "memory": {
                 name: [

@@ -44,17 +44,16 @@ def reason_not_to_run(scenario: Scenario) -> str:
     return reason or (f"`actorq coordinator` has no {' and no '.join(missing)} yet" if missing else "")
 
 
-def run(
-    scenario: Scenario, size: Size, seed: int, directory: Path, loss: float | None = None, say: Say = _silent
-) -> Report:
-    """Run it. `directory` is for histories, journals and logs. `loss` instead of the scenario's own."""
+def run(scenario: Scenario, size: Size, seed: int, directory: Path, say: Say = _silent) -> Report:
+    """Run it. `directory` is for histories, journals and logs."""
     faults = draw(
         Random(seed), scenario.kinds, size.faults, size.timing, scenario.coordinators, scenario.workers,
         scenario.host_count,
     )  # fmt: skip
     lasts_s = faults[-1].until_s + size.timing.tail_s if faults else 0.0
     with _cluster(scenario, size, lasts_s, directory) as cluster:
-        cluster.hosts.lose(scenario.loss if loss is None else loss)
+        cluster.hosts.lose(scenario.loss)
+        cluster.hosts.shape(scenario.delay_ms, scenario.rate_mbit)
         cluster.start()
         observer = _Observer(cluster, scenario, say)
         eventually(observer.has_begun, START_S, "the first call that runs")

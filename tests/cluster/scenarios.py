@@ -41,6 +41,9 @@ class Scenario:
     """Calls that run at once on each worker."""
     loss: float = 0.0
     """Share of the packets that are lost, at all hosts, all the time."""
+    delay_ms: float = 0.0
+    rate_mbit: float = 0.0
+    """What hosts send takes so long, and is not faster; 0: no such limit."""
     has_data: bool = False
     joins: bool = False
     leaves: bool = False

@@ -74,6 +74,7 @@ def test_it_is_as_fast_again_when_the_rate_of_before_the_fault_is_reached() -> N
     found = report(slow_s=5.0)
     assert found.before_per_s == pytest.approx(100, rel=0.02)
     assert found.recovered_s() == pytest.approx(5.9, abs=0.2)
+    assert found.recoveries_s() == [found.recovered_s()]
     assert found.shortfalls() == []
 
 
