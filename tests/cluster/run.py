@@ -23,7 +23,7 @@ from tests.support import Nodes, eventually
 START_S = 60.0
 STALL_S = 40.0
 """If nothing more happens for so long after the last fault, what has not settled is lost."""
-QUIET_S = 5.0
+QUIET_S = 4.0
 """The same where clients have left and coordinators hold nothing any more; longer than a grace."""
 SAMPLE_S = 1.0
 IDLE_S = 40.0

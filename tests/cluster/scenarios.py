@@ -70,7 +70,7 @@ ALL = (
     Scenario(
         "workers",
         "Workers are killed, on a network that loses packets.",
-        Size(calls=12_000, faults=4, work_s=0.02),
+        Size(calls=12_000, faults=3, work_s=0.02),
         Size(calls=500_000, faults=30, work_s=0.005, timing=LONG),
         kinds=("kill worker",),
         loss=0.05,
@@ -86,7 +86,7 @@ ALL = (
     Scenario(
         "durable",
         "Clients leave when their calls are accepted; then the coordinator and the workers are killed again and again.",
-        Size(calls=10_000, faults=5),
+        Size(calls=10_000, faults=4),
         Size(calls=1_000_000, faults=40, timing=dataclasses.replace(LONG, pause_s=(3.0, 9.0))),
         kinds=("kill coordinator", "kill worker"),
         has_data=True,
@@ -95,7 +95,7 @@ ALL = (
     Scenario(
         "restart",
         "The coordinator is killed while all slots run long calls; none of them runs twice.",
-        Size(calls=200, faults=1, work_s=8.0),
+        Size(calls=200, faults=1, work_s=6.0),
         Size(calls=200, faults=1, work_s=60.0, timing=Timing(first_s=30.0)),
         kinds=("kill coordinator",),
         has_data=True,
