@@ -22,7 +22,7 @@ def _none() -> Numbers:
 
 @dataclass(frozen=True)
 class History:
-    """Numbers of calls, in any order; see `tests.cluster.history` for what each says."""
+    """Numbers of calls, in any order; see `tests.cluster.ledger` for what each says."""
 
     attempted: Numbers
     accepted: Numbers

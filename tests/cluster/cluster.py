@@ -100,7 +100,7 @@ class Cluster:
     hosts: Hosts
     nodes: Nodes
     history: Path
-    """The directory for the files of `tests.cluster.history`."""
+    """The directory for the files of `tests.cluster.ledger`."""
     coordinators: list[Member] = field(default_factory=list)
     workers: list[Member] = field(default_factory=list)
     clients: list[Member] = field(default_factory=list)

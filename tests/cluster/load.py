@@ -14,7 +14,7 @@ from pathlib import Path
 
 from actorq.errors import OperationalError
 from actorq.tasks.result import AsyncResult
-from tests.cluster.history import Ledger
+from tests.cluster.ledger import Ledger
 from tests.cluster.tasks import app, value_of, work
 
 CHUNK = 512

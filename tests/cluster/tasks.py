@@ -9,7 +9,7 @@ from pathlib import Path
 
 from actorq import ActorQ
 from actorq.config import ClientSettings
-from tests.cluster.history import RECORD, open_to_append
+from tests.cluster.ledger import RECORD, open_to_append
 
 HISTORY_VARIABLE = "ACTORQ_CLUSTER_HISTORY"
 """The directory of the history's files."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster import history
 from tests.cluster.checker import History, judge
+from tests.cluster.ledger import RECORD, Ledger
 from tests.cluster.plan import Fault
 from tests.cluster.report import GROWTH_CALLS, Report
 from tests.cluster.scenarios import BY_NAME
@@ -21,7 +22,7 @@ CALLS = 2_000_000
 def test_what_clients_have_written_is_read_by_kind(tmp_path: Path) -> None:
     before_s = time.monotonic()
     for client, calls in (("client-1", [1, 2]), ("client-2", [3])):
-        ledger = history.Ledger(tmp_path, client)
+        ledger = Ledger(tmp_path, client)
         ledger.write("attempted", [*calls, 9])
         ledger.write("settled", calls)
         ledger.write("settled", [])
@@ -38,7 +39,7 @@ def test_of_what_nobody_has_written_there_is_nothing(tmp_path: Path) -> None:
 
 
 def test_half_a_record_at_the_end_does_not_count(tmp_path: Path) -> None:
-    (tmp_path / "worker-1.executed").write_bytes(history.RECORD.pack(7, 1.0) + b"half")
+    (tmp_path / "worker-1.executed").write_bytes(RECORD.pack(7, 1.0) + b"half")
     assert history.read(tmp_path, "executed")[0].tolist() == [7]
     assert history.count(tmp_path, "executed") == 1
 
