@@ -49,6 +49,12 @@ class LinkStats:
     """How often a peer did not take messages as fast as they were sent, so that they are kept here."""
     oversized: int = 0
     """Messages refused by `send` as too large."""
+    connections: int = 0
+    """Connections of others to this link, handshakes that are under way included."""
+    refused: int = 0
+    """Connections that were refused because of their key."""
+    broken_handshakes: int = 0
+    """Connections of which no session came: without a key, with another server's, or of something else entirely."""
     foreign: int = 0
     """Messages dropped because their sender does not speak ZMTP 3: noise, mostly."""
     missed_wakeups: int = 0
