@@ -11,6 +11,10 @@ DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 4
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
 URL_VARIABLE = "ACTORQ_URL"
+KEY_VARIABLE = "ACTORQ_KEY"
+"""Path of a key file: the cluster's, or a client's."""
+INSECURE_VARIABLE = "ACTORQ_INSECURE"
+"""1: talk to other hosts without a key as well."""
 
 BLOB_BYTES = 64 * 1024
 """Bodies from this size on travel as frames of their own and are not copied on the way."""

@@ -28,10 +28,11 @@ class CoordinatorChild:
     however that ends.
     """
 
-    def __init__(self, listen: str, name: str, loglevel: str) -> None:
+    def __init__(self, listen: str, name: str, loglevel: str, key: str = "", insecure: bool = False) -> None:
         self.address = listen
         """Where it listens; the real one after `wait_ready`."""
         self._command = [sys.executable, "-m", "actorq.coordinator.node", "--name", name, "--loglevel", loglevel]
+        self._command += ["--key", key, *(["--insecure"] if insecure else [])]
         self._parent_fd, self._own_fd = os.pipe()
         self._lock = threading.Lock()
         self._is_closed = False

@@ -7,8 +7,8 @@ import socket
 import click
 
 from actorq import log
-from actorq.cli.listening import MEMORY_NOTICE, check_exposure, insecure_option, listen_option
-from actorq.cli.options import loglevel_option
+from actorq.cli.listening import MEMORY_NOTICE, check_exposure, listen_option
+from actorq.cli.options import insecure_option, is_insecure, key_option, key_path, loglevel_option
 
 
 @click.command(short_help="Run a coordinator.")
@@ -16,24 +16,26 @@ from actorq.cli.options import loglevel_option
 @click.option(
     "-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name."
 )
+@key_option
 @insecure_option
 @loglevel_option
-def command(listen: str, name: str, insecure: bool, loglevel: str) -> None:
+def command(listen: str, name: str, loglevel: str) -> None:
     """Run a coordinator, which takes calls from clients and leases them to workers.
 
     It never imports your code. Ends with Ctrl-C or TERM; workers and clients wait for the next one.
+    With --key it reads that file again when it changes.
     The exit status is 78 if it cannot listen.
 
     \b
     Examples:
       actorq coordinator
       actorq coordinator --listen tcp://127.0.0.1:5571
-      actorq coordinator --listen tcp://10.0.0.5:5570 --insecure
+      actorq coordinator --listen tcp://10.0.0.5:5570 --key cluster.key
     """
-    check_exposure(listen, insecure)
+    check_exposure(listen)
     from actorq.coordinator import node
 
     name = name.replace("%h", socket.gethostname())
     log.configure(loglevel, name)
     click.echo(MEMORY_NOTICE, err=True)
-    node.run(listen, name)
+    node.run(listen, name, key=key_path(), insecure=is_insecure())

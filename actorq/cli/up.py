@@ -9,7 +9,8 @@ import click
 
 from actorq import log
 from actorq.cli.children import CoordinatorChild
-from actorq.cli.listening import MEMORY_NOTICE, check_exposure, insecure_option, listen_option
+from actorq.cli.listening import MEMORY_NOTICE, check_exposure, listen_option
+from actorq.cli.options import is_insecure, key_path
 from actorq.cli.worker import node_options, worker_options
 from actorq.client.embedded import cpu_count
 
@@ -17,12 +18,9 @@ from actorq.client.embedded import cpu_count
 @click.command()
 @node_options
 @listen_option
-@insecure_option
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
-def command(
-    ctx: click.Context, /, listen: str, insecure: bool, processes: int | None, loglevel: str, **options: Any
-) -> None:
+def command(ctx: click.Context, /, listen: str, processes: int | None, loglevel: str, **options: Any) -> None:
     """Run a coordinator and workers on this host.
 
     Ctrl-C or TERM ends all: the workers first, which let running calls end within --drain seconds, and then the
@@ -35,12 +33,12 @@ def command(
       actorq up -A proj.tasks --processes 4 -c 50 -Q default,fast
       actorq up --listen tcp://127.0.0.1:5571
     """
-    check_exposure(listen, insecure)
+    check_exposure(listen)
     from actorq.worker.supervisor import run_supervisor
 
     processes = processes or cpu_count()
     log.configure(loglevel, "up")
-    coordinator = CoordinatorChild(listen, f"coordinator@{socket.gethostname()}", loglevel)
+    coordinator = CoordinatorChild(listen, f"coordinator@{socket.gethostname()}", loglevel, key_path(), is_insecure())
     try:
         status = coordinator.wait_ready()
         if status:

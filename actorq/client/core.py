@@ -95,10 +95,11 @@ class Client:
         reply_address: str,
         settings: ClientSettings,
         now_s: float = 0.0,
+        reply_key: str = "",
     ) -> None:
         self.name, self.session = name, session
         self.addresses = list(addresses)
-        self.reply_address = reply_address
+        self.reply_address, self.reply_key = reply_address, reply_key
         self.settings = settings
         self.outbox: deque[Call] = deque()
         self.requests: deque[Request] = deque()
@@ -165,7 +166,12 @@ class Client:
         self._nonce += 1
         self._effects.sends.append(
             m.ClientHello(
-                (m.OLDEST_VERSION, m.PROTOCOL_VERSION), str(self._nonce), self.name, self.session, self.reply_address
+                (m.OLDEST_VERSION, m.PROTOCOL_VERSION),
+                str(self._nonce),
+                self.name,
+                self.session,
+                self.reply_address,
+                self.reply_key,
             )
         )
 

@@ -24,10 +24,10 @@ from actorq.client.checks import check_spec, checked_order, deadline
 from actorq.client.core import Ask, Client, LookUp, Order, Watch
 from actorq.client.pending import Pending, failed
 from actorq.config import ClientSettings
-from actorq.errors import ImproperlyConfigured, OperationalError, ProtocolError, TimeoutError
-from actorq.policies.addresses import is_loopback
+from actorq.errors import ImproperlyConfigured, NotPermitted, OperationalError, ProtocolError, TimeoutError
+from actorq.policies.addresses import check_connecting, is_loopback
 from actorq.policies.numbering import numbered_ids
-from actorq.transport import Down, Event, Link, Received, ThreadWaiter, Up
+from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter, Up
 from actorq.transport.addresses import check_to_dial, is_ipv6
 from actorq.wire import frames
 from actorq.wire.messages import Call, CallSpec, Message, Outcome, Replies, Results
@@ -62,8 +62,16 @@ class Route:
 class Session:
     """Submits calls and hears of their outcomes. Thread-safe."""
 
-    def __init__(self, addresses: Sequence[str], settings: ClientSettings | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        settings: ClientSettings | None = None,
+        keys: LinkKeys | None = None,
+        insecure: bool = False,
+    ) -> None:
         self.addresses = tuple(addresses)
+        check_connecting(self.addresses, keys is not None, insecure)
+        self._keys = keys
         for address in self.addresses:
             check_to_dial(address)
         self.settings = settings or ClientSettings()
@@ -200,9 +208,14 @@ class Session:
         return answer
 
     def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
-        """Run a control command on nodes; returns when all have answered, or with the names of those who did not."""
+        """Run a control command on nodes; returns when all have answered, or with the names of those who did not.
+
+        Raises NotPermitted.
+        """
         order = checked_order(self._tokens(), command, arguments, destination, timeout_s)
         answer: Replies = self._ask(order, timeout_s + self.settings.publish_timeout_s)
+        if answer.refused:
+            raise NotPermitted(answer.refused)
         return answer
 
     def post(self, command: str, arguments: dict[str, Any]) -> None:
@@ -333,7 +346,7 @@ class Session:
 
     def _run(self, started: Any) -> None:
         try:
-            self._link = Link(ThreadWaiter(), self._turn)
+            self._link = Link(ThreadWaiter(), self._turn, keys=self._keys)
             reply_address = self._link.listen(f"tcp://{_host_towards(self.addresses)}:*")
             self.core = Client(
                 f"client@{socket.gethostname()}:{os.getpid()}",
@@ -342,6 +355,7 @@ class Session:
                 reply_address,
                 self.settings,
                 time.monotonic(),
+                "" if self._keys is None else self._keys.listener.public,
             )
         except BaseException as error:
             self._failure = error
@@ -368,6 +382,8 @@ class Session:
             elif isinstance(event, Down):
                 if event.peer != self._peer:
                     core.lose_reply()
+                elif event.refused:
+                    core.rejection = event.reason
                 core.lose(event.peer)
         was_open = core.is_open
         effects = core.finish()

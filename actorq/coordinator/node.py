@@ -22,21 +22,33 @@ from actorq.actors import ActorSystem, ChildSpec
 from actorq.config import DEFAULT_ADDRESS, CoordinatorSettings
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.shell import CoordinatorActor
-from actorq.errors import AddressInUse, ImproperlyConfigured
+from actorq.errors import ImproperlyConfigured, OperationalError
+from actorq.keys import KeyRing
+from actorq.policies.addresses import check_listening
 from actorq.stores.memory import MemoryStore
 
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again would not help."""
 
 
-def run(listen: str, name: str, ready_fd: int | None = None, parent_fd: int | None = None) -> None:
-    """Run a coordinator until SIGTERM or SIGINT. Raises AddressInUse, BadAddress.
+def run(
+    listen: str,
+    name: str,
+    ready_fd: int | None = None,
+    parent_fd: int | None = None,
+    key: str = "",
+    insecure: bool = False,
+) -> None:
+    """Run a coordinator until SIGTERM or SIGINT. Raises AddressInUse, ImproperlyConfigured.
 
     ready_fd: where to write the bound address, and a newline, once it listens. parent_fd: a pipe whose end means that
-    the parent has died, and this process is to end too.
+    the parent has died, and this process is to end too. key: path of the cluster's key file; without one it listens on
+    loopback only, unless it is to be insecure.
     """
+    check_listening(listen, bool(key), insecure)
+    ring = KeyRing(key) if key else None
     core = Coordinator(name, ids.random_id(), CoordinatorSettings(), time.monotonic(), time.time())
-    coordinator = CoordinatorActor(core, MemoryStore())
+    coordinator = CoordinatorActor(core, MemoryStore(), ring)
     address = coordinator.listen(listen)
     with ActorSystem("coordinator", intensity=0) as system:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,13 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--listen", default=DEFAULT_ADDRESS)
     parser.add_argument("--name", default=f"coordinator@{socket.gethostname()}")
     parser.add_argument("--loglevel", default="WARNING")
+    parser.add_argument("--key", default="")
+    parser.add_argument("--insecure", action="store_true")
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--parent-fd", type=int)
     options = parser.parse_args(arguments)
     log.configure(options.loglevel, options.name)
     try:
-        run(options.listen, options.name, options.ready_fd, options.parent_fd)
-    except (ImproperlyConfigured, AddressInUse) as error:
+        run(options.listen, options.name, options.ready_fd, options.parent_fd, options.key, options.insecure)
+    except (ImproperlyConfigured, OperationalError) as error:
         sys.stderr.write(f"actorq: {error}\n")
         return EXIT_CONFIGURATION
     return 0

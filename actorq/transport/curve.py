@@ -42,7 +42,7 @@ class LinkKeys:
     listener: KeyPair
     """With which it listens."""
     admit: Callable[[str, str], bool]
-    """Whether the owner of a public key, who connects from an IP address or from this host, is let in."""
+    """Whether the owner of a public key, at an IP address (or nothing: on this host), is let in."""
 
 
 def new_pair() -> KeyPair:
@@ -94,10 +94,13 @@ def lock_next_connection(socket: zmq.Socket[bytes], own: KeyPair, server: str) -
 
 def identity_of(first: Any, has_keys: bool) -> Identity:
     """Whose message this is, from its first frame."""
-    address = str(first.get("Peer-Address"))
-    if address.startswith("localhost:") or not address:  # A Unix socket; the rest are ids of user, group and process.
-        address = ""
-    return Identity(str(first.get("User-Id")) if has_keys else "", address)
+    key = str(first.get("User-Id")) if has_keys else ""
+    return Identity(key, ip_address_of(str(first.get("Peer-Address"))))
+
+
+def ip_address_of(address: str) -> str:
+    """An address as libzmq has it, or nothing for a Unix socket: "localhost" and ids of user, group and process."""
+    return "" if address.partition(":")[0] == "localhost" else address
 
 
 def _check_curve() -> None:

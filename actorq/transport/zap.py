@@ -16,7 +16,15 @@ import zmq
 
 from actorq.errors import OperationalError
 from actorq.log import Sparse
-from actorq.transport.curve import DOMAIN, KeyPair, LinkKeys, lock_next_connection, new_pair, text_of
+from actorq.transport.curve import (
+    DOMAIN,
+    KeyPair,
+    LinkKeys,
+    ip_address_of,
+    lock_next_connection,
+    new_pair,
+    text_of,
+)
 from actorq.transport.limits import LinkStats
 from actorq.transport.monitor import HANDSHAKE_FAILED, HANDSHAKE_REFUSED, HANDSHAKE_SUCCEEDED, Monitor
 from actorq.transport.reactor import Source
@@ -63,7 +71,7 @@ class Gate(Source):
         """The key, which is the peer's identity from now on; empty to refuse it."""
         if len(request) != _REQUEST_FRAMES or request[4] != DOMAIN or request[7] != b"CURVE":
             return ""
-        key, address = text_of(request[8]), request[5].decode("utf-8", "replace")
+        key, address = text_of(request[8]), ip_address_of(request[5].decode("utf-8", "replace"))
         if self.guest and key == self.guest:
             return key
         if self._keys.admit(key, address):
@@ -72,7 +80,7 @@ class Gate(Source):
             return ""
         self._stats.refused += 1
         self._complaints.warning(
-            time.monotonic(), "a peer at %s was refused: its key %s is not known here", address, key
+            time.monotonic(), "a peer at %s was refused: its key %s is not known here", address or "this host", key
         )
         return ""
 

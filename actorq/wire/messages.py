@@ -145,6 +145,8 @@ class ClientHello(Message):
     session: Id
     """The client's own id: the same after a reconnect."""
     reply_address: Name
+    reply_key: Name = ""
+    """Public key of the socket there, in a mesh with keys."""
 
 
 class WorkerHello(Message):
@@ -282,6 +284,8 @@ class Replies(Message):
     token: int
     replies: dict[str, Any]
     missing: list[str]
+    refused: str = ""
+    """Why the client may not give that order; empty: it may."""
 
 
 # -- coordinator to worker ---------------------------------------------------------------------------------------
@@ -292,6 +296,8 @@ class Define(Message):
 
     specs: Specs
     clients: list[tuple[int, Id, Name]]
+    keys: list[tuple[int, Name]] = []
+    """Public keys of the clients' reply sockets, in a mesh with keys."""
 
 
 class Deliver(Message):

@@ -47,6 +47,8 @@ class ReplyTo:
 
     session: str
     address: str
+    key: str = ""
+    """Of the socket there, in a mesh with keys."""
 
 
 @dataclass(slots=True)
@@ -313,12 +315,13 @@ class Worker:
     def _define(self, message: m.Define) -> None:
         for number, spec in message.specs:
             self._jobs[number] = self._make_job(spec, self._codes.get(spec.code))
+        keys = dict(message.keys)
         for number, session, address in message.clients:
             known = self._clients.pop(number, None)
             if known is not None:
                 self._relayed.pop(known, None)
             if session:
-                self._clients[number] = ReplyTo(session, address)
+                self._clients[number] = ReplyTo(session, address, keys.get(number, ""))
 
     def _deliver(self, message: m.Deliver) -> None:
         if message.seq <= self.delivered:

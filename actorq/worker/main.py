@@ -19,8 +19,10 @@ from importlib import import_module
 from typing import Any
 
 from actorq import log, native
-from actorq.config import VERSION, WorkerSettings
+from actorq.config import KEY_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError
+from actorq.keys import load_cluster_key, node_keys
+from actorq.policies.addresses import check_connecting
 from actorq.worker.application import find_application
 from actorq.worker.jobs import Application
 from actorq.worker.node import Node
@@ -34,6 +36,10 @@ def run(options: WorkerOptions) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
+        check_connecting(options.addresses, bool(options.key), options.insecure)
+        keys = node_keys(load_cluster_key(options.key, "a worker")) if options.key else None
+        if options.key:
+            os.environ[KEY_VARIABLE] = options.key  # Of applications that come here by value, too.
         application: Any = find_application(options.app)
         for module in options.include:
             import_module(module)
@@ -45,6 +51,7 @@ def run(options: WorkerOptions) -> int:
         return _refuse(f"the application cannot be imported:\n{traceback.format_exc()}")
     if hasattr(application, "url"):
         application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
+        application.key, application.insecure = options.key, options.insecure
     settings = WorkerSettings(concurrency=options.concurrency)
     if options.pulse_fd is not None:
         os.set_inheritable(options.pulse_fd, False)
@@ -58,6 +65,7 @@ def run(options: WorkerOptions) -> int:
         options.drain_s,
         options.by_value,
         options.pulse_fd,
+        keys,
     )
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)

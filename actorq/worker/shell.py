@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from actorq.actors import handles
 from actorq.actors.link import LinkOwner
 from actorq.errors import ProtocolError
-from actorq.transport import Down, Event, Peer, Received
+from actorq.transport import Down, Event, LinkKeys, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Outcome
@@ -58,8 +58,9 @@ class WorkerActor(LinkOwner):
         watchdog: Watchdog,
         addresses: Sequence[str],
         leave: Callable[[str], None],
+        keys: LinkKeys | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(keys=keys)
         self._core, self._pool, self._jobs, self._watchdog = core, pool, jobs, watchdog
         self._addresses = list(addresses)
         self._leave = leave

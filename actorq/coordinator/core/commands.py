@@ -124,6 +124,7 @@ class Commands:
             "late_reports": self._state.late_reports,
             "dead_letters": len(self._state.dead_letters),
             "clients": sum(client.peer is not None for client in self._state.clients.values()),
+            "link": self._state.counts(),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workers": [
                 {
