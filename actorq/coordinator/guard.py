@@ -142,7 +142,7 @@ class Guard:
     def _check_owner(self, visitor: _Visitor, session: str) -> Verdict | None:
         owner = self._owners.setdefault(session, visitor.key)
         if owner != visitor.key:
-            why = f"session {session} belongs to another key: begin one of your own"
+            why = f"session {session} belongs to another key than that of {visitor.grant}: begin one of your own"
             self._complain(visitor, why)
             return Verdict(answer=m.Rejected(why), ends_session=True)
         if len(self._owners) >= self._prune_at:
@@ -164,21 +164,22 @@ class Guard:
         if not hello.reply_address:
             return None
         if not is_key(hello.reply_key):
-            why = "it listens for results without a key: name reply_key, or no reply_address"
+            why = f"{visitor.grant} listens for results without a key: name reply_key, or no reply_address"
             self._complain(visitor, why)
             return Verdict(answer=m.Rejected(why), ends_session=True)
         if may_reply_to(hello.reply_address, visitor.address):
             return None
         self._complain(
             visitor,
-            f"its reply address {hello.reply_address[:200]} is not where it comes from: results go through here",
+            f"the reply address {hello.reply_address[:200]} of {visitor.grant} is not where it comes from; its results "
+            f"go through this coordinator",
         )
         hello.reply_address = hello.reply_key = ""
         return None
 
     def _complain(self, visitor: _Visitor, why: str) -> None:
         self.denied_count += 1
-        self._complaints.warning(self._core.state.now_s, "%s: %s", visitor, why)
+        self._complaints.warning(self._core.state.now_s, "refused, from %s: %s", visitor.address or "this host", why)
 
 
 def _taken_away(key: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from actorq import log, native
 from actorq.config import KEY_VARIABLE, VERSION, WorkerSettings
-from actorq.errors import ActorqError
+from actorq.errors import ActorqError, BadKey
 from actorq.keys import load_cluster_key, node_keys
 from actorq.policies.addresses import check_connecting
 from actorq.worker.application import find_application
@@ -43,6 +43,9 @@ def run(options: WorkerOptions) -> int:
         application: Any = find_application(options.app)
         for module in options.include:
             import_module(module)
+    except BadKey as error:  # It was all right when the worker was started, and may be so again.
+        sys.stderr.write(f"actorq worker: {error}\n")
+        return 1
     except ActorqError as error:
         return _refuse(str(error))
     except (Exception, SystemExit):
