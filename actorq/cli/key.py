@@ -55,7 +55,9 @@ def new(path: str) -> None:
 )
 @click.option("--control", is_flag=True, help="It may also give orders: revoke calls, shut workers down.")
 @click.option(
-    "--by-value", is_flag=True, help="It may also send functions by value, which is to run any code on the workers."
+    "--by-value",
+    is_flag=True,
+    help="It may also send functions by value and pickles, which is to run any code on the workers.",
 )
 @click.option("-o", "--output", metavar="PATH", help="Where to write its key file. Default: NAME.key")
 @key_option

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.reply_addresses import may_reply_to
-from actorq.keys import CODE, Grant, KeyRing, why_denied
+from actorq.keys import CODE, Grant, KeyRing, brings_code, why_denied
 from actorq.log import Sparse
 from actorq.transport import Peer, Transport, is_key
 from actorq.wire import messages as m
@@ -41,7 +41,7 @@ class _Visitor:
     grant: Grant
     address: str
     banned_specs: set[int] = field(default_factory=set)
-    """By its numbers: those of functions by value, which it may not send."""
+    """By its numbers: those that bring code, which it may not send."""
 
     def __str__(self) -> str:
         return f"{self.grant} at {self.address or 'this host'}"
@@ -124,7 +124,7 @@ class Guard:
     def _without_code(self, visitor: _Visitor, message: m.Submit) -> Verdict | None:
         banned = visitor.banned_specs
         for number, spec in message.specs:
-            if spec.code:
+            if brings_code(spec):
                 banned.add(number)
             else:
                 banned.discard(number)

@@ -47,6 +47,7 @@ def run(
     """
     check_listening(listen, bool(key), insecure)
     ring = KeyRing(key) if key else None
+    native.use_all_descriptors()
     core = Coordinator(name, ids.random_id(), CoordinatorSettings(), time.monotonic(), time.time())
     coordinator = CoordinatorActor(core, MemoryStore(), ring)
     address = coordinator.listen(listen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorq.keys.files import ClientKey, ClusterKey, load_cluster_key, load_key
 from actorq.keys.links import client_keys, node_keys
-from actorq.keys.rights import CODE, CONTROL, Grant, Role, why_denied
+from actorq.keys.rights import CODE, CONTROL, Grant, Role, brings_code, why_denied
 from actorq.keys.ring import KeyRing
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Grant",
     "KeyRing",
     "Role",
+    "brings_code",
     "client_keys",
     "load_cluster_key",
     "load_key",

@@ -10,14 +10,21 @@ from actorq.wire import messages as m
 from actorq.wire.messages import Message
 
 CODE = "by-value"
-"""The right to send functions by value, which is to run any code on the workers."""
+"""The right to send functions by value, and arguments as pickles: which is to run any code on the workers."""
+PLAIN_FORMATS = frozenset({"msgpack", "json"})
+"""Serializers whose payloads run nothing when they are opened. Of others a coordinator cannot know."""
 CONTROL = "control"
 """The right to give orders to nodes: revoke, shut down, and whatever else is no question."""
 RIGHTS = (CODE, CONTROL)
 QUESTIONS = frozenset(
-    {"ping", "stats", "active", "reserved", "registered", "coordinator", "queues", "dead_letters"}
+    {"ping", "stats", "active", "reserved", "registered", "active_queues", "coordinator", "queues", "dead_letters"}
 )  # fmt: skip
 """Control commands that change nothing: these need no right."""
+
+
+def brings_code(spec: m.CallSpec) -> bool:
+    """Whether calls with these options need the right CODE."""
+    return bool(spec.code) or spec.serializer not in PLAIN_FORMATS
 
 
 class Role(str, Enum):
@@ -75,7 +82,9 @@ def why_denied(granted: Grant, message: Message) -> str:
     if kind not in _MAY_SEND[granted.role]:
         return _denial(granted, f"send {kind.__name__}", f"role {_first_role_for(kind)}")
     if kind is m.Code and not granted.may(CODE):
-        return _denial(granted, "send functions by value", "the right by-value")
+        return _denial(
+            granted, "send functions by value, or arguments other than as msgpack or json", "the right by-value"
+        )
     if isinstance(message, m.Control) and message.command not in QUESTIONS and not granted.may(CONTROL):
         return _denial(granted, f"give the order {message.command[:100]!r}", "the right control")
     return ""

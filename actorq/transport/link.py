@@ -294,7 +294,7 @@ class Link:
             reactor = Reactor(self._waiter, self.stats)
             self._parts = Parts(zmq.Context(), self._limits, self.stats, reactor, self._sessions, self._keys)
             if self._keys is not None:
-                self._gate = Gate(self._parts.context, self._keys, self.stats)
+                self._gate = Gate(self._parts.context, self._keys, self._limits.connections, self.stats)
                 reactor.watch(self._gate)
         elif self._owner != here:
             raise RuntimeError(

@@ -24,6 +24,8 @@ HANDSHAKE_SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 HANDSHAKE_TIMED_OUT_OR_CUT = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 HANDSHAKE_WRONG_PROTOCOL = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
 HANDSHAKE_REFUSED = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+FULL = 500
+"""Value of HANDSHAKE_REFUSED, which is the gate's status, for one that would have been let in if there were room."""
 HANDSHAKE_FAILED = HANDSHAKE_TIMED_OUT_OR_CUT | HANDSHAKE_WRONG_PROTOCOL | HANDSHAKE_REFUSED
 
 _OTHER_MECHANISM = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
@@ -82,6 +84,8 @@ def why_lost(event: int, value: int, address: str, has_keys: bool) -> str:
         return f"the connection with {address} was closed or has failed"
     if event == CONNECT_RETRIED:
         return f"nobody listens at {address}, or it cannot be reached"
+    if event == HANDSHAKE_REFUSED and value == FULL:
+        return f"{address} has as many connections as it takes"
     if event == HANDSHAKE_REFUSED:
         return (
             f"{address} does not know this key, or knows it no more: use the key file that it uses, or a client's key "

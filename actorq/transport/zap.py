@@ -8,6 +8,7 @@ tries both: a stranger must be refused, a guest let in.
 from __future__ import annotations
 
 import logging
+import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,13 +27,14 @@ from actorq.transport.curve import (
     text_of,
 )
 from actorq.transport.limits import LinkStats
-from actorq.transport.monitor import HANDSHAKE_FAILED, HANDSHAKE_REFUSED, HANDSHAKE_SUCCEEDED, Monitor
+from actorq.transport.monitor import FULL, HANDSHAKE_FAILED, HANDSHAKE_REFUSED, HANDSHAKE_SUCCEEDED, Monitor
 from actorq.transport.reactor import Source
 from actorq.transport.sockets import NOBLOCK
 
 _ENDPOINT = "inproc://zeromq.zap.01"
 _REQUEST_FRAMES = 9  # Route, empty, version, number, domain, address, routing id, mechanism, key.
 _TEST_S = 5.0
+_OTHER_DESCRIPTORS = 128
 
 logger = logging.getLogger("actorq.transport")
 
@@ -40,7 +42,7 @@ logger = logging.getLogger("actorq.transport")
 class Gate(Source):
     """Answers whether a key may connect to a listener of this link."""
 
-    def __init__(self, context: zmq.Context[Any], keys: LinkKeys, stats: LinkStats) -> None:
+    def __init__(self, context: zmq.Context[Any], keys: LinkKeys, limit: int, stats: LinkStats) -> None:
         socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.bind(_ENDPOINT)
@@ -49,6 +51,7 @@ class Gate(Source):
         """A key that is let in besides, while the gate is tested."""
         self.is_tested = False
         self._keys = keys
+        self._limit = limit or resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS
         self._stats = stats
         self._complaints = Sparse(logger)
 
@@ -65,6 +68,12 @@ class Gate(Source):
         route, number = request[0], request[3]
         user = self._user(request)
         status, text = (b"200", b"") if user else (b"400", b"unknown key")
+        if user and self._stats.connections > self._limit:
+            status, text = b"%d" % FULL, b"too many connections"
+            self._stats.refused += 1
+            self._complaints.warning(
+                time.monotonic(), "there are more than %d connections: no more are taken", self._limit
+            )
         self.socket.send_multipart([route, b"", b"1.0", number, status, text, user.encode(), b""], NOBLOCK)
 
     def _user(self, request: list[bytes]) -> str:

@@ -242,8 +242,10 @@ def test_a_client_without_the_right_to_code_sends_no_functions(mesh: KeyedMesh) 
         with pytest.raises(CallRefused, match=r"simple .* may not send functions by value.*the right by-value"):
             refused.get(timeout=20)
         assert app.send_task(ADD, (1, 2)).get(timeout=20) == 3
-        with pytest.raises(CallRefused):
-            app.submit(lambda: 2).get(timeout=20)
+        pickled = app.send_task(ADD, (1, 2), serializer="cloudpickle")
+        with pytest.raises(CallRefused, match="other than as msgpack or json"):
+            pickled.get(timeout=20)
+        assert app.send_task(ADD, (1, 2), serializer="json").get(timeout=20) == 3
     mesh.wait_for_log("simple (role client, with neither control nor by-value) may not send functions by value")
     with mesh.app(mesh.keys.client("author", Role.CLIENT, CODE)) as app:
         assert app.submit(lambda: 7).get(timeout=20) == 7

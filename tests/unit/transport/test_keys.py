@@ -136,6 +136,17 @@ def test_a_call_to_the_same_address_with_another_key_is_another_session(world: S
     world.until(lambda: first in caller.downs(), "the first session ends")
 
 
+def test_a_listener_takes_no_more_connections_than_its_limit(world: SocketWorld) -> None:
+    listener = world.node(LinkLimits(connections=2), keys_of(SERVER))
+    address = listener.listen()
+    for _ in range(2):
+        dialler = world.node(keys=keys_of(FRIEND))
+        peer = dialler.dial(address)
+        world.until(lambda dialler=dialler, peer=peer: peer in dialler.ups())  # type: ignore[misc]
+    world.until(lambda: world.link_of(listener).stats.connections == 2)
+    assert "has as many connections as it takes" in refusal(world, world.node(keys=keys_of(FRIEND)), address)
+
+
 # -- as without ----------------------------------------------------------------------------------------------------
 
 
