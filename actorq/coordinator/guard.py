@@ -53,6 +53,7 @@ class Guard:
     def __init__(self, ring: KeyRing, core: Coordinator, link: Transport) -> None:
         self.denied_count = 0
         self._ring = ring
+        self._version = ring.version
         self._core = core
         self._link = link
         self._visitors: dict[Peer, _Visitor] = {}
@@ -91,11 +92,13 @@ class Guard:
 
     def refresh(self) -> Iterable[tuple[Peer, Message]]:
         """Look whether keys have changed. Returns the peers whose sessions end, each with what it is told."""
-        if self._ring.refresh():
-            for peer, visitor in list(self._visitors.items()):
-                grant = self._ring.grant(visitor.key)
-                if grant == visitor.grant:
-                    continue
+        self._ring.refresh()
+        if self._version == self._ring.version:
+            return
+        self._version = self._ring.version
+        for peer, visitor in list(self._visitors.items()):
+            grant = self._ring.grant(visitor.key)
+            if grant != visitor.grant:
                 logger.warning("the session of %s ends: its key was %s", visitor, "changed" if grant else "taken away")
                 yield peer, m.Reset() if grant else m.Rejected(_taken_away(visitor.key))
 

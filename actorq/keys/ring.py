@@ -23,6 +23,8 @@ class KeyRing:
         self._signature = self._look()
         self.key: ClusterKey = load_cluster_key(path)
         self._grants = self.key.grants()
+        self.version = 1
+        """Goes up when the keys have changed. Several look, and each has to notice."""
 
     def grant(self, public: str) -> Grant | None:
         """What the owner of a key may do. None: the key is not known."""
@@ -33,25 +35,25 @@ class KeyRing:
         self.refresh()
         return public in self._grants
 
-    def refresh(self) -> bool:
-        """Read the file if it has changed. Returns whether it has, and can be read."""
+    def refresh(self) -> None:
+        """Read the file if it has changed."""
         signature = self._look()
         if signature == self._signature:
-            return False
+            return
         self._signature = signature
         try:
             key = load_cluster_key(self.path)
         except BadKey as error:
             logger.error("the keys stay as they are: %s", error)
-            return False
+            return
         if key.secret != self.key.secret:
             logger.error("%s has another secret now: restart this node to use it. The keys stay as they are", self.path)
-            return False
+            return
         if key != self.key:
             logger.warning("%s has changed: %d client keys", self.path, len(key.clients))
-        self.key = key
-        self._grants = key.grants()
-        return True
+            self.key = key
+            self._grants = key.grants()
+            self.version += 1
 
     def _look(self) -> tuple[int, int, int, int]:
         try:

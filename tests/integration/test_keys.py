@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,7 +25,7 @@ from tests.support import Nodes, eventually, free_address
 
 VERSIONS = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
 ADD = "tests.integration.tasks.add"
-WAIT = ClientSettings(publish_timeout_s=3.0)
+PATIENT, HASTY = ClientSettings(publish_timeout_s=20.0), ClientSettings(publish_timeout_s=3.0)
 PLAINTEXT = "a sentence that nobody else may read"
 
 
@@ -66,9 +65,9 @@ class KeyedMesh(Mesh):
         self.coordinator = self.nodes.start("coordinator", "--listen", self.address, "--key", self.keys.cluster)
         self.start_worker("--key", self.keys.cluster, "--processes", "2", "-c", "4")
 
-    def app(self, key: str, **options: Any) -> ActorQ:
+    def app(self, key: str, settings: ClientSettings = PATIENT) -> ActorQ:
         """A program with some key, or with none."""
-        return ActorQ("program", self.address, key=key, settings=WAIT, **options)
+        return ActorQ("program", self.address, key=key, settings=settings)
 
     def log(self) -> str:
         assert self.coordinator is not None
@@ -165,14 +164,20 @@ def test_a_coordinator_that_starts_again_has_the_same_key(own_mesh: KeyedMesh) -
 
 
 def test_without_a_key_nobody_gets_in_and_is_told_to_give_one(mesh: KeyedMesh) -> None:
-    with mesh.app("") as app, pytest.raises(OperationalError, match=r"it wants a key, and this side has none.*--key"):
+    with (
+        mesh.app("", HASTY) as app,
+        pytest.raises(OperationalError, match=r"it wants a key, and this side has none.*--key"),
+    ):
         app.send_task(ADD, (1, 2))
     mesh.wait_for_log("broke off the handshake")
 
 
 def test_an_unknown_key_gets_nobody_in(mesh: KeyedMesh) -> None:
     path = mesh.keys.unknown()
-    with mesh.app(path) as app, pytest.raises(OperationalError, match=r"refused this client.* does not know this key"):
+    with (
+        mesh.app(path, HASTY) as app,
+        pytest.raises(OperationalError, match=r"refused this client.* does not know this key"),
+    ):
         app.send_task(ADD, (1, 2))
     key = load_key(path)
     assert not isinstance(key, ClusterKey)
@@ -181,7 +186,7 @@ def test_an_unknown_key_gets_nobody_in(mesh: KeyedMesh) -> None:
 
 def test_the_key_of_another_mesh_gets_nobody_in(mesh: KeyedMesh, tmp_path: Path) -> None:
     other = Keys(tmp_path)
-    with mesh.app(other.cluster) as app, pytest.raises(OperationalError, match="it has another cluster's key"):
+    with mesh.app(other.cluster, HASTY) as app, pytest.raises(OperationalError, match="it has another cluster's key"):
         app.send_task(ADD, (1, 2))
 
 
@@ -194,7 +199,7 @@ def test_a_worker_with_the_key_of_another_mesh_says_so(mesh: KeyedMesh, tmp_path
 def test_a_program_with_a_key_does_not_talk_to_a_coordinator_without(mesh: KeyedMesh, nodes: Nodes) -> None:
     address = free_address()
     nodes.start("coordinator", "--listen", address).wait_for_output("listens")
-    app = ActorQ("program", address, key=mesh.keys.cluster, settings=WAIT)
+    app = ActorQ("program", address, key=mesh.keys.cluster, settings=HASTY)
     with app, pytest.raises(OperationalError, match="was started without"):
         app.send_task(ADD, (1, 2))
 
@@ -336,7 +341,7 @@ def test_only_nodes_reach_the_reply_socket_of_a_client(mesh: KeyedMesh) -> None:
 
 
 def test_the_nodes_tell_how_many_they_have_refused(mesh: KeyedMesh) -> None:
-    with mesh.app(mesh.keys.unknown()) as app, pytest.raises(OperationalError):
+    with mesh.app(mesh.keys.unknown(), HASTY) as app, pytest.raises(OperationalError):
         app.send_task(ADD, (1, 2))
     with mesh.app(mesh.keys.cluster) as app:
         (stats,) = app.control.inspect(timeout=5).coordinator().values()
@@ -365,7 +370,7 @@ def test_with_a_key_nobody_on_the_network_reads_along(
     nodes.start("coordinator", "--listen", address, "--key", key).wait_for_output("listens")
     with Relay(address) as front, Relay(address) as back:
         nodes.start("worker", "-A", "tests.integration.tasks", "-u", back.address, "--key", key)
-        with ActorQ("program", front.address, key=key, settings=ClientSettings(publish_timeout_s=20.0)) as app:
+        with ActorQ("program", front.address, key=key, settings=PATIENT) as app:
             wait_for_workers(app, 1)
             assert app.send_task("tests.integration.tasks.echo", (PLAINTEXT,)).get(timeout=30) == PLAINTEXT
             large = PLAINTEXT * 10_000
@@ -393,7 +398,7 @@ def test_keys_are_granted_and_taken_away_without_a_restart(own_mesh: KeyedMesh) 
         own_mesh.wait_for_log("the session of late (role client, with neither control nor by-value) at this host ends")
         eventually(lambda: not app.session.core.is_open, 10, "its session ends")
         with pytest.raises(OperationalError, match=r"does not know this key|no longer"):
-            app.send_task(ADD, (1, 2))
+            app.send_task(ADD, (1, 2), publish_timeout=3.0)
     with own_mesh.app(own_mesh.keys.cluster) as app:
         assert app.send_task(ADD, (1, 2)).get(timeout=20) == 3
 
