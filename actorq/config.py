@@ -67,8 +67,16 @@ class CoordinatorSettings:
     """Limit of one argument or result body; clients learn it in Welcome."""
     code_bytes: int = 256 * 1024**2
     """Functions sent by value, kept while calls use them and up to this size."""
+    member_age_s: float = 3600.0
+    """Another coordinator that nobody has met for so long is no member of the mesh any more."""
     durable: bool = False
     """Whether a store keeps what was accepted."""
+    data_dir: str = ""
+    """Where that store is, for people."""
+    transient_queues: frozenset[str] = frozenset()
+    """Queues whose calls are not kept, although a store is there: they stay their clients' own."""
+    loopback_only: bool = False
+    """Coordinators on other hosts, which others name, are not dialled: there is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,8 @@ class WorkerSettings:
     """Calls that wait behind running ones for so long without a start are given back to the coordinator."""
     unacked_limit: int = 100_000
     """Outcomes that the coordinator has not acknowledged; a worker that holds more takes no new calls."""
+    loopback_only: bool = False
+    """Coordinators on other hosts, which others name, are not dialled: there is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,9 @@ class ClientSettings:
     ask_after_s: float = 5.0
     """A call whose outcome has not come for so long is asked for at the coordinator."""
     ask_batch: int = 1000
+    resend_after_s: float = 60.0
+    """A call that was accepted and is unknown to all coordinators in touch is sent again if the one that may have it in
+    its journal has not come back after so long. It may run twice then. Where none is out of touch it is sent at once."""
     heartbeat_s: float = 1.0
     kept_memory_bytes: int = 64 * 1024 * 1024
     """Freed memory that the C library keeps for what comes next, once this program sends or receives a large body; see
@@ -108,3 +121,5 @@ class ClientSettings:
     redial_max_s: float = 2.0
     hello_timeout_s: float = 5.0
     """A coordinator that has not welcomed us after so long is given up, and the next address is tried."""
+    loopback_only: bool = False
+    """Coordinators on other hosts, which others name, are not dialled: there is no key."""

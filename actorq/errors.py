@@ -66,6 +66,18 @@ class BadAddress(ImproperlyConfigured):
     """An address that is not of the form that is needed, such as ``tcp://127.0.0.1:5570``."""
 
 
+class StoreInUse(ImproperlyConfigured):
+    """Somebody else has the store open."""
+
+
+class StoreTooNew(ImproperlyConfigured):
+    """A later release of actorq has written the store."""
+
+
+class StoreFailed(OperationalError):
+    """A store cannot be read or written: says which, why, and what to do."""
+
+
 class ProtocolError(ActorqError):
     """A peer sent something that the protocol does not allow. Its session ends; nobody else is affected."""
 

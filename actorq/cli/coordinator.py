@@ -16,10 +16,23 @@ from actorq.cli.options import insecure_option, is_insecure, key_option, key_pat
 @click.option(
     "-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name."
 )
+@click.option(
+    "--join",
+    metavar="ADDRESS",
+    multiple=True,
+    callback=lambda ctx, param, values: [each.strip() for value in values for each in value.split(",") if each.strip()],
+    help="Another coordinator of the mesh, tcp://HOST:PORT; one is enough, all may name the same ones.",
+)
+@click.option(
+    "--advertise",
+    metavar="ADDRESS",
+    default="",
+    help="The address that others are told. Default: where it listens, or this host's address if that is 0.0.0.0.",
+)
 @key_option
 @insecure_option
 @loglevel_option
-def command(listen: str, name: str, loglevel: str) -> None:
+def command(listen: str, name: str, join: list[str], advertise: str, loglevel: str) -> None:
     """Run a coordinator, which takes calls from clients and leases them to workers.
 
     It never imports your code. Ends with Ctrl-C or TERM; workers and clients wait for the next one.
@@ -31,6 +44,7 @@ def command(listen: str, name: str, loglevel: str) -> None:
       actorq coordinator
       actorq coordinator --listen tcp://127.0.0.1:5571
       actorq coordinator --listen tcp://10.0.0.5:5570 --key cluster.key
+      actorq coordinator --listen tcp://127.0.0.1:5571 --join tcp://127.0.0.1:5570
     """
     check_exposure(listen)
     from actorq.coordinator import node
@@ -38,4 +52,4 @@ def command(listen: str, name: str, loglevel: str) -> None:
     name = name.replace("%h", socket.gethostname())
     log.configure(loglevel, name)
     click.echo(MEMORY_NOTICE, err=True)
-    node.run(listen, name, key=key_path(), insecure=is_insecure())
+    node.run(listen, name, joins=join, advertise=advertise, key=key_path(), insecure=is_insecure())

@@ -11,11 +11,12 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from actorq.client.pending import Pending
 from actorq.config import MAX_BATCH, ClientSettings
 from actorq.errors import CallRefused, EncodeError
+from actorq.policies.addresses import can_be_called
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING, Call, CallSpec, Message, Outcome
 
@@ -62,6 +63,16 @@ class Order:
 Request = Ask | Watch | Order
 
 
+class Awaited(NamedTuple):
+    """Calls that were accepted, and have not settled as far as we know."""
+
+    since_s: float
+    """When they were accepted, or asked for the last time."""
+    ids: list[str]
+    unknown_s: float = 0.0
+    """When it was heard that no coordinator which answers knows them; 0: that was not heard."""
+
+
 @dataclass(slots=True)
 class Sought:
     """A call that is looked up."""
@@ -98,7 +109,9 @@ class Client:
         reply_key: str = "",
     ) -> None:
         self.name, self.session = name, session
+        self._seeds = tuple(addresses)
         self.addresses = list(addresses)
+        """Where coordinators are: those that the user gave, and those that they have named."""
         self.reply_address, self.reply_key = reply_address, reply_key
         self.settings = settings
         self.outbox: deque[Call] = deque()
@@ -128,6 +141,8 @@ class Client:
         self._nonce = self._welcomes = 0
         self._coordinator = ""
         self._durable = False
+        self._transient: frozenset[str] = frozenset()
+        """Queues whose calls stay ours although the coordinator is durable."""
         self._seq = 0
         self._sent_specs = 0
         self._batch = settings.submit_batch
@@ -137,9 +152,9 @@ class Client:
         """To be sent again, before all others: may be running."""
         self._untaken: deque[Call] = deque()
         """To be sent again, before what is new: have not come to this coordinator, or were not taken."""
-        self._awaited: deque[tuple[float, list[str]]] = deque()
-        """Accepted calls by the time when they were accepted or last asked for."""
-        self._asked: dict[int, list[str]] = {}
+        self._awaited: deque[Awaited] = deque()
+        """Accepted calls, by the time when they were accepted or last asked for."""
+        self._asked: dict[int, Awaited] = {}
         self._unanswered: dict[int, Request] = {}
         self._ordered_s: dict[int, float] = {}
         """When the orders among them were sent for the first time."""
@@ -205,6 +220,8 @@ class Client:
             self._refused(message)
         elif kind is m.Pressure:
             self.pressure = message.reason
+        elif kind is m.View:
+            self._learn(message.others)
         elif kind is m.Replies and self._take_unanswered(message.token) is not None:
             self._effects.answers[message.token] = message
 
@@ -214,7 +231,7 @@ class Client:
         Where calls are very short, the coordinator has forgotten their outcomes a few seconds later.
         """
         due_s = self._now_s - self.settings.ask_after_s
-        self._awaited = deque((min(since_s, due_s), ids) for since_s, ids in self._awaited)
+        self._awaited = deque(each._replace(since_s=min(each.since_s, due_s)) for each in self._awaited)
         self._is_in_hurry = True
         self._pinged_s = self._now_s - self.settings.heartbeat_s
 
@@ -262,10 +279,12 @@ class Client:
         self.rejection = self.pressure = ""
         self.window, self.slots = welcome.window, welcome.slots
         self.max_body_bytes = welcome.max_body_bytes
-        self._awaited.extend((self._now_s, ids) for ids in self._asked.values())
+        self._learn(welcome.others)
+        self._awaited.extend(each._replace(since_s=self._now_s) for each in self._asked.values())
         self._asked.clear()
         self._gather_unsent(is_new=welcome.epoch != self._coordinator)
         self._coordinator, self._durable = welcome.epoch, welcome.durable
+        self._transient = frozenset(welcome.transient)
         self._seq = self._sent_specs = 0
         self._welcomes += 1
         self.is_open = True
@@ -280,6 +299,14 @@ class Client:
         self._looked_up.clear()
         self.requests.extend(Watch(each.id) for each in list(self.pending.values()) if each.call is None)
 
+    def _learn(self, others: Sequence[m.Member]) -> None:
+        """These coordinators are to be tried too, when ours is lost; those that were named before and left are not."""
+        address = self.addresses[self._address_index]
+        local = self.settings.loopback_only
+        named = [member.address for member in others if can_be_called(member.address, local)]
+        self.addresses = list(dict.fromkeys([*self._seeds, address, *named]))
+        self._address_index = self.addresses.index(address)
+
     def _is_awaited(self, request: Request) -> bool:
         return not isinstance(request, Order) or self._now_s < self._ordered_s[request.token] + request.timeout_s
 
@@ -293,9 +320,12 @@ class Client:
         if is_new:
             again += untaken  # They may have come to the last coordinator.
             untaken = []
+            ours = [each.call for each in list(self.pending.values()) if each.call is not None]
             if not self._durable:  # And what it had accepted is lost with it.
-                again += [each.call for each in list(self.pending.values()) if each.call is not None]
+                again += ours
                 self._awaited.clear()
+            elif self._transient:
+                again += [call for call in ours if self.specs[call.spec - 1][1].queue in self._transient]
         done = {call.id for call in (*list(self.outbox), *list(self.chosen))}
         self._again = self._select(again, done)
         self._untaken = self._select(untaken, done)
@@ -375,7 +405,7 @@ class Client:
             self.unaccepted_count -= len(calls)
             awaited += [call.id for call in calls]  # Not the calls: their bodies may be large.
         if awaited:
-            self._awaited.append((self._now_s, awaited))
+            self._awaited.append(Awaited(self._now_s, awaited))
 
     def _refused(self, message: m.Refused) -> None:
         sent = {call.id: (call, may_run) for _, calls, may_run in self._unaccepted for call in calls}
@@ -456,33 +486,44 @@ class Client:
         hurry, self._is_in_hurry = self._is_in_hurry, False
         budget = len(self.pending) if hurry else self.settings.ask_batch
         pending = self.pending
-        while budget > 0 and self._awaited and self._now_s - self._awaited[0][0] >= self.settings.ask_after_s:
-            ids = [task_id for task_id in self._awaited.popleft()[1] if task_id in pending]
+        while budget > 0 and self._awaited and self._now_s - self._awaited[0].since_s >= self.settings.ask_after_s:
+            awaited = self._awaited.popleft()
+            ids = [task_id for task_id in awaited.ids if task_id in pending]
             size = min(budget, MAX_BATCH)
             now, later = ids[:size], ids[size:]
             if later:
-                self._awaited.appendleft((self._now_s - self.settings.ask_after_s, later))
+                due_s = self._now_s - self.settings.ask_after_s
+                self._awaited.appendleft(Awaited(due_s, later, awaited.unknown_s))
             if now:
                 budget -= len(now)
                 self._token -= 1  # The shell's tokens are positive.
-                self._asked[self._token] = now
+                self._asked[self._token] = awaited._replace(ids=now)
                 self._effects.sends.append(m.Query(self._token, now))
 
     def _report(self, report: m.Report) -> None:
-        if self._asked.pop(report.token, None) is not None:
-            known = []
-            for task_id, state in report.states:
-                pending = self.pending.get(task_id)
-                if state:
-                    known.append(task_id)
-                elif pending is not None and pending.call is not None:
-                    self._again.append(pending.call)  # The coordinator does not know it (any more).
-            if known:
-                self._awaited.append((self._now_s, known))
+        asked = self._asked.pop(report.token, None)
+        if asked is not None:
+            self._report_awaited(asked, report)
             return
         request = self._take_unanswered(report.token)
         if isinstance(request, Ask):  # The outcomes came before the report.
             self._effects.answers[report.token] = LookUp(dict(report.states), self._take_looked_up(request))
+
+    def _report_awaited(self, asked: Awaited, report: m.Report) -> None:
+        """Of the calls that are awaited some are known, and the others lost: unless a coordinator that is silent now
+        has them in its journal, and comes back.
+        """
+        known = [task_id for task_id, state in report.states if state]
+        unknown = [task_id for task_id, state in report.states if not state and task_id in self.pending]
+        if known:
+            self._awaited.append(Awaited(self._now_s, known))
+        if not unknown:
+            return
+        unknown_s = asked.unknown_s or self._now_s
+        if report.silent and self._now_s < unknown_s + self.settings.resend_after_s:
+            self._awaited.append(Awaited(self._now_s, unknown, unknown_s))
+            return
+        self._again += [call for task_id in unknown if (call := self.pending[task_id].call) is not None]
 
     def _take_looked_up(self, request: Ask) -> dict[str, Outcome]:
         """The outcomes that have come. They stay for those who ask for the same calls and have no answer yet."""

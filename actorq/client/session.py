@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from actorq import ids, native
@@ -25,10 +26,11 @@ from actorq.client.core import Ask, Client, LookUp, Order, Watch
 from actorq.client.pending import Pending, failed
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, NotPermitted, OperationalError, ProtocolError, TimeoutError
-from actorq.policies.addresses import check_connecting, is_loopback
+from actorq.policies.addresses import check_connecting
 from actorq.policies.numbering import numbered_ids
 from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter, Up
-from actorq.transport.addresses import check_to_dial, is_ipv6
+from actorq.transport.addresses import check_to_dial
+from actorq.transport.routes import host_towards
 from actorq.wire import frames
 from actorq.wire.messages import Call, CallSpec, Message, Outcome, Replies, Results
 from actorq.wire.payload import encode_failure
@@ -74,7 +76,7 @@ class Session:
         self._keys = keys
         for address in self.addresses:
             check_to_dial(address)
-        self.settings = settings or ClientSettings()
+        self.settings = replace(settings or ClientSettings(), loopback_only=not (keys or insecure))
         self.new_id = numbered_ids(ids.random_id())
         self.callbacks = Callbacks()
         self.is_over = False
@@ -347,7 +349,7 @@ class Session:
     def _run(self, started: Any) -> None:
         try:
             self._link = Link(ThreadWaiter(), self._turn, keys=self._keys)
-            reply_address = self._link.listen(f"tcp://{_host_towards(self.addresses)}:*")
+            reply_address = self._link.listen(f"tcp://{host_towards(self.addresses)}:*")
             self.core = Client(
                 f"client@{socket.gethostname()}:{os.getpid()}",
                 ids.random_id(),
@@ -479,30 +481,3 @@ def _outcome_of(pending: Pending) -> Outcome:
 def _ring(bells: list[Callable[[], None]]) -> None:
     for ring in list(bells):
         ring()
-
-
-def _host_towards(addresses: Sequence[str]) -> str:
-    """The address of this host that the coordinators' hosts can reach. Raises OperationalError if none is known."""
-    trouble: OSError | None = None
-    for address in addresses:
-        if is_loopback(address):
-            continue
-        try:
-            return _route_to(address)
-        except OSError as error:
-            trouble = error
-    if trouble is not None and not any(map(is_loopback, addresses)):
-        raise OperationalError(
-            f"there is no way to the coordinator at {', '.join(addresses)}: {trouble}. Check the host's name in the "
-            f"URL, and this host's network"
-        ) from trouble
-    return "127.0.0.1"
-
-
-def _route_to(address: str) -> str:
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
-    family = socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
-    with native.original("socket", "socket")(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((host.strip("[]"), int(port)))  # Sends nothing: only looks up the route.
-        own: str = probe.getsockname()[0]
-    return f"[{own}]" if is_ipv6(address) else own

@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import time
+from typing import TYPE_CHECKING
 
 from actorq.actors.link import LinkOwner
+from actorq.actors.reasons import Reason
 from actorq.coordinator.core import Coordinator, Effects
-from actorq.coordinator.guard import Guard
 from actorq.errors import ProtocolError
-from actorq.keys import KeyRing, node_keys
 from actorq.policies.addresses import is_loopback
 from actorq.stores.api import Store
-from actorq.transport import Down, Event, Peer, Received
+from actorq.stores.journal import Journal
+from actorq.transport import Down, Event, Peer, Received, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.payload.code import code_hash
+
+if TYPE_CHECKING:
+    from actorq.coordinator.guard import Guard
+    from actorq.keys import KeyRing
+    from actorq.transport import LinkKeys, Transport
 
 logger = logging.getLogger("actorq.coordinator")
 
@@ -33,11 +39,12 @@ REMIND_S = 60.0
 class CoordinatorActor(LinkOwner):
     """Feeds its core what the link brings. With a ring of keys it lets nobody in but their owners."""
 
-    def __init__(self, core: Coordinator, store: Store, ring: KeyRing | None = None) -> None:
-        super().__init__(keys=None if ring is None else node_keys(ring.key, ring.admit))
+    def __init__(self, core: Coordinator, store: Store | None = None, ring: KeyRing | None = None) -> None:
+        super().__init__(keys=None if ring is None else _keys_of(ring))
         self._core = core
-        self._store = store
-        self._guard = None if ring is None else Guard(ring, core, self.transport)
+        self._journal = None if store is None else Journal(store, self.transport.wake)
+        self._trouble = ""
+        self._guard = None if ring is None else _guard_of(ring, core, self.transport)
         self._exposed = ""
         """Where others can connect without a key."""
         self._look_s = math.inf if ring is None else 0.0
@@ -51,11 +58,17 @@ class CoordinatorActor(LinkOwner):
             self._exposed, self._look_s = real_address, 0.0
         return real_address
 
+    def announce(self, address: str) -> None:
+        """Tell other coordinators, and through them workers and clients, that this one is to be called there."""
+        self._core.mesh.listens_at(address)
+
     def turn(self, events: list[Event]) -> float | None:
         """Feed the batch to the core and carry out the effects."""
         core = self._core
         now_s = time.monotonic()
         core.advance(now_s, time.time())
+        if self._journal is not None:
+            self._hear(self._journal)
         if now_s >= self._look_s:
             self._look(now_s)
         for event in events:
@@ -65,6 +78,8 @@ class CoordinatorActor(LinkOwner):
                 core.lose(event.peer)
                 if self._guard is not None:
                     self._guard.forget(event.peer)
+            elif isinstance(event, Up):
+                core.mesh.opened(event.peer)
         deadline_s = self._carry_out(core.finish())
         due_s = self._look_s if deadline_s is None else min(deadline_s, self._look_s)
         return None if due_s == math.inf else max(due_s - time.monotonic(), 0.0)
@@ -82,6 +97,20 @@ class CoordinatorActor(LinkOwner):
                 "change that (make one with 'actorq key new')",
                 self._exposed,
             )
+
+    def on_stop(self, reason: Reason) -> None:
+        """As any owner of a link; and what was accepted is written."""
+        super().on_stop(reason)
+        if self._journal is not None and not self._journal.close():
+            logger.error("the journal is not complete: what was not accepted yet may be lost")
+
+    def _hear(self, journal: Journal) -> None:
+        """What the journal's thread has to say."""
+        self._core.persisted(journal.confirmed)
+        trouble = journal.trouble
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._core.report_trouble(trouble)
 
     def _take(self, event: Received) -> None:
         try:
@@ -139,8 +168,23 @@ class CoordinatorActor(LinkOwner):
                 self._send(peer, message)
         for peer in effects.hang_ups:
             self.transport.hang_up(peer)
-        if not effects.token:
-            return effects.deadline_s
-        self._store.commit(effects.persist)
-        self._core.persisted(effects.token)
-        return self._carry_out(self._core.finish())
+        for address in effects.dial:
+            self._core.mesh.dialled(address, self.transport.dial(address))
+        if effects.token and self._journal is not None:
+            self._journal.write(effects.token, effects.persist)
+        return effects.deadline_s
+
+
+# A coordinator without keys does without these, and what they load for cryptography: they are imported where needed.
+
+
+def _keys_of(ring: KeyRing) -> LinkKeys:
+    from actorq.keys import node_keys
+
+    return node_keys(ring.key, ring.admit)
+
+
+def _guard_of(ring: KeyRing, core: Coordinator, link: Transport) -> Guard:
+    from actorq.coordinator.guard import Guard
+
+    return Guard(ring, core, link)

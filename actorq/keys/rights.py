@@ -39,8 +39,8 @@ class Role(str, Enum):
 
 
 _MAY_SEND: dict[Role, frozenset[type[Message]]] = {
-    Role.CLIENT: frozenset({m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping}),
-    Role.OBSERVER: frozenset({m.ClientHello, m.Query, m.Control, m.Ping}),
+    Role.CLIENT: frozenset({m.Discover, m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping}),
+    Role.OBSERVER: frozenset({m.Discover, m.ClientHello, m.Query, m.Control, m.Ping}),
 }
 """A node may send everything."""
 

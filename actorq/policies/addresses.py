@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -11,6 +12,10 @@ from actorq.errors import BadAddress, ImproperlyConfigured
 
 LOCAL = "local://"
 SCHEMES = ("tcp://", "ipc://")
+HOST = r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\*"
+TCP = re.compile(rf"tcp://(?P<host>{HOST}):(?P<port>\d{{1,5}}|\*)", re.ASCII)
+IPC_PATH_BYTES = 107
+"""What fits into sockaddr_un with its final zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,16 @@ def _check(address: str) -> None:
         f"{address!r} is not the address of a coordinator: write tcp://HOST:PORT, for example {DEFAULT_ADDRESS} "
         f"(several with commas between), or local:// for a mesh inside this program"
     )
+
+
+def can_be_called(address: str, loopback_only: bool = False) -> bool:
+    """Whether this is the address of one place (on this host). What other nodes say is looked at before it is dialled."""
+    if loopback_only and not is_loopback(address):
+        return False
+    if address.startswith("ipc://"):
+        return 0 < len(address[6:].encode(errors="replace")) <= IPC_PATH_BYTES and address[6] != "@"
+    match = TCP.fullmatch(address)
+    return match is not None and match["host"] != "*" and match["port"].isdigit() and 0 < int(match["port"]) < 65536
 
 
 def is_loopback(address: str) -> bool:

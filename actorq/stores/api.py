@@ -1,49 +1,82 @@
-"""What a coordinator asks of a store.
+"""What a coordinator asks of a store: the contract, which one suite of tests holds all stores to.
 
-Operations are applied in the order in which they were given, a batch (one `commit`) wholly or not at all, and a batch
-is confirmed only when it survives the death of the process.
+A core says what is to be kept as *operations*. They reach the store in batches, each in the order in which it was said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from actorq.wire.messages import Call, CallSpec, Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class KeepCalls:
-    """Calls that were accepted from the client with this session id.
+class KeepSpecs:
+    """What the spec numbers in kept calls mean. A number is never given again."""
 
-    A store copies them: the core goes on to change them.
+    specs: Sequence[tuple[int, CallSpec]]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetSpecs:
+    """No kept call uses these numbers."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepClient:
+    """Who gets the outcomes of kept calls with this client number, and where. The last one for a number counts."""
+
+    number: int
+    session: str
+    name: str
+    reply_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetClients:
+    """Nobody waits under these numbers any more."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCalls:
+    """Calls that were accepted. Each has a row number, which ascends, and the numbers of its spec and its client.
+
+    Only what was submitted is kept (id, spec, body, times, client), not how a call fares.
     """
 
-    session: str
-    calls: Sequence[tuple[CallSpec, Call]]
-
-
-@dataclass(frozen=True, slots=True)
-class KeepOutcomes:
-    """Calls that settled: they are forgotten, their outcomes kept."""
-
-    outcomes: Sequence[Outcome]
-
-
-@dataclass(frozen=True, slots=True)
-class KeepRevocations:
-    """Calls that must not start, until a Unix time."""
-
-    ids: Sequence[str]
-    until_s: float
+    calls: Sequence[Call]
 
 
 @dataclass(frozen=True, slots=True)
 class KeepStarts:
-    """Kept calls that may run only once, and start now: they must not start again. Forgotten when they settle."""
+    """Rows of kept calls that may run only once, and start now: they must not start again."""
+
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Calls that ended: their rows are forgotten. `outcomes` are those of them that are worth keeping."""
+
+    rows: Sequence[int]
+    outcomes: Sequence[Outcome]
+    settled_s: float
+    """Unix time."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRevocations:
+    """Calls that must not start, until a Unix time; `terminate`: and end if they run. The last one for an id counts."""
 
     ids: Sequence[str]
+    until_s: float
+    terminate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +87,131 @@ class KeepCode:
     blob: bytes
 
 
-Operation = KeepCalls | KeepOutcomes | KeepRevocations | KeepStarts | KeepCode
+@dataclass(frozen=True, slots=True)
+class ForgetCodes:
+    """No kept call uses these functions."""
+
+    digests: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
+class KeepDeadLetter:
+    """A call that was given up, for people. Numbers ascend."""
+
+    number: int
+    letter: Mapping[str, Any]
+
+
+Operation = (
+    KeepSpecs
+    | ForgetSpecs
+    | KeepClient
+    | ForgetClients
+    | KeepCalls
+    | KeepStarts
+    | Settle
+    | KeepRevocations
+    | KeepCode
+    | ForgetCodes
+    | KeepDeadLetter
+)
+
+
+def size_of(operation: Operation) -> int:
+    """How many records it is about."""
+    if isinstance(operation, KeepCalls):
+        return len(operation.calls)
+    if isinstance(operation, Settle):
+        return len(operation.rows) or len(operation.outcomes)
+    if isinstance(operation, (KeepStarts, KeepRevocations)):
+        return max(len(operation.rows if isinstance(operation, KeepStarts) else operation.ids), 1)
+    return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of what only looks back a store keeps; the oldest goes first. A store may keep somewhat more."""
+
+    outcome_count: int = 200_000
+    outcome_bytes: int = 256 * 1024**2
+    outcome_age_s: float = 86_400.0
+    revocation_count: int = 100_000
+    dead_letter_count: int = 10_000
+
+
+@dataclass(slots=True)
 class Kept:
     """Everything that a store holds, for a coordinator that starts again."""
 
-    calls: Sequence[tuple[str, CallSpec, Call]]
-    """Session id of the client, spec, call; in the order of acceptance."""
-    outcomes: Sequence[Outcome]
-    revocations: Sequence[tuple[str, float]]
-    codes: Sequence[tuple[str, bytes]]
-    started: Sequence[str] = ()
-    """Of the calls: those that have started, and may not start again."""
+    specs: Sequence[tuple[int, CallSpec]] = ()
+    clients: Sequence[KeepClient] = ()
+    calls: Sequence[Call] = ()
+    """In the order of acceptance."""
+    started: Set[int] = frozenset()
+    """Rows of the calls that have started, and may not start again."""
+    outcomes: Sequence[tuple[float, Sequence[Outcome]]] = ()
+    """In the order in which they settled, with the Unix time."""
+    revocations: Sequence[tuple[str, float, bool]] = ()
+    """Id, until when (Unix time), whether to terminate; oldest first."""
+    codes: Sequence[tuple[str, bytes]] = ()
+    dead_letters: Sequence[tuple[int, dict[str, Any]]] = ()
+
+
+Progress = Callable[[int], None]
+"""Told how many calls have been read, now and then."""
 
 
 class Store(Protocol):
-    """Keeps operations. One coordinator uses it at a time."""
+    """Keeps batches of operations, for one owner at a time.
 
-    def commit(self, operations: Iterable[Operation]) -> None:
-        """Apply the operations as one batch. Returns when they are durable."""
+    * **Atomic.** A batch is there wholly or not at all, whatever dies when.
+    * **In order.** A batch is never there without all that were committed before it.
+    * **Durable.** When `commit` returns, the batch survives the death of the process, and of the machine as far as the
+      disk keeps what it has said to have synced.
+    * **Repeatable.** A prepared batch may be committed again, at once, with the same result as once. So whoever got an
+      error, and cannot know whether the batch is there, repeats it until there is none.
+    * **Fenced.** Opening a store that somebody else has open raises StoreInUse; it is free when its owner has closed
+      it, or has died.
+    * **Bounded.** What has settled takes no room; outcomes, revocations and dead letters go by age and count.
 
-    def load(self) -> Kept:
-        """What was committed so far."""
+    `prepare` and `commit` may be called from another thread than `load`, but one at a time.
+    """
+
+    def load(self, progress: Progress | None = None) -> Kept:
+        """What was committed so far. Comes before the first `commit`. The specs of all its calls are there."""
+
+    def prepare(self, operations: Sequence[Operation]) -> Any:
+        """What `commit` takes for these operations. Copies them: later changes to the calls do not matter.
+
+        Calls that settle within the same batch are not written at all.
+        """
+
+    def commit(self, batch: Any) -> None:
+        """Apply what `prepare` has made. Raises StoreFailed, and nothing of it is there then, or all."""
+
+    def rest(self) -> bool:
+        """There is nothing to commit now: do some housekeeping. Returns whether there is more of that to do."""
+
+    def close(self) -> None:
+        """Let others open it."""
+
+
+def unsettled(operations: Sequence[Operation]) -> list[Call]:
+    """The calls that are kept by these operations and not settled by them.
+
+    A call that is over before it was written costs nothing but its outcome.
+    """
+    settled: set[int] = set()
+    for operation in operations:
+        if isinstance(operation, Settle):
+            settled.update(operation.rows)
+    calls = [call for operation in operations if isinstance(operation, KeepCalls) for call in operation.calls]
+    return [call for call in calls if call.row not in settled] if settled else calls
+
+
+def settled_before(operations: Sequence[Operation]) -> list[int]:
+    """Rows, ascending, that are settled by these operations and were kept by earlier ones."""
+    first = next((each.calls[0].row for each in operations if isinstance(each, KeepCalls) and each.calls), None)
+    rows = [row for each in operations if isinstance(each, Settle) for row in each.rows if first is None or row < first]
+    rows.sort()
+    return rows

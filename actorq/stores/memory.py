@@ -2,47 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from actorq.stores.api import KeepCalls, KeepCode, KeepOutcomes, KeepRevocations, KeepStarts, Kept, Operation
+from actorq.errors import StoreInUse
+from actorq.stores.api import (
+    Bounds,
+    ForgetClients,
+    ForgetCodes,
+    ForgetSpecs,
+    KeepClient,
+    KeepCode,
+    KeepDeadLetter,
+    KeepRevocations,
+    KeepSpecs,
+    KeepStarts,
+    Kept,
+    Operation,
+    Progress,
+    Settle,
+    settled_before,
+    unsettled,
+)
 from actorq.wire.messages import Call, CallSpec, Outcome
 
 
-class MemoryStore:
-    """Keeps everything in dictionaries; calls are copied, as a disk would."""
+class Shelf:
+    """What a MemoryStore keeps, for the next one to open: as a file is for a store on disk."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, tuple[str, CallSpec, Call]] = {}
-        self._outcomes: dict[str, Outcome] = {}
-        self._revocations: dict[str, float] = {}
-        self._codes: dict[str, bytes] = {}
-        self._started: dict[str, None] = {}
+        self.is_open = False
+        self.specs: dict[int, CallSpec] = {}
+        self.clients: dict[int, KeepClient] = {}
+        self.calls: dict[int, Call] = {}
+        self.started: set[int] = set()
+        self.outcomes: dict[str, tuple[float, Outcome]] = {}
+        self.revocations: dict[str, tuple[float, bool]] = {}
+        self.codes: dict[str, bytes] = {}
+        self.dead_letters: dict[int, dict[str, Any]] = {}
 
-    def commit(self, operations: Iterable[Operation]) -> None:
-        for operation in operations:
-            if isinstance(operation, KeepCalls):
-                for spec, call in operation.calls:
-                    self._calls[call.id] = (operation.session, spec, msgspec.structs.replace(call))
-            elif isinstance(operation, KeepOutcomes):
-                for outcome in operation.outcomes:
-                    self._calls.pop(outcome.id, None)
-                    self._started.pop(outcome.id, None)
-                    self._outcomes[outcome.id] = outcome
-            elif isinstance(operation, KeepRevocations):
-                self._revocations.update(dict.fromkeys(operation.ids, operation.until_s))
-            elif isinstance(operation, KeepStarts):
-                self._started.update(dict.fromkeys(operation.ids))
-            elif isinstance(operation, KeepCode):
-                self._codes[operation.digest] = operation.blob
 
-    def load(self) -> Kept:
-        calls = [(session, spec, msgspec.structs.replace(call)) for session, spec, call in self._calls.values()]
+Prepared = tuple[list[Call], list[int], Sequence[Operation]]
+
+
+class MemoryStore:
+    """Keeps everything in dictionaries on a shelf; calls are copied, as a disk would. Raises StoreInUse."""
+
+    def __init__(self, shelf: Shelf | None = None, bounds: Bounds | None = None) -> None:
+        self._shelf = shelf or Shelf()
+        self._bounds = bounds or Bounds()
+        if self._shelf.is_open:
+            raise StoreInUse("this shelf is in use by another store: close that first")
+        self._shelf.is_open = True
+
+    def load(self, progress: Progress | None = None) -> Kept:
+        shelf = self._shelf
         return Kept(
-            calls,
-            list(self._outcomes.values()),
-            list(self._revocations.items()),
-            list(self._codes.items()),
-            list(self._started),
+            list(shelf.specs.items()),
+            list(shelf.clients.values()),
+            [_copy(call) for _, call in sorted(shelf.calls.items())],
+            frozenset(shelf.started),
+            [(settled_s, [outcome]) for settled_s, outcome in shelf.outcomes.values()],
+            [(task_id, *until) for task_id, until in shelf.revocations.items()],
+            list(shelf.codes.items()),
+            list(shelf.dead_letters.items()),
         )
+
+    def prepare(self, operations: Sequence[Operation]) -> Prepared:
+        return [_copy(call) for call in unsettled(operations)], settled_before(operations), list(operations)
+
+    def commit(self, batch: Prepared) -> None:
+        calls, ended, operations = batch
+        shelf = self._shelf
+        shelf.calls.update((call.row, call) for call in calls)
+        for operation in operations:
+            self._apply(operation)
+        for row in ended:
+            shelf.calls.pop(row, None)
+        shelf.started &= shelf.calls.keys()
+        self._forget()
+
+    def _apply(self, operation: Operation) -> None:
+        shelf = self._shelf
+        if isinstance(operation, KeepSpecs):
+            shelf.specs.update(operation.specs)
+        elif isinstance(operation, ForgetSpecs):
+            _drop(shelf.specs, operation.numbers)
+        elif isinstance(operation, KeepClient):
+            shelf.clients[operation.number] = operation
+        elif isinstance(operation, ForgetClients):
+            _drop(shelf.clients, operation.numbers)
+        elif isinstance(operation, KeepStarts):
+            shelf.started.update(operation.rows)
+        elif isinstance(operation, Settle):
+            shelf.outcomes.update((each.id, (operation.settled_s, each)) for each in operation.outcomes)
+        elif isinstance(operation, KeepRevocations):
+            _drop(shelf.revocations, operation.ids)
+            shelf.revocations.update(dict.fromkeys(operation.ids, (operation.until_s, operation.terminate)))
+        elif isinstance(operation, KeepCode):
+            shelf.codes[operation.digest] = operation.blob
+        elif isinstance(operation, ForgetCodes):
+            _drop(shelf.codes, operation.digests)
+        elif isinstance(operation, KeepDeadLetter):
+            shelf.dead_letters[operation.number] = dict(operation.letter)
+
+    def _forget(self) -> None:
+        shelf, bounds = self._shelf, self._bounds
+        _drop(shelf.outcomes, list(shelf.outcomes)[: -bounds.outcome_count])
+        _drop(shelf.revocations, list(shelf.revocations)[: -bounds.revocation_count])
+        _drop(shelf.dead_letters, list(shelf.dead_letters)[: -bounds.dead_letter_count])
+
+    def rest(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._shelf.is_open = False
+
+
+def _copy(call: Call) -> Call:
+    return msgspec.structs.replace(call, attempt=0, worker=0)
+
+
+def _drop(table: dict[Any, Any], keys: Sequence[Any]) -> None:
+    for key in keys:
+        table.pop(key, None)

@@ -13,10 +13,7 @@ from typing import Any
 
 from actorq import native
 from actorq.errors import AddressInUse, BadAddress
-
-_HOST = r"\[[0-9A-Fa-f:.]+(%\w+)?\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\*"
-_TCP = re.compile(rf"tcp://(?P<host>{_HOST}):(?P<port>\d{{1,5}}|\*)", re.ASCII)
-_IPC_PATH_BYTES = 107  # What fits into sockaddr_un with its final zero.
+from actorq.policies.addresses import IPC_PATH_BYTES, TCP
 
 
 def check_to_dial(address: str) -> None:
@@ -45,10 +42,10 @@ def _check(address: str) -> re.Match[str] | None:
         path = os.fsencode(address[6:])
         if path.startswith(b"@"):
             raise BadAddress(f"{address!r} is not a path: abstract names are for shortcuts only")
-        if not 0 < len(path) <= _IPC_PATH_BYTES:
-            raise BadAddress(f"{address!r} needs a path of 1 to {_IPC_PATH_BYTES} bytes; this one has {len(path)}")
+        if not 0 < len(path) <= IPC_PATH_BYTES:
+            raise BadAddress(f"{address!r} needs a path of 1 to {IPC_PATH_BYTES} bytes; this one has {len(path)}")
         return None
-    match = _TCP.fullmatch(address)
+    match = TCP.fullmatch(address)
     if match is None or (match["port"] != "*" and int(match["port"]) > 65535):
         raise BadAddress(f"{address!r} is not an address: write tcp://HOST:PORT, tcp://[IPV6]:PORT or ipc://PATH")
     return match

@@ -26,6 +26,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Define, m.Deliver, m.Begin, m.Revoke, m.Acked, m.Renewed, m.Command,
     m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye,
     m.Results,
+    m.Discover, m.View, m.PeerHello,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -36,13 +37,21 @@ def kinds(types: Iterable[type[Message]]) -> Kinds:
     return {_KIND_BYTE[each]: each for each in types}
 
 
-HELLO = kinds([m.ClientHello, m.WorkerHello, m.ControlHello])
-FROM_CLIENT = kinds([m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping])
-FROM_WORKER = kinds([m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye])
+HELLO = kinds([m.Discover, m.ClientHello, m.WorkerHello, m.ControlHello, m.PeerHello])
+FROM_CLIENT = kinds([m.Discover, m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping])
+FROM_WORKER = kinds(
+    [m.Discover, m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye]
+)
 FROM_CONTROL = kinds([m.ControlHello, m.Finished, m.Returned, m.Heartbeat, m.Reply, m.Bye])
-TO_CLIENT = kinds([m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Settled, m.Report, m.Pressure, m.Replies])
-TO_WORKER = kinds([m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke])
+TO_CLIENT = kinds(
+    [m.Welcome, m.View, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Settled, m.Report, m.Pressure, m.Replies]
+)
+TO_WORKER = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke])
 TO_CONTROL = kinds([m.Welcome, m.Rejected, m.Reset, m.Renewed, m.Command, m.Revoke, m.Acked])
+FROM_COORDINATOR = kinds([m.Discover, m.PeerHello, m.Query, m.Control, m.Ping, m.Bye])
+"""On a connection that another coordinator has dialled."""
+TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Settled, m.Report, m.Replies])
+"""On a connection that we have dialled to another coordinator."""
 TO_REPLY_SOCKET = kinds([m.Results])
 
 

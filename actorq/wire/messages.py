@@ -109,6 +109,17 @@ class Call(Struct, array_like=True, gc=False):
     """Order of arrival at the coordinator."""
     worker: int = 0
     """The coordinator's number of the worker that holds the lease; 0: not leased."""
+    row: int = 0
+    """Its row in the coordinator's journal, in the order of acceptance; 0: it is not kept there."""
+
+
+class Member(Struct, array_like=True, frozen=True):
+    """A coordinator of the mesh, as the others know it."""
+
+    address: Name
+    epoch: Id = ""
+    """Of its last incarnation that was met; empty: only its address is known."""
+    name: Name = ""
 
 
 class Outcome(Struct, array_like=True, gc=False):
@@ -125,6 +136,8 @@ class Outcome(Struct, array_like=True, gc=False):
 Calls = Annotated[list[Call], Meta(max_length=MAX_BATCH)]
 Outcomes = Annotated[list[Outcome], Meta(max_length=MAX_BATCH)]
 Specs = Annotated[list[tuple[int, CallSpec]], Meta(max_length=MAX_NAMES)]
+MEMBER_LIMIT = 1024
+MemberList = Annotated[list[Member], Meta(max_length=MEMBER_LIMIT)]
 
 
 class Message(Struct, array_like=True):
@@ -132,6 +145,21 @@ class Message(Struct, array_like=True):
 
 
 # -- handshake ---------------------------------------------------------------------------------------------------
+
+
+class Discover(Message):
+    """Who are you, and who else is there? Needs no Hello before it, and is answered with View."""
+
+    nonce: Id
+
+
+class View(Message):
+    """The coordinators of the mesh: the one that speaks, and the others. Sent again when they change."""
+
+    nonce: Id
+    """Echo of Discover's; empty where nobody asked."""
+    own: Member
+    others: MemberList
 
 
 class ClientHello(Message):
@@ -175,6 +203,14 @@ class ControlHello(Message):
     epoch: Id
 
 
+class PeerHello(Message):
+    """First message of a coordinator's session with another one."""
+
+    versions: tuple[int, int]
+    nonce: Id
+    own: Member
+
+
 class Welcome(Message):
     """The session is open."""
 
@@ -187,6 +223,12 @@ class Welcome(Message):
     max_body_bytes: int = 0
     slots: int = 0
     """Slots of all workers now."""
+    transient: Names = []
+    """Queues whose calls a durable coordinator does not keep: they stay the client's own."""
+    address: Name = ""
+    """Where the coordinator is to be called, as it says itself."""
+    others: MemberList = []
+    """The other coordinators of the mesh. View says when they change."""
 
 
 class Rejected(Message):
@@ -270,6 +312,8 @@ class Report(Message):
 
     token: int
     states: list[tuple[Id, str]]
+    silent: Names = []
+    """Coordinators that could not be asked: what is unknown may be known there."""
 
 
 class Pressure(Message):
@@ -307,6 +351,8 @@ class Deliver(Message):
     calls: Calls
     acked: int = 0
     """As in Acked, which need not be sent beside this message; 0: nothing."""
+    backlog: int = 0
+    """Calls that this worker could run and that still wait: by it a worker shares its slots between coordinators."""
 
 
 class Begin(Message):

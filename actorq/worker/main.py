@@ -21,8 +21,8 @@ from typing import Any
 from actorq import log, native
 from actorq.config import KEY_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError, BadKey
-from actorq.keys import load_cluster_key, node_keys
 from actorq.policies.addresses import check_connecting
+from actorq.transport import LinkKeys
 from actorq.worker.application import find_application
 from actorq.worker.jobs import Application
 from actorq.worker.node import Node
@@ -37,7 +37,7 @@ def run(options: WorkerOptions) -> int:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
         check_connecting(options.addresses, bool(options.key), options.insecure)
-        keys = node_keys(load_cluster_key(options.key, "a worker")) if options.key else None
+        keys = _keys_in(options.key) if options.key else None
         if options.key:
             os.environ[KEY_VARIABLE] = options.key  # Of applications that come here by value, too.
         application: Any = find_application(options.app)
@@ -55,7 +55,7 @@ def run(options: WorkerOptions) -> int:
     if hasattr(application, "url"):
         application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
         application.key, application.insecure = options.key, options.insecure
-    settings = WorkerSettings(concurrency=options.concurrency)
+    settings = WorkerSettings(concurrency=options.concurrency, loopback_only=not (keys or options.insecure))
     if options.pulse_fd is not None:
         os.set_inheritable(options.pulse_fd, False)
     node = Node(
@@ -77,6 +77,12 @@ def run(options: WorkerOptions) -> int:
     _tune_memory()
     node.run()
     return _refuse(node.error) if node.error else EXIT_TOLD
+
+
+def _keys_in(path: str) -> LinkKeys:
+    from actorq.keys import load_cluster_key, node_keys  # Most workers do without, and what it loads for cryptography.
+
+    return node_keys(load_cluster_key(path, "a worker"))
 
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:

@@ -56,7 +56,8 @@ class Node:
         self._gate = HubGate()
         self._system: ActorSystem | None = None
         jobs = Jobs(application, by_value)
-        core = Worker(name, ids.random_id(), pid, queues, jobs.offers(), jobs.make, settings, time.monotonic())
+        epoch, now_s = ids.random_id(), time.monotonic()
+        core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s)
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
         commands = Commands(core, self._pool, jobs, self._shut_down)
         self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys)

@@ -1,7 +1,7 @@
 """The watchdog: a native thread that keeps the node answering while its green threads are busy.
 
-It owns the node's second connection to the coordinator, and with it heartbeats, control commands and what can be said
-when the hub says nothing; and it ends calls that are over their time (see `limits`).
+It owns the node's second connections to the coordinators, and with them heartbeats, control commands and what can be
+said when the hub says nothing; and it ends calls that are over their time (see `limits`).
 
 It and the hub's thread share no lock. What the hub's thread tells it goes through a deque, or is one attribute that
 only one of the two writes; what it tells the hub's thread goes through a `HubGate`. What it looks at besides are
@@ -12,12 +12,11 @@ which nothing else runs), and from which it takes with `pop` (the same): whoever
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -25,13 +24,13 @@ from actorq import native
 from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError
-from actorq.transport import Down, Event, Link, LinkKeys, Peer, Received, ThreadWaiter, Up
+from actorq.transport import Down, Event, Link, LinkKeys, ThreadWaiter, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.batches import batches
 from actorq.wire.messages import Call, Outcome
 from actorq.worker import lines
 from actorq.worker.commands import Commands
+from actorq.worker.control_link import ControlLink
 from actorq.worker.core import FORGOTTEN, Worker
 from actorq.worker.endings import Ending, forgotten, shut_down, terminated
 from actorq.worker.jobs import failure
@@ -53,23 +52,23 @@ UNINTERRUPTED = frozenset(
 """Modules that count slots, in steps: an exception between two of them would leave one lost, or one too many."""
 DOZE_AFTER_S = 1.0
 """Calls that come one by one must not wake this thread one by one: it looks on for a while after the last."""
-REPORT_BATCH = 512
 LAST_RESORT_S = 8.0
 """A node that has not ended so long after its time to drain is stuck, if not in a call: then it goes all the same."""
 LAST_WORDS_S = 1.0
-"""For how long a process that has to go waits for the coordinator to take its last report."""
+"""For how long a process that has to go waits for the coordinators to take its last reports."""
 
 
 @dataclass(slots=True)
 class _Exit:
-    """The process goes: with which status, why, and how long it waits for its last report to be taken."""
+    """The process goes: with which status, why, and how long it waits for its last reports to be taken."""
 
     status: int
     reason: str
     until_s: float
-    report: list[Outcome]
-    seq: int = 0
-    """Number of the report's last message; 0: not sent yet."""
+    reports: dict[int, list[Outcome]]
+    """By number of the session."""
+    sent: dict[int, int] = field(default_factory=dict)
+    """Numbers of the last messages of those that were sent."""
 
 
 class Watchdog:
@@ -87,8 +86,8 @@ class Watchdog:
     ) -> None:
         self.dozes = False
         """Whether it looks only when a heartbeat is due, because nothing is held. `wake` it when that changes."""
-        self.address = ""
-        """The coordinator to talk to: that of the work connection, once that is welcomed. Set by the hub's thread."""
+        self.addresses: dict[int, str] = {}
+        """The coordinators to talk to, by number of the session, once that is welcomed. Set by the hub's thread."""
         self.shut_down_at_s = 0.0
         """When what still runs is ended because the node ends; 0: not. Set by the hub's thread."""
         self._core, self._pool, self._commands = core, pool, commands
@@ -99,13 +98,8 @@ class Watchdog:
         self._limits = Limits()
         self._link = Link(ThreadWaiter(), self._turn, keys=keys)
         self._sender = Sender(self._link)
-        self._dialled = ""
-        self._redial_s = 0.0
-        self._peer: Peer = 0
-        self._is_open = False
-        self._nonce = 0
-        self._reports = 0
-        self._acked = 0
+        self._links: dict[int, ControlLink] = {}
+        """By number of the session."""
         self._heartbeat_s = 0.0
         self._awake_until_s = 0.0
         self._delivered = 0
@@ -187,8 +181,10 @@ class Watchdog:
         if signal.getsignal(signal.SIGALRM) == self._on_alarm:  # Else a task uses the alarm for something of its own.
             signal.setitimer(signal.ITIMER_REAL, ALARM_AFTER_S, ALARM_EVERY_S)
         for event in events:
-            if event.__class__ is Received or self._peer == event.peer:
-                self._take(event, now_s)
+            for number, link in self._links.items():
+                if link.peer == event.peer:
+                    self._take(number, link, event, now_s)
+                    break
         self._keep_connected(now_s)
         if self._exit is not None:
             return self._leave(self._exit, now_s)
@@ -212,7 +208,8 @@ class Watchdog:
 
     def _is_needed(self) -> bool:
         """Whether there are calls to watch, or have been since the last look."""
-        delivered, self._delivered = self._delivered, self._core.delivered
+        delivered = self._delivered
+        self._delivered = sum([session.delivered for session in list(self._core.sessions.values())])
         if delivered != self._delivered:
             return True
         return bool(self._core.held or self._pool.active or self._pool.paused or self.shut_down_at_s)
@@ -220,59 +217,49 @@ class Watchdog:
     # -- the connection ------------------------------------------------------------------------------------------
 
     def _keep_connected(self, now_s: float) -> None:
-        if self.address != self._dialled:
-            self._link.hang_up(self._peer)
-            self._dialled, self._peer, self._is_open = self.address, 0, False
-        if not self._peer and self._dialled and now_s >= self._redial_s:
-            self._peer = self._link.dial(self._dialled)
+        for number, address in list(self.addresses.items()):
+            if number not in self._core.sessions:
+                del self.addresses[number]  # That coordinator is gone for good.
+                continue
+            link = self._links.get(number)
+            if link is None:
+                core = self._core
+                link = ControlLink(self._link, self._sender, core.name, core.epoch, self._settings.liveness)
+                self._links[number] = link
+            link.keep_connected(address, now_s)
+        for number in [number for number in self._links if number not in self.addresses]:
+            self._links.pop(number).hang_up()
 
-    def _take(self, event: Event, now_s: float) -> None:
+    def _take(self, number: int, link: ControlLink, event: Event, now_s: float) -> None:
         if isinstance(event, Up):
-            self._say_hello()
+            link.say_hello()
         elif isinstance(event, Down):
-            self._lose(now_s)
+            link.lose(now_s)
         else:
             try:
                 message = frames.unpack(event.frames, frames.TO_CONTROL)
             except ProtocolError:
-                self._link.hang_up(event.peer)
-                self._lose(now_s)
+                link.lose(now_s)
             else:
-                self._receive(message, now_s)
+                self._receive(number, link, message, now_s)
 
-    def _say_hello(self) -> None:
-        self._nonce += 1
-        versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
-        self._send(m.ControlHello(versions, str(self._nonce), self._core.name, self._core.epoch))
-
-    def _lose(self, now_s: float) -> None:
-        self._peer, self._is_open = 0, False
-        self._redial_s = now_s + self._settings.liveness.heartbeat_s * random.uniform(0.1, 0.3)
-
-    def _receive(self, message: Any, now_s: float) -> None:
-        kind = type(message)
-        if kind is m.Welcome:
-            if message.nonce == str(self._nonce) and not self._is_open:
-                self._is_open = True
-                self._reports = self._acked = 0
-                self._heartbeat_s = 0.0
-        elif kind in (m.Reset, m.Rejected):
-            self._link.hang_up(self._peer)  # Our first connection is not welcomed there, or not any more.
-            self._lose(now_s)
-        elif not self._is_open:
+    def _receive(self, number: int, link: ControlLink, message: Any, now_s: float) -> None:
+        if link.receive(message, now_s):
+            self._heartbeat_s = 0.0
+        if not link.is_open:
             return
-        elif kind is m.Renewed:
-            self._core.leases_hold_until_s = message.sent_s + self._settings.liveness.grace_s
+        kind = type(message)
+        if kind is m.Renewed:
+            session = self._core.sessions.get(number)
+            if session is not None:
+                session.leases_hold_until_s = message.sent_s + self._settings.liveness.grace_s
         elif kind is m.Command:
-            self._send(m.Reply(message.token, self._answer_to(message.command)), urgent=True)
-        elif kind is m.Revoke:
-            if message.terminate or message.forget:
-                self._revoke(set(message.ids), message.forget, now_s)
-        elif kind is m.Acked:
-            self._acked = message.seq
+            link.send(m.Reply(message.token, self._answer_to(message.command)), urgent=True)
+        elif kind is m.Revoke and (message.terminate or message.forget):
+            self._revoke(number, set(message.ids), message.forget, now_s)
 
-    def _send(self, message: m.Message, urgent: bool = False) -> None:
-        self._sender.send(self._peer, message, urgent)
+    def _open_links(self) -> list[tuple[int, ControlLink]]:
+        return [(number, link) for number, link in self._links.items() if link.is_open]
 
     def _answer_to(self, command: str) -> Any:
         try:
@@ -296,10 +283,11 @@ class Watchdog:
 
     def _rescue_outcomes(self) -> None:
         """Calls that ended just before one that does not let go: their outcomes need not wait for it."""
-        if self._is_open:
-            outcomes = [each for each in self._finished() if each.id not in self._rescued]
+        finished = self._finished()
+        for number, link in self._open_links():
+            outcomes = [each for each in finished.get(number, ()) if each.id not in self._rescued]
             self._rescued.update(outcome.id for outcome in outcomes)
-            self._report(outcomes)
+            link.report(outcomes)
 
     def _give_back_stalled(self, now_s: float) -> None:
         """If no call has started for a while although some are ready, others may run them sooner."""
@@ -309,18 +297,21 @@ class Watchdog:
             head = None
         if head is not self._head or head is None:
             self._head, self._head_since_s = head, now_s
-        elif self._is_open and now_s - self._head_since_s >= self._settings.stall_s:
-            sends: list[m.Message] = []
-            self._core.give_back_to(sends)
-            for message in sends:
-                self._send(message)
+        elif now_s - self._head_since_s >= self._settings.stall_s and self._open_links():
+            for number, message in self._core.give_back().items():
+                if number in self._links:
+                    self._links[number].send(message)
 
     def _send_heartbeat(self, now_s: float) -> None:
         self._give_pulse()
-        if self._is_open:
-            calls = [run.call for run in self._pool.running()]
-            running = [(call.id, call.attempt) for call in calls if call.id and call.attempt != FORGOTTEN]
-            self._send(m.Heartbeat(now_s, self._lag_s(now_s), running, rss_bytes()), urgent=True)
+        calls = [run.call for run in self._pool.running()]
+        for number, link in self._open_links():
+            running = [
+                (call.id, call.attempt)
+                for call in calls
+                if call.id and call.worker == number and call.attempt != FORGOTTEN
+            ]
+            link.send(m.Heartbeat(now_s, self._lag_s(now_s), running, rss_bytes()), urgent=True)
 
     def _give_pulse(self) -> None:
         """Tell the supervisor, which replaces a process that says nothing, that this thread gets to run."""
@@ -330,14 +321,14 @@ class Watchdog:
             except OSError:
                 pass  # It has not read for hours, or has died.
 
-    def _finished(self) -> list[Outcome]:
-        """Outcomes that the hub has not taken yet."""
-        return [each for each in self._pool.finished.copy() if each.attempt != FORGOTTEN]
-
-    def _report(self, outcomes: list[Outcome]) -> None:
-        for batch in batches(outcomes, REPORT_BATCH):
-            self._reports += 1
-            self._send(m.Finished(self._reports, batch, relay=True))
+    def _finished(self) -> dict[int, list[Outcome]]:
+        """Outcomes that the hub has not taken yet, by number of the session."""
+        finished: dict[int, list[Outcome]] = {}
+        for outcome in self._pool.finished.copy():
+            call = self._core.held.get(outcome.id)
+            if outcome.attempt != FORGOTTEN and call is not None:
+                finished.setdefault(call.worker, []).append(outcome)
+        return finished
 
     # -- ending calls --------------------------------------------------------------------------------------------
 
@@ -367,12 +358,12 @@ class Watchdog:
         """Whether the hub is kept busy by what a call has started, such as a thread, which is a greenlet here."""
         return self._lag_s(now_s) >= GRACE_S and not any(self._pool.is_on_cpu(run) for run in runs)
 
-    def _revoke(self, ids: set[str], forget: bool, now_s: float) -> None:
+    def _revoke(self, number: int, ids: set[str], forget: bool, now_s: float) -> None:
         """End running calls; as `Worker.revoke`, which the hub's thread may not come to."""
         held = self._core.held
         for run in self._pool.running():
             call = run.call
-            if call.id not in ids or held.get(call.id) is not call:
+            if call.id not in ids or call.worker != number or held.get(call.id) is not call:
                 continue  # An attempt that was forgotten is not what is meant.
             if forget:
                 held.pop(call.id, None)
@@ -417,8 +408,10 @@ class Watchdog:
 
         Other leases are free with the Bye that follows, and not counted against their calls.
         """
-        report = self._core.unacked() + self._finished()
-        known = {outcome.id for outcome in report}
+        reports = self._finished()
+        for number, session in list(self._core.sessions.items()):
+            reports.setdefault(number, []).extend(session.unacked())
+        known = {outcome.id for report in reports.values() for outcome in report}
         for run in self._pool.running():
             call, spec = run.call, run.spec
             if run.call is not call or call.id in known or call.attempt == FORGOTTEN:
@@ -426,18 +419,20 @@ class Watchdog:
             error = end.error if end is not None and run is end.run else None
             ending = error if isinstance(error, Ending) else shut_down(spec)
             if ending.state is not None:
+                report = reports.setdefault(call.worker, [])
                 report.append(failure(call, ending.error, self._pool.stack_of(run), ending.state))
-        self._exit = _Exit(status, reason, now_s + LAST_WORDS_S, report)
+        self._exit = _Exit(status, reason, now_s + LAST_WORDS_S, reports)
         self._leave(self._exit, now_s)
 
     def _leave(self, leaving: _Exit, now_s: float) -> float:
-        if self._is_open and not leaving.seq:
-            self._report(leaving.report)
-            leaving.seq = self._reports
-        is_taken = self._is_open and self._acked >= leaving.seq
+        links = self._open_links()
+        for number, link in links:
+            if number not in leaving.sent:
+                leaving.sent[number] = link.report(leaving.reports.get(number, ()))
+        is_taken = bool(links) and all(link.is_acked(leaving.sent[number]) for number, link in links)
         if is_taken or now_s >= leaving.until_s:
-            if self._is_open:
-                self._send(m.Bye(leaving.reason))
+            for _, link in links:
+                link.send(m.Bye(leaving.reason))
             self._link.stop(LAST_WORDS_S / 2)
         return max(leaving.until_s - now_s, 0.0)
 

@@ -22,9 +22,11 @@ DIRECTIONS = {
     "coordinator → client": frames.TO_CLIENT,
     "coordinator → work": frames.TO_WORKER,
     "coordinator → control": frames.TO_CONTROL,
+    "peer → coordinator": frames.FROM_COORDINATOR,
+    "coordinator → peer": frames.TO_COORDINATOR,
     "work → reply socket": frames.TO_REPLY_SOCKET,
 }
-RECORDS = [messages.CallSpec, messages.Call, messages.Outcome]
+RECORDS = [messages.CallSpec, messages.Call, messages.Outcome, messages.Member]
 MESSAGES = messages.Message.__subclasses__()
 
 
@@ -36,7 +38,7 @@ def rows(section: str) -> list[list[str]]:
 
 def section(title: str) -> str:
     """What stands under a heading of the third level, up to the next heading."""
-    found = re.search(rf"^### {re.escape(title)}\n(.*?)(?=^##)", TEXT, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^### {re.escape(title)}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
     assert found, f"docs/protocol.md has no section '### {title}'"
     return found[1]
 

@@ -142,6 +142,8 @@ class FakeCoordinator:
             else:
                 self.control = peer
             answer = m.Rejected(self.rejection) if self.rejection else m.Welcome(1, message.nonce, "fake", EPOCH)
+        elif kind is m.Discover:
+            answer = m.View(message.nonce, m.Member(self.address, EPOCH, "fake"), [])
         elif kind is m.Heartbeat:
             answer = m.Renewed(message.sent_s)
         elif kind is m.Finished and self.acknowledges:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,34 @@ def test_a_coordinator_that_starts_again_has_the_same_key(own_mesh: KeyedMesh) -
         own_mesh.nodes.start("coordinator", "--listen", own_mesh.address, "--key", own_mesh.keys.cluster)
         wait_for_workers(app, 2)
         assert app.send_task(ADD, (1, 2)).get(timeout=20) == 3
+
+
+def test_coordinators_with_one_key_form_a_mesh_and_take_over_from_each_other(nodes: Nodes, address: str) -> None:
+    keys, other = Keys(nodes.directory), free_address()
+    first = nodes.start("coordinator", "-n", "a", "--listen", address, "--key", keys.cluster)
+    nodes.start("coordinator", "-n", "b", "--listen", other, "--join", address, "--key", keys.cluster)
+    nodes.start("worker", "-A", "tests.integration.tasks", "-u", address, "--key", keys.cluster)
+
+    def all_are_met(app: ActorQ) -> bool:
+        stats = app.control.inspect(timeout=5).coordinator().values()
+        return len(stats) == 2 and all(each["workers"] and each["coordinators"] for each in stats)
+
+    with ActorQ("program", address, key=keys.client("alice", Role.CLIENT, CONTROL), settings=PATIENT) as app:
+        eventually(lambda: all_are_met(app), 30, "all know each other")
+        first.signal(signal.SIGKILL)
+        assert app.send_task(ADD, (1, 2)).get(timeout=30) == 3
+    with ActorQ("program", other, key=keys.unknown(), settings=HASTY) as app, pytest.raises(OperationalError):
+        app.send_task(ADD, (1, 2))
+
+
+def test_a_coordinator_of_another_mesh_is_not_joined(mesh: KeyedMesh, tmp_path: Path, nodes: Nodes) -> None:
+    other = Keys(tmp_path)
+    address = free_address()
+    nodes.start("coordinator", "-n", "alien", "--listen", address, "--join", mesh.address, "--key", other.cluster)
+    mesh.wait_for_log("broke off the handshake")
+    with ActorQ("program", address, key=other.cluster, settings=PATIENT) as app:
+        (stats,) = app.control.inspect(timeout=5).coordinator().values()
+        assert not [each for each in stats["coordinators"] if each["in_touch"]]
 
 
 # -- who may not ---------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from actorq import ActorQ
-from actorq.client.session import Session, _host_towards
+from actorq.client.session import Session
 from actorq.errors import ActorqError, EncodeError, ImproperlyConfigured, MessageTooLarge, OperationalError
+from actorq.transport.routes import host_towards
 from tests.integration import tasks
 from tests.integration.mesh import Mesh, wait_for_workers
 from tests.support import eventually
@@ -153,7 +154,7 @@ def test_no_wait_lasts_for_not_a_number_of_seconds(shared_app: ActorQ) -> None:
 
 def test_a_host_that_cannot_be_found_is_named() -> None:
     with pytest.raises(OperationalError, match=r"tcp://no-such-host\.invalid:5570"):
-        _host_towards(["tcp://no-such-host.invalid:5570"])
+        host_towards(["tcp://no-such-host.invalid:5570"])
     with pytest.raises(OperationalError, match=r"no-such-host\.invalid"):
         Session(["tcp://no-such-host.invalid:5570"])
 
@@ -176,7 +177,7 @@ def test_the_way_to_an_address_of_ipv6_is_looked_up_with_ipv6(monkeypatch: pytes
             return ("2001:db8::2", 40_000, 0, 0)
 
     monkeypatch.setattr("actorq.native.original", lambda module, name: Probe)
-    assert _host_towards(["tcp://[2001:db8::1]:5570"]) == "[2001:db8::2]"
+    assert host_towards(["tcp://[2001:db8::1]:5570"]) == "[2001:db8::2]"
 
 
 def test_an_address_that_cannot_be_dialled_is_refused_in_the_caller() -> None:

@@ -15,11 +15,12 @@ SPECS = [(1, CallSpec("tasks.add")), (2, CallSpec("fn", "fast", 9, code="d1gest"
 CALLS = [Call("a", 1, b"body", 1.5, 2e9), Call("b", 2, Blob(b"blob")), Call("ü", 2, Blob(b"other"), lost=1)]
 OUTCOMES = [Outcome("a", 1, m.SUCCESS, b""), Outcome("b", 2, m.FAILURE, Blob(b"blob"), "json")]
 VALUE = {"text": ["ü", 1, -2.5, None, True], "map": {"a": {"b": b"bytes"}}}
+MEMBER = m.Member("tcp://127.0.0.1:2", "epoch", "coordinator")
 MESSAGES: list[Message] = [
     m.ClientHello((1, 1), "nonce", "client", "session", "tcp://127.0.0.1:1"),
     m.WorkerHello((1, 1), "nonce", "worker", "epoch", ["default"], ["tasks.add"], 4, 8, "c", [("a", 1)], 7),
     m.ControlHello((1, 1), "nonce", "worker", "epoch"),
-    m.Welcome(1, "nonce", "coordinator", "epoch", 10, True, 1000, 4),
+    m.Welcome(1, "nonce", "coordinator", "epoch", 10, True, 1000, 4, ["transient"], "tcp://127.0.0.1:1", [MEMBER]),
     m.Rejected("no"),
     m.Reset(),
     m.Submit(1, SPECS, CALLS, False, True),
@@ -48,6 +49,9 @@ MESSAGES: list[Message] = [
     m.Reply(1, VALUE),
     m.Bye("done"),
     m.Results("session", OUTCOMES),
+    m.Discover("nonce"),
+    m.View("nonce", MEMBER, [MEMBER]),
+    m.PeerHello((1, 1), "nonce", MEMBER),
 ]
 ALL_KINDS = frames.kinds(Message.__subclasses__())
 

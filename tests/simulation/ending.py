@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.schedule import PRUNE_AT
 from actorq.wire import messages as m
 from actorq.wire.messages import Outcome
@@ -16,14 +18,15 @@ if TYPE_CHECKING:
 
 def is_settled(mesh: Mesh) -> bool:
     """Whether nobody waits for anything any more."""
-    coordinator = mesh.coordinator
-    if mesh.workload.to_submit or coordinator is None or coordinator.core.state.calls:
+    coordinators = mesh.coordinator_processes()
+    if mesh.workload.to_submit or not all(machine.process for machine in mesh.machines.values()):
         return False
-    if not all(machine.process for machine in mesh.machines.values()):
+    if any(each.core.state.calls or len(each.core.mesh.open_links()) < len(coordinators) - 1 for each in coordinators):
         return False
-    known = {worker.epoch for worker in coordinator.core.state.workers.values()}
-    if any(worker.core.draining or worker.epoch not in known for worker in mesh.worker_processes()):
-        return False
+    for coordinator in coordinators:
+        known = {worker.epoch for worker in coordinator.core.state.workers.values()}
+        if any(worker.core.draining or worker.epoch not in known for worker in mesh.worker_processes()):
+            return False
     return all(worker.core.is_idle() and worker.core.welcomed for worker in mesh.worker_processes()) and all(
         client.core.backlog() == 0 and not _awaited(client) for client in mesh.clients()
     )
@@ -37,10 +40,11 @@ def _awaited(client: ClientProcess) -> list[str]:
 def explain_unsettled(mesh: Mesh) -> None:
     """It takes too long: say who waits for what."""
     lines, ids = [], []
-    coordinator = mesh.coordinator
-    if coordinator is not None:
+    for coordinator in mesh.coordinator_processes():
+        links = [link.member.epoch for link in coordinator.core.mesh.open_links()]
+        lines.append(f"{coordinator.epoch} is linked with {links}, knows {list(coordinator.core.state.workers)}")
         for call in coordinator.core.state.calls:
-            lines.append(f"{call.id}: attempt {call.attempt}, held by worker {call.worker}")
+            lines.append(f"{coordinator.epoch} has {call.id}: attempt {call.attempt}, held by worker {call.worker}")
             ids.append(call.id)
     for client in mesh.clients():
         if client.core.backlog():
@@ -50,21 +54,22 @@ def explain_unsettled(mesh: Mesh) -> None:
             ids.append(task_id)
     for worker in mesh.worker_processes():
         if not worker.core.is_idle() or not worker.core.welcomed:
-            held = [*worker.core.held, *[each.id for each in worker.core.unacked()]]
-            lines.append(f"{worker.epoch} holds {held}; welcomed: {worker.core.welcomed}")
+            sessions = worker.core.sessions.values()
+            held = [*worker.core.held, *[each.id for session in sessions for each in session.unacked()]]
+            welcomed = [session.coordinator for session in sessions if session.welcomed]
+            lines.append(f"{worker.epoch} holds {held}; is welcomed by {welcomed}")
             ids += held
     mesh.oracle.fail("lost", "it does not settle: " + "; ".join(lines[:10]), *ids[:1])
 
 
 def check_all(mesh: Mesh) -> None:
     """All that must hold at the end."""
-    coordinator = mesh.coordinator
-    assert coordinator is not None
-    for record in mesh.oracle.records.values():
-        _check_call(mesh, coordinator, record)
+    for coordinator in mesh.coordinator_processes():
+        for record in mesh.oracle.records.values():
+            _check_call(mesh, coordinator, record)
+        _check_coordinator(mesh, coordinator)
+        _check_workers(mesh, coordinator)
     _check_answers(mesh)
-    _check_coordinator(mesh, coordinator)
-    _check_workers(mesh, coordinator)
     _check_clients(mesh)
 
 
@@ -73,9 +78,11 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
     for client in mesh.clients():
         if client.epoch in record.waiting and client.epoch not in record.seen:
             oracle.fail("lost", f"{client.epoch} does not hear of {record.id}", record.id)
-    if epoch in record.accepted and epoch not in record.settled and not _was_settled_before(mesh, record):
+    if epoch in record.accepted and epoch not in record.settled and not _was_settled_before(mesh, record, epoch):
         oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
-    if mesh.options.is_durable and mesh.store.has_call(record.id) and not mesh.store.has_outcome(record.id):
+    _check_revocation(mesh, coordinator, record)
+    disk = mesh.disk_of(epoch)
+    if mesh.options.is_durable and disk.has_call(record.id) and not disk.has_settled(record.id):
         oracle.fail("lost", f"{record.id} is in the journal without an outcome", record.id)
     _check_agreement(mesh, coordinator, record)
     if mesh.options.forgets:
@@ -87,8 +94,17 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
             oracle.fail("poison", f"{record.id} killed {kills} workers of {coordinator_epoch}", record.id)
 
 
-def _was_settled_before(mesh: Mesh, record: Record) -> bool:
-    return mesh.options.is_durable and mesh.store.has_outcome(record.id)
+def _was_settled_before(mesh: Mesh, record: Record, epoch: str) -> bool:
+    return mesh.options.is_durable and mesh.disk_of(epoch).has_settled(record.id)
+
+
+def _check_revocation(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:
+    """What one coordinator has revoked all know, unless it died before it could tell, or the call had settled."""
+    for epoch in [] if record.settled else record.revoked:
+        if mesh.coordinator(epoch) is not None and record.id not in coordinator.core.state.revoked:
+            mesh.oracle.fail(
+                "revoked", f"{epoch} has revoked {record.id}, {coordinator.epoch} does not know", record.id
+            )
 
 
 def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:
@@ -102,7 +118,9 @@ def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record
     if stored is None or record.leases_lost or mesh.options.forgets or list(record.accepted) != [coordinator.epoch]:
         return
     for session, outcome in record.seen.items():
-        if isinstance(outcome, Outcome) and (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
+        if not isinstance(outcome, Outcome) or (outcome.state == m.FAILURE and not outcome.attempt):
+            continue  # It was refused, when another client had submitted it already.
+        if (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
             mesh.oracle.fail("agreement", f"{session} has another outcome of {record.id} than is kept", record.id)
 
 
@@ -135,6 +153,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
         "scheduled": state.schedule._heap[PRUNE_AT:],
         "deferring": core._intake._deferring,
         "broadcasts": core._broadcasts._open,
+        "searches": core._searches._open,
         "unconfirmed": core._unconfirmed,
         "acknowledgements": state.acks,
         "operations": state.operations,
@@ -142,7 +161,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
         "ready calls": [call.id for lane in state.lanes for level in lane.levels for call in level],
         "sessions of nobody": [peer for peer in state.peers if peer not in coordinator.ends],
         "control sessions of nobody": [peer for peer in state.controls if peer not in coordinator.ends],
-        "watchers": [each for each in state.watchers if not _is_watched(mesh, each)],
+        "watchers": [each for each, clients in state.watchers.items() if not _are_wanted(mesh, each, clients)],
     }
     for what, value in left.items():
         if value:
@@ -150,14 +169,16 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
     for group in state.lanes.groups.values():
         mesh.oracle.bound("bounds", "workers in rings", len(group.free) + len(group.ahead), group.workers)
     for worker in state.workers.values():
-        if worker.credit != worker.capacity or worker.begun or worker.exclusive or worker.exclusive_waiting:
+        if worker.leases or worker.begun or worker.exclusive or worker.exclusive_waiting:
             mesh.oracle.fail("left behind", f"the coordinator has not got back all credit of {worker.epoch}")
         if mesh.worker(worker.epoch) is None:
             mesh.oracle.fail("left behind", f"the coordinator still knows {worker.epoch}")
 
 
-def _is_watched(mesh: Mesh, task_id: str) -> bool:
-    return any(task_id in client.core.pending for client in mesh.clients())
+def _are_wanted(mesh: Mesh, task_id: str, watchers: Iterable[Client]) -> bool:
+    """Whether somebody still waits, or it is only another coordinator that was asked once."""
+    is_pending = any(task_id in client.core.pending for client in mesh.clients())
+    return is_pending or all(watcher.is_coordinator for watcher in watchers)
 
 
 def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
@@ -167,17 +188,21 @@ def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
         left = {
             "held": core.held,
             "ready": core.ready,
-            "guarded": core._guarded,
-            "unacknowledged": core._unacked,
-            "outcomes to report": core._unreported,
+            "guarded": core.leases.guarded,
+            "unacknowledged": [each for session in core.sessions.values() for each in session.unacked()],
+            "outcomes to report": [each for session in core.sessions.values() for each in session.unreported],
+            "doubles": core.leases.doubles,
         }
         for what, value in left.items():
             if value:
                 mesh.oracle.fail("left behind", f"{worker.epoch} still has {what}: {value}")
         if worker.epoch not in known:
             mesh.oracle.fail("lost", f"the coordinator does not know {worker.epoch}")
-        if core._unacked_count:
-            mesh.oracle.fail("left behind", f"{worker.epoch} counts {core._unacked_count} unacknowledged outcomes")
+        for session in core.sessions.values():
+            if session.unacked_count:
+                mesh.oracle.fail(
+                    "left behind", f"{worker.epoch} counts {session.unacked_count} unacknowledged outcomes"
+                )
 
 
 def _check_clients(mesh: Mesh) -> None:

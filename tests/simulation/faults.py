@@ -38,6 +38,7 @@ class Faults:
             "slow machine": self._slow_machine,
             "clock step": self._clock_step,
             "slow disk": self._slow_disk,
+            "failing disk": self._failing_disk,
         }
 
     def begin(self) -> None:
@@ -63,6 +64,8 @@ class Faults:
         network.slow.clear()
         network.unseen_share = 0.0
         self.mesh.disk_factor = 1.0
+        for machine in self.mesh.coordinators:
+            machine.disk.failing_share = 0.0
         for machine in self.mesh.machines.values():
             if machine.process is not None:
                 machine.process.resume()
@@ -181,6 +184,18 @@ class Faults:
         self.mesh.disk_factor = self.rng.choice((10.0, 100.0))
         self._for_a_while(3.0, self._quick_disk)
         return True
+
+    def _failing_disk(self) -> bool:
+        """Writes fail. Some of them have been done all the same."""
+        machine = self.rng.choice(self.mesh.coordinators)
+        self.mesh.note(f"the disk of {machine.name} fails")
+        machine.disk.failing_share = self.rng.choice((0.3, 0.8, 1.0))
+        self._for_a_while(2.0, partial(self._sound_disk, machine))
+        return True
+
+    def _sound_disk(self, machine: Machine) -> None:
+        self.mesh.note(f"the disk of {machine.name} does not fail any more")
+        machine.disk.failing_share = 0.0
 
     def _quick_disk(self) -> None:
         self.mesh.disk_factor = 1.0

@@ -51,7 +51,6 @@ class Mesh:
         self.options = draw(self.rng)
         self.loop = Loop()
         self.oracle = Oracle(self)
-        self.store = Disk()
         self.disk_factor = 1.0
         self.counts: Counter[str] = Counter()
         self.trace: list[tuple[float, str, tuple[str, ...]]] | None = [] if is_traced else None
@@ -62,7 +61,10 @@ class Mesh:
         self.network.unseen_share = self.options.unseen_share
         self.workload = Workload(self)
         self._late_s = self.rng.uniform(0.0, self.options.chaos_s)
-        self.coordinators = [self._machine("coordinator", CoordinatorProcess)]
+        self.coordinators = [
+            self._machine(f"coordinator-{number}", CoordinatorProcess)
+            for number in range(1, self.options.coordinators + 1)
+        ]
         self.workers = [self._worker_machine(number) for number in range(1, self.options.workers + 1)]
         self.client_machines = [
             self._machine(f"client-{number}", ClientProcess) for number in range(1, self.options.clients + 1)
@@ -87,11 +89,23 @@ class Mesh:
         machine = self.machines[name] = Machine(self, name, make)
         return machine
 
-    @property
-    def coordinator(self) -> CoordinatorProcess | None:
-        process = self.coordinators[0].process
-        assert process is None or isinstance(process, CoordinatorProcess)
-        return process
+    def coordinator_processes(self) -> list[CoordinatorProcess]:
+        """The coordinators that run."""
+        return [each.process for each in self.coordinators if isinstance(each.process, CoordinatorProcess)]
+
+    def coordinator(self, epoch: str) -> CoordinatorProcess | None:
+        """That incarnation of a coordinator, if it lives."""
+        process = self.process(epoch.partition("/")[0])
+        return process if isinstance(process, CoordinatorProcess) and process.epoch == epoch else None
+
+    def disk_of(self, epoch: str) -> Disk:
+        """The disk of a coordinator's machine."""
+        return self.machines[epoch.partition("/")[0]].disk
+
+    def seeds(self) -> list[str]:
+        """Addresses of coordinators that a node is told of: one at least."""
+        addresses = [machine.address for machine in self.coordinators]
+        return self.rng.sample(addresses, self.rng.randint(1, len(addresses)))
 
     def process(self, name: str) -> Process | None:
         """The process that runs on a machine."""

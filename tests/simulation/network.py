@@ -28,6 +28,16 @@ SILENCE_S = (6.0, 8.0)
 """After such a time without a sign of life a connection is given up."""
 
 
+def address_of(machine: str) -> str:
+    """Where the node on a machine is to be called."""
+    return f"tcp://{machine}:1"
+
+
+def name_of(address: str) -> str:
+    """The machine that has this address."""
+    return address.removeprefix("tcp://").removesuffix(":1")
+
+
 @dataclass(frozen=True, slots=True)
 class Up:
     """A connection that was dialled is there."""
@@ -136,6 +146,7 @@ class Network:
 
     def dial(self, strand: Strand, address: str) -> End:
         """Connect. As long as nobody listens there it goes on trying, until it is hung up."""
+        address = name_of(address)
         end = End(self, strand, is_dialler=True)
         self.loop.after(self._delay(end.machine.name, address), partial(self._connect, end, address))
         return end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,14 @@ from actorq.client.pending import Pending
 from actorq.config import MAX_BATCH
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
-from actorq.coordinator.core.state import FOREIGN
 from actorq.errors import ProtocolError
-from actorq.stores.api import Operation
+from actorq.stores.api import Kept, Operation
+from actorq.stores.groups import Groups
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_failure
-from actorq.worker.core import ReplyTo, Worker
+from actorq.worker.core import Effects, ReplyTo, Session, Worker
 from tests.simulation.network import Down, End, Frames, Received, Up
 from tests.simulation.oracle import Violation
 from tests.simulation.process import Machine, Process, Strand
@@ -27,11 +27,13 @@ from tests.simulation.watched import Watch
 URGENT = (m.Renewed, m.Command, m.Replies, m.Acked)
 """The coordinator's shell sends these first."""
 LONG_PAUSE_S = 2.5
+RETRY_S = 0.1
+"""Before a write that failed is repeated."""
 STALE_SHARE = 0.3
 """How often a session that is over seems to go on."""
 TICK_S = 0.5
 """The worker's shell looks around so often."""
-_ANY_KIND = {**frames.FROM_CLIENT, **frames.FROM_WORKER, **frames.FROM_CONTROL}
+_ANY_KIND = {**frames.FROM_CLIENT, **frames.FROM_WORKER, **frames.FROM_CONTROL, **frames.FROM_COORDINATOR}
 
 
 class Node(Process):
@@ -74,6 +76,13 @@ class Persisted:
         self.token = token
 
 
+class Trouble:
+    """The store cannot be written, or can again."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 class CoordinatorProcess(Node):
     """A coordinator node."""
 
@@ -81,16 +90,21 @@ class CoordinatorProcess(Node):
         super().__init__(machine)
         self.listens: Strand = Strand(self, self.guarded(self._step))
         settings = self.mesh.options.coordinator
-        self.core = Coordinator(machine.name, self.epoch, settings, self.now_s, self.wall_s)
+        coordinators = [each.address for each in self.mesh.coordinators or [machine]]
+        joins = self.mesh.rng.choice((coordinators, coordinators[:1]))
+        self.core = Coordinator(machine.name, self.epoch, settings, self.now_s, self.wall_s, joins)
+        self.core.mesh.listens_at(machine.address)
         Watch(self, self.core)
         self._open: dict[int, str] = {}
         """The sessions that are not over and not replaced, with who has them."""
         self._last: dict[int, Frames] = {}
         """Their last messages."""
+        self._store = machine.disk.open()
+        self._groups = Groups(self._store)
+        self._is_writing = False
+        self._trouble = ""
         if self.mesh.options.is_durable:
-            self.core.restore(self.mesh.store.load())
-        self._unwritten: list[tuple[int, list[Operation]]] = []
-        self._writing: list[tuple[int, list[Operation]]] = []
+            self.core.restore(self._store.load(), self.now_s, self.wall_s)
         self._naps: list[tuple[float, float]] = []
         self._paused_at_s = 0.0
 
@@ -120,8 +134,12 @@ class CoordinatorProcess(Node):
             elif isinstance(item, Down):
                 core.lose(item.peer)
                 self._end_session(item.peer)
+            elif isinstance(item, Up):
+                core.mesh.opened(item.peer)
             elif isinstance(item, Persisted):
                 core.persisted(item.token)
+            elif isinstance(item, Trouble):
+                core.report_trouble(item.text)
         effects = core.finish()
         check(core)
         self._check_bounds()
@@ -129,6 +147,8 @@ class CoordinatorProcess(Node):
             self._send(peer, messages)
         for peer in effects.hang_ups:
             self._hang_up(peer)
+        for address in effects.dial:
+            core.mesh.dialled(address, self.mesh.network.dial(self.listens, address).peer)
         if effects.token:
             self._write(effects.token, list(effects.persist))
         return None if effects.deadline_s is None else effects.deadline_s - self.now_s
@@ -136,8 +156,9 @@ class CoordinatorProcess(Node):
     def _receive(self, item: Received) -> None:
         core, peer = self.core, item.peer
         for _ in range(self.copies()):
+            is_link = core.mesh.link(peer) is not None
             is_open = peer in self._open
-            allowed = core.allowed(peer) if is_open or not self.mesh.options.is_lenient else _ANY_KIND
+            allowed = core.allowed(peer) if is_open or is_link or not self.mesh.options.is_lenient else _ANY_KIND
             try:
                 message = frames.unpack(item.frames, allowed)
             except ProtocolError:
@@ -145,7 +166,9 @@ class CoordinatorProcess(Node):
                 core.lose(peer)
                 self._hang_up(peer)
                 return
-            if isinstance(message, (m.ClientHello, m.WorkerHello, m.ControlHello)):
+            if is_link or isinstance(message, m.Discover):
+                core.receive(peer, message)
+            elif isinstance(message, (m.ClientHello, m.WorkerHello, m.ControlHello, m.PeerHello)):
                 core.receive(peer, message)
                 self._note_session(peer, message)
             elif is_open:
@@ -170,7 +193,10 @@ class CoordinatorProcess(Node):
 
     def _note_session(self, peer: int, hello: Any) -> None:
         """The last session of each node, and of each client, is open; it replaces the one before."""
-        key = f"client {hello.session}" if isinstance(hello, m.ClientHello) else f"{type(hello).__name__} {hello.epoch}"
+        if isinstance(hello, m.ClientHello):
+            key = f"client {hello.session}"
+        else:
+            key = f"{type(hello).__name__} {hello.own.epoch if isinstance(hello, m.PeerHello) else hello.epoch}"
         if any(isinstance(message, m.Welcome) for message in self.core.state.effects.sends[peer]):
             self._open = {other: theirs for other, theirs in self._open.items() if theirs != key}
             self._open[peer] = key
@@ -187,42 +213,45 @@ class CoordinatorProcess(Node):
                 end.send(self.pack(message))
 
     def _write(self, token: int, operations: list[Operation]) -> None:
-        self._unwritten.append((token, operations))
-        if not self._writing:
-            self._begin_write()
+        self._groups.add(token, operations)
+        if not self._is_writing:
+            self._begin_write(self.mesh.disk_s())
 
-    def _begin_write(self) -> None:
+    def _begin_write(self, after_s: float) -> None:
         """All that has come meanwhile is written at once."""
-        self._writing, self._unwritten = self._unwritten, []
-        self.mesh.loop.after(self.mesh.disk_s(), self._written)
+        self._is_writing = True
+        self._groups.take()
+        self.mesh.loop.after(after_s, self._written)
 
     def _written(self) -> None:
-        if self.is_alive:
-            self._commit()
-            self.listens.put(Persisted(self._writing[-1][0]))
-            self._writing = []
-            if self._unwritten:
-                self._begin_write()
-            else:
-                self._check_replay()
-
-    def _commit(self) -> None:
-        for _, operations in self._writing:
-            self.mesh.store.commit(operations)
+        """A write has ended, well or not: then it is repeated."""
+        if not self.is_alive:
+            return
+        trouble = self._groups.write()
+        if not trouble:
+            self.listens.put(Persisted(self._groups.confirmed))
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.listens.put(Trouble(trouble))
+        self._is_writing = False
+        if self._groups:
+            self._begin_write(RETRY_S if trouble else self.mesh.disk_s())
+        else:
+            self._check_replay()
 
     def end(self) -> None:
-        """What was being written is on the disk, or not."""
-        if self.mesh.rng.random() < 0.5:
-            self._commit()
+        """What was being written is on the disk wholly, or not at all."""
+        if self._is_writing and self.mesh.rng.random() < 0.5:
+            self._groups.write()
 
     def _check_replay(self) -> None:
         """What a new coordinator would know is what this one knows."""
         if not self.core.state.operations:
-            kept = self.mesh.store.open_calls()
-            known = {call.id for call in self.core.state.calls if call.spec != FOREIGN}
-            if kept != known:
-                ids = sorted(kept ^ known)
-                self.mesh.oracle.fail("replay", f"the journal and the coordinator do not agree about {ids}", *ids)
+            for what, kept, known in durable_parts(self._store.load(), self.core):
+                if kept != known:
+                    self.mesh.oracle.fail(
+                        "replay", f"of {what}, {kept} are in the journal, the coordinator has {known}"
+                    )
 
     def _check_bounds(self) -> None:
         state, bound = self.core.state, self.mesh.oracle.bound
@@ -235,6 +264,33 @@ class CoordinatorProcess(Node):
             bound("window", f"calls that {client.session} has deferred", deferred, settings.client_window)
         for queue in state.lanes.queues.values():
             bound("bounds", f"calls in {queue.name}", queue.size, settings.queue_limit + self.mesh.options.calls)
+
+
+def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, object]]:
+    """What a journal holds, and what a coordinator knows of the same: all that must be equal."""
+    state = core.state
+    specs, clients = dict(kept.specs), {each.number: each for each in kept.clients}
+    live = [call for call in state.calls if call.row]
+    yield "calls", {(call.row, call.id, call.client) for call in kept.calls}, {(c.row, c.id, c.client) for c in live}
+    yield (
+        "specs",
+        {call.id: specs.get(call.spec) for call in kept.calls},
+        {call.id: state.entries_by_number[call.spec].spec for call in live},
+    )
+    begun = {
+        worker.leases[each].row
+        for worker in state.workers.values()
+        for each in worker.begun
+        if worker.leases[each].row and state.entries_by_number[worker.leases[each].spec].spec.at_most_once
+    }
+    yield "starts", kept.started & begun, begun
+    revoked = {task_id: until for task_id, until in state.revoked.items() if until[0] > state.wall_s}
+    yield "revocations", {each[0]: each[1:] for each in kept.revocations if each[0] in revoked}, revoked
+    yield "functions", dict(kept.codes), state.codes
+    yield "dead letters", [letter for _, letter in kept.dead_letters], list(state.dead_letters)
+    awaited = {state.clients_by_number[call.client] for call in live if call.client in state.clients_by_number}
+    told = {(each.number, each.session, each.reply_address) for each in awaited}
+    yield "clients", told & {(each.number, each.session, each.reply_address) for each in clients.values()}, told
 
 
 def fingerprint(core: Coordinator) -> str:
@@ -283,35 +339,48 @@ class ToHub:
         self.run = run
 
 
+class ControlLine:
+    """The watchdog's connection to one coordinator."""
+
+    def __init__(self, end: End, nonce: int) -> None:
+        self.end = end
+        self.peer = end.peer
+        self.nonce = nonce
+        self.is_open = False
+        self.redial_s = 0.0
+
+
 class WorkerProcess(Node):
-    """A worker node: a hub with the work connection and the pool, a watchdog thread with a connection of its own."""
+    """A worker node: a hub with the pool, a watchdog thread; both have a connection to each coordinator."""
 
     def __init__(self, machine: Machine, queues: list[str], offers: list[str]) -> None:
         super().__init__(machine)
         self.hub = Strand(self, self.guarded(self._hub_step))
         self.watchdog = Strand(self, self.guarded(self._watchdog_step))
         settings = self.mesh.options.worker
-        self.core = Worker(machine.name, self.epoch, 1, queues, offers, self._make_job, settings, self.now_s)
+        seeds = self.mesh.seeds()
+        self.core = Worker(machine.name, self.epoch, 1, queues, offers, self._make_job, settings, seeds, self.now_s)
         self.begun: dict[str, None] = {}
         """Guarded calls whose Begin came."""
-        self._work: End | None = None
-        self._work_peer = 0
-        self._control: End | None = None
-        self._control_peer = 0
-        self._control_nonce = 0
-        self._is_watched = False
-        """The control session is open."""
+        self._works: dict[int, tuple[End, str]] = {}
+        """Connections of the hub, with their addresses."""
+        self._controls: dict[int, ControlLine] = {}
+        """Connections of the watchdog, by number of the session."""
+        self._addresses: dict[int, str] = {}
         self._is_alert = False
         """The watchdog looks whether ready calls start."""
         self._runs: list[Run] = []
-        self._backoff_s = {"work": 0.05, "control": 0.05}
         self._head: Call | None = None
         self._head_since_s = 0.0
         self._beat_s = 0.0
 
     def begin(self) -> None:
         self.mesh.note(f"{self.epoch} starts")
-        self._dial_work()
+        self.hub.wake()
+
+    def session_with(self, coordinator: str) -> Session | None:
+        """The session that has leases from this incarnation of a coordinator."""
+        return next((each for each in self.core.sessions.values() if each.coordinator == coordinator), None)
 
     def drain(self) -> None:
         """Give back what has not started, finish what runs, and end."""
@@ -321,16 +390,26 @@ class WorkerProcess(Node):
 
     def stop(self) -> None:
         """End now: running calls that may run at most once have failed, all other leases go back."""
-        if self._work is not None and self.core.welcomed:
+        if self.core.welcomed:
             outcomes = [
                 _failure(run.call, self.epoch) for run in self._runs if not run.is_over and run.call.id in self.begun
             ]
             self.core.advance(self.now_s)
             self.core.ended(outcomes)
-            for message in self.core.finish().sends:
-                self._work.send(self.pack(message))
-            self._work.send(self.pack(m.Bye("stopped")))
+            self._send_all(self.core.finish())
+            self._say_bye("stopped")
         self.machine.kill()
+
+    def _say_bye(self, reason: str) -> None:
+        for session in self.core.sessions.values():
+            if session.welcomed and session.peer in self._works:
+                self._works[session.peer][0].send(self.pack(m.Bye(reason)))
+
+    def _send_all(self, effects: Effects) -> None:
+        for peer, messages in effects.sends.items():
+            for message in messages:
+                if peer in self._works:
+                    self._works[peer][0].send(self.pack(message))
 
     def _make_job(self, spec: CallSpec, code: bytes | None) -> Job:
         if spec.code and code is None:
@@ -338,11 +417,6 @@ class WorkerProcess(Node):
         return Job(spec)
 
     # -- hub -----------------------------------------------------------------------------------------------------
-
-    def _dial_work(self) -> None:
-        if self.is_alive:
-            self._work = self.mesh.network.dial(self.hub, "coordinator")
-            self._work_peer = self._work.peer
 
     def _hub_step(self, items: list[Any]) -> float:
         core = self.core
@@ -358,73 +432,66 @@ class WorkerProcess(Node):
                 self._receive_work(item)
             elif isinstance(item, Up):
                 core.opened(item.peer)
-            elif item.peer == self._work_peer:
+            elif self._works.pop(item.peer, None) is not None:
                 core.lose(item.peer)
-                self._redial("work", self._dial_work)
         if ended:
             core.ended(ended)
         self._carry_out()
         self._fill()
         if core.draining and core.is_idle() and not self._runs:
             self._leave()
-        return TICK_S
+        return max(min(TICK_S, core.next_s() - self.now_s), 0.0)
 
     def _receive_work(self, item: Received) -> None:
         for _ in range(self.copies()):
             try:
                 message = frames.unpack(item.frames, frames.TO_WORKER)
-                self._note_work(message)
+                self._note_work(item.peer, message)
                 self.core.receive(item.peer, message)
             except ProtocolError as error:
                 self.mesh.oracle.fail("no exception", f"{self.epoch} does not understand its coordinator: {error}")
-        if self.core.welcomed:
-            self._backoff_s["work"] = 0.05
-            if self._control is None:
-                self._dial_control()
+        session = self.core.session_of(item.peer)
+        if session is not None and session.welcomed:
+            self._addresses[session.number] = self._works[item.peer][1]
+            self.watchdog.wake()
 
-    def _note_work(self, message: Message) -> None:
+    def _note_work(self, peer: int, message: Message) -> None:
         """What the oracle wants to know of it."""
+        session = self.core.session_of(peer)
         if isinstance(message, m.Begin):
             self.begun.update(dict.fromkeys(message.ids))
-        elif isinstance(message, m.Acked) and self.mesh.options.is_durable:
-            reported = [each for seq, batch in self.core._unacked if seq <= message.seq for each in batch]
+        elif isinstance(message, m.Acked) and self.mesh.options.is_durable and session is not None:
+            reported = [each for seq, batch in session._unacked if seq <= message.seq for each in batch]
             for outcome in reported:
-                settled = self.mesh.oracle.record(outcome.id).settled.get(self.core.coordinator)
+                settled = self.mesh.oracle.record(outcome.id).settled.get(session.coordinator)
                 is_taken = settled is not None and settled.body == outcome.body
-                if is_taken and not self.mesh.store.has_outcome(outcome.id):
+                if is_taken and not self.mesh.disk_of(session.coordinator).has_settled(outcome.id):
                     self.mesh.oracle.fail("acknowledged", f"{outcome.id} is not in the journal", outcome.id)
 
     def _carry_out(self) -> None:
         effects = self.core.finish()
-        if self._work is not None:
-            for message in effects.sends:
-                self._work.send(self.pack(message))
+        self._send_all(effects)
         for reply_to, outcomes in effects.results.items():
             for outcome in outcomes:
                 self.mesh.oracle.sent_straight(self, outcome)
-            message = m.Results(reply_to.session, outcomes)
+            results = m.Results(reply_to.session, outcomes)
             lost = partial(self._unreachable, reply_to)
-            self.mesh.network.cast(self.machine, reply_to.address, self.pack(message), lost)
+            self.mesh.network.cast(self.machine, reply_to.address, self.pack(results), lost)
         for task_id, attempt, _ in effects.end:
             self._end(task_id, attempt)
-        if effects.hang_up:
-            self._hang_up_work()
+        for peer in effects.hang_ups:
+            if peer in self._works:
+                self._works[peer][0].hang_up()
+        for address in effects.dial:
+            end = self.mesh.network.dial(self.hub, address)
+            self._works[end.peer] = (end, address)
+            self.core.dialled(address, end.peer)
 
     def _unreachable(self, reply_to: ReplyTo) -> None:
         self.hub.put(ToHub(lambda: self.core.unreachable(reply_to)))
 
-    def _hang_up_work(self) -> None:
-        if self._work is not None and self._work.peer:
-            self._work.hang_up()
-
-    def _redial(self, which: str, dial: Callable[[], None]) -> None:
-        wait_s = self._backoff_s[which]
-        self._backoff_s[which] = min(wait_s * 2, 1.0)
-        self.mesh.loop.after(self.mesh.rng.uniform(0.5, 1.0) * wait_s, dial)
-
     def _leave(self) -> None:
-        if self._work is not None and self.core.welcomed:
-            self._work.send(self.pack(m.Bye("drained")))
+        self._say_bye("drained")
         self.machine.kill()
 
     # -- pool ----------------------------------------------------------------------------------------------------
@@ -470,7 +537,8 @@ class WorkerProcess(Node):
             self.mesh.loop.after(0.5, partial(self._kill_by, run))
         elif self.is_alive and not run.is_over:
             record = self.mesh.oracle.record(run.call.id)
-            record.kills[self.core.coordinator] += 1
+            session = self.core.sessions.get(run.call.worker)
+            record.kills["" if session is None else session.coordinator] += 1
             self.mesh.crash(self.machine)
 
     def _end(self, task_id: str, attempt: int) -> None:
@@ -481,56 +549,62 @@ class WorkerProcess(Node):
 
     # -- watchdog ------------------------------------------------------------------------------------------------
 
-    def _dial_control(self) -> None:
-        if self.is_alive:
-            self._control = self.mesh.network.dial(self.watchdog, "coordinator")
-            self._control_peer = self._control.peer
-
     def _watchdog_step(self, items: list[Any]) -> float:
         for item in items:
-            if isinstance(item, Received):
-                for _ in range(self.copies()):
-                    self._receive_control(item)
-            elif isinstance(item, Up):
-                self._control_nonce += 1
-                versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
-                self._control_send(m.ControlHello(versions, str(self._control_nonce), self.machine.name, self.epoch))
-            elif isinstance(item, Down) and item.peer == self._control_peer:
-                self._is_watched = False
-                self._redial("control", self._dial_control)
-        if self._is_watched:
+            for number, line in self._controls.items():
+                if line.peer == item.peer:
+                    self._take_control(number, line, item)
+                    break
+        self._keep_controls()
+        open_lines = {number: line for number, line in self._controls.items() if line.is_open}
+        if open_lines:
             self._give_back()
-            if self.now_s >= self._beat_s:
-                self._beat_s = self.now_s + self.core.settings.liveness.heartbeat_s
-                running = [(run.call.id, run.call.attempt) for run in self._runs]
-                lag_s = 1.0 if self.hub.busy_until_s > self.now_s else 0.0
-                self._control_send(m.Heartbeat(self.now_s, lag_s, running))
+        if open_lines and self.now_s >= self._beat_s:
+            self._beat_s = self.now_s + self.core.settings.liveness.heartbeat_s
+            lag_s = 1.0 if self.hub.busy_until_s > self.now_s else 0.0
+            for number, line in open_lines.items():
+                running = [(run.call.id, run.call.attempt) for run in self._runs if run.call.worker == number]
+                line.end.send(self.pack(m.Heartbeat(self.now_s, lag_s, running)))
         self._is_alert = bool(self.core.ready)
         return self.core.settings.stall_s if self._is_alert else max(self._beat_s - self.now_s, 0.05)
 
-    def _control_send(self, message: Message) -> None:
-        if self._control is not None:
-            self._control.send(self.pack(message))
+    def _keep_controls(self) -> None:
+        """Have a connection to each coordinator that has welcomed the hub's."""
+        for number, address in self._addresses.items():
+            line = self._controls.get(number)
+            is_due = line is None or (not line.peer and self.now_s >= line.redial_s)
+            if is_due and number in self.core.sessions:
+                end = self.mesh.network.dial(self.watchdog, address)
+                self._controls[number] = ControlLine(end, 0 if line is None else line.nonce)
 
-    def _receive_control(self, item: Received) -> None:
-        if self._control is None or item.peer != self._control.peer:
-            return  # Hung up meanwhile.
-        message = frames.unpack(item.frames, frames.TO_CONTROL)
-        core = self.core
+    def _take_control(self, number: int, line: ControlLine, item: Any) -> None:
+        if isinstance(item, Up):
+            line.nonce += 1
+            versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
+            line.end.send(self.pack(m.ControlHello(versions, str(line.nonce), self.machine.name, self.epoch)))
+        elif isinstance(item, Down):
+            line.peer, line.is_open = 0, False
+            line.redial_s = self.now_s + self.mesh.rng.uniform(0.05, 0.15)
+        else:
+            for _ in range(self.copies()):
+                if line.end.peer:  # Else it was hung up meanwhile.
+                    self._receive_control(number, line, frames.unpack(item.frames, frames.TO_CONTROL))
+
+    def _receive_control(self, number: int, line: ControlLine, message: Message) -> None:
+        session = self.core.sessions.get(number)
         if isinstance(message, m.Welcome):
-            self._is_watched = message.nonce == str(self._control_nonce)
-            self._backoff_s["control"] = 0.05
+            line.is_open = message.nonce == str(line.nonce)
         elif isinstance(message, m.Reset):
-            self._is_watched = False
-            self._control.hang_up()
-        elif isinstance(message, m.Renewed):
-            holds_s = message.sent_s + core.settings.liveness.grace_s
-            core.leases_hold_until_s = max(core.leases_hold_until_s, holds_s)
+            line.is_open = False
+            line.end.hang_up()
+        elif isinstance(message, m.Renewed) and session is not None:
+            holds_s = message.sent_s + self.core.settings.liveness.grace_s
+            session.leases_hold_until_s = max(session.leases_hold_until_s, holds_s)
         elif isinstance(message, m.Command):
-            self._control_send(m.Reply(message.token, self.epoch))
-        elif isinstance(message, m.Revoke):
+            line.end.send(self.pack(m.Reply(message.token, self.epoch)))
+        elif isinstance(message, m.Revoke) and session is not None:
             ids, terminate, forget = message.ids, message.terminate, message.forget
-            self.hub.put(ToHub(lambda: core.revoke(ids, terminate, forget)))
+            self.hub.put(ToHub(lambda: session.revoke(ids, terminate, forget)))
 
     def _give_back(self) -> None:
         """Calls that wait for long behind running ones are for somebody else."""
@@ -538,10 +612,9 @@ class WorkerProcess(Node):
         if head is not self._head:
             self._head, self._head_since_s = head, self.now_s
         elif head is not None and self.now_s - self._head_since_s >= self.core.settings.stall_s:
-            sends: list[Message] = []
-            self.core.give_back_to(sends)
-            for message in sends:
-                self._control_send(message)
+            for number, message in self.core.give_back().items():
+                if number in self._controls:
+                    self._controls[number].end.send(self.pack(message))
 
 
 def _failure(call: Call, worker: str) -> Outcome:
@@ -570,7 +643,7 @@ class ClientProcess(Node):
         super().__init__(machine)
         self.listens: Strand = Strand(self, self.guarded(self._step))
         self.core = Client(
-            machine.name, self.epoch, ["coordinator"], machine.name, self.mesh.options.client, self.now_s
+            machine.name, self.epoch, self.mesh.seeds(), machine.name, self.mesh.options.client, self.now_s
         )
         self.answers: dict[int, Any] = {}
         self.orders: dict[int, Order] = {}
@@ -650,9 +723,10 @@ class ClientProcess(Node):
         self.core.receive(item.peer, message)
 
     def _check_accepted(self, seq: int) -> None:
-        store = self.mesh.store
         for number, calls, _ in self.core._unaccepted:
             if number <= seq:
                 for call in calls:
-                    if not store.has_call(call.id) and call.id not in self._refused:
+                    # Where it was known to another coordinator, it is in that one's.
+                    is_kept = any(machine.disk.has_call(call.id) for machine in self.mesh.coordinators)
+                    if not is_kept and call.id not in self._refused:
                         self.mesh.oracle.fail("accepted", f"{call.id} is accepted and not in the journal", call.id)

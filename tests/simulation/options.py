@@ -29,13 +29,16 @@ FAULTS = (
     "slow machine",
     "clock step",
     "slow disk",
+    "failing disk",
 )
+DISK_FAULTS = ("slow disk", "failing disk")
 
 
 @dataclass(frozen=True)
 class Options:
     """One run's choices."""
 
+    coordinators: int
     is_durable: bool
     faults: tuple[str, ...]
     """What may break; nothing in a calm run."""
@@ -69,6 +72,11 @@ class Options:
         return not self.faults
 
     @property
+    def refuses(self) -> bool:
+        """Whether calls may be refused, as the disk fails."""
+        return "failing disk" in self.faults
+
+    @property
     def forgets(self) -> bool:
         """Whether outcomes are dropped so soon that a call which comes again may run again."""
         return self.coordinator.outcome_count < 1000
@@ -78,13 +86,14 @@ def draw(rng: Random) -> Options:
     """The choices of one run."""
     is_calm = rng.random() < 0.15
     forgets = rng.random() < 0.1
-    is_durable = rng.random() < 0.4
+    is_durable = rng.random() < 0.5
     slots = rng.randint(1, 4)
     call_s = rng.choice((0.02, 0.3, 1.5, 4.0))
     liveness = LivenessSettings(grace_s=rng.choice((0.2, 0.7, 2.0)))
     return Options(
+        coordinators=rng.choice((1, 1, 1, 2, 3)),
         is_durable=is_durable,
-        faults=() if is_calm else _some(rng, [each for each in FAULTS if is_durable or each != "slow disk"]),
+        faults=() if is_calm else _some(rng, [each for each in FAULTS if is_durable or each not in DISK_FAULTS]),
         fault_every_s=rng.choice((0.2, 0.5, 2.0)),
         chaos_s=rng.uniform(3.0, 20.0),
         workers=rng.randint(1, 4),

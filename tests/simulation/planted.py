@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from actorq.client.core import Client
+from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.sessions import Sessions
+from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact, Worker
+from actorq.stores.api import Kept
+from actorq.stores.groups import Groups
 from actorq.wire import messages as m
-from actorq.worker.core import Worker as WorkerCore
+from actorq.worker.core import Session
 
 Method = Callable[..., Any]
 
@@ -66,7 +70,8 @@ def _credit_twice(finished: Method, leases: Leases, peer: int, worker: Worker, m
 
 def _settle_twice(finished: Method, leases: Leases, peer: int, worker: Worker, message: m.Finished) -> None:
     late = [each for each in message.outcomes if each.id not in worker.leases]
-    leases._state.settle([each for each in late if each.id not in leases._state.calls])
+    again = [each for each in late if each.id not in leases._state.calls]
+    leases._state.settle([m.Call(each.id, FOREIGN, b"") for each in again], again)
     finished(leases, peer, worker, message)
 
 
@@ -131,22 +136,22 @@ def _lowest_first(take: Method, group: Group, limit: int) -> list[m.Call]:
     return taken
 
 
-def _report_straight(choose_relay: Method, worker: WorkerCore) -> bool:
-    worker.leases_hold_until_s = worker._now_s + 1.0
-    return bool(choose_relay(worker))
+def _report_straight(choose_relay: Method, session: Session) -> bool:
+    session.leases_hold_until_s = session._shared.now_s + 1.0
+    return bool(choose_relay(session))
 
 
-def _forget_reports(welcome: Method, worker: WorkerCore, message: m.Welcome) -> None:
-    if message.nonce == worker._nonce and not worker.welcomed:
-        worker._unacked.clear()
-        worker._unacked_count = 0
-    welcome(worker, message)
+def _forget_reports(welcome: Method, session: Session, message: m.Welcome) -> None:
+    if message.nonce == session._nonce and not session.welcomed:
+        session._unacked.clear()
+        session.unacked_count = 0
+    welcome(session, message)
 
 
-def _start_unasked(deliver: Method, worker: WorkerCore, message: m.Deliver) -> None:
-    deliver(worker, message)
-    worker.ready.extend(worker._guarded.values())
-    worker._guarded.clear()
+def _start_unasked(deliver: Method, session: Session, message: m.Deliver) -> None:
+    deliver(session, message)
+    session._leases.ready.extend(session._leases.guarded.values())
+    session._leases.guarded.clear()
 
 
 def _never_ask(ask: Method, client: Client) -> None:
@@ -157,6 +162,36 @@ def _send_once(gather: Method, client: Client, is_new: bool) -> None:
     client._unaccepted.clear()
     client.unaccepted_count = 0
     gather(client, is_new)
+
+
+def _keep_the_rows(settle: Method, keeping: Keeping, calls: list[m.Call], outcomes: list[m.Outcome]) -> None:
+    for call in calls[1:]:
+        call.row = 0
+    settle(keeping, calls, outcomes)
+
+
+def _forget_kept_revocations(restore: Method, keeping: Keeping, kept: Kept) -> None:
+    kept.revocations = ()
+    restore(keeping, kept)
+
+
+def _forget_kept_starts(restore: Method, keeping: Keeping, kept: Kept) -> None:
+    kept.started = frozenset()
+    restore(keeping, kept)
+
+
+def _do_not_repeat(write: Method, groups: Groups) -> str:
+    trouble = str(write(groups))
+    if trouble:
+        groups.confirmed, groups._token = groups._token, 0
+    return trouble
+
+
+def _repeat_something_else(write: Method, groups: Groups) -> str:
+    trouble = str(write(groups))
+    if trouble and groups._waiting:
+        groups._token = 0
+    return trouble
 
 
 BUGS = {
@@ -174,9 +209,14 @@ BUGS = {
     "acknowledgements do not wait for the disk": Bug(Coordinator, "_hold_acks", _acknowledge_at_once),
     "deaths of workers do not count": Bug(Leases, "release", _count_no_deaths),
     "low priorities go first": Bug(Group, "take", _lowest_first),
-    "a worker reports to clients when its leases are over": Bug(WorkerCore, "_choose_relay", _report_straight),
-    "a worker forgets what was not acknowledged": Bug(WorkerCore, "_welcome", _forget_reports),
-    "a worker starts what must be noted before": Bug(WorkerCore, "_deliver", _start_unasked),
+    "a worker reports to clients when its leases are over": Bug(Session, "_choose_relay", _report_straight),
+    "a worker forgets what was not acknowledged": Bug(Session, "_welcome", _forget_reports),
+    "a worker starts what must be noted before": Bug(Session, "_deliver", _start_unasked),
     "a client does not ask for lost results": Bug(Client, "_ask", _never_ask),
     "a client sends only once": Bug(Client, "_gather_unsent", _send_once),
+    "the journal keeps calls that have settled": Bug(Keeping, "settle", _keep_the_rows),
+    "a restart forgets revocations": Bug(Keeping, "restore", _forget_kept_revocations),
+    "a restart forgets starts": Bug(Keeping, "restore", _forget_kept_starts),
+    "a write that failed is confirmed": Bug(Groups, "write", _do_not_repeat),
+    "what is written after a failure is not the same": Bug(Groups, "write", _repeat_something_else),
 }

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.network import End
+from tests.simulation.disk import Disk
+from tests.simulation.network import End, address_of
 
 if TYPE_CHECKING:
     from tests.simulation.mesh import Mesh
@@ -17,7 +18,7 @@ IDLE_STEPS_PER_S = 100
 
 
 class Machine:
-    """Where one node runs. Its name is also its address; it keeps its disk when the process dies."""
+    """Where one node runs. It keeps its disk when the process dies."""
 
     def __init__(self, mesh: Mesh, name: str, make: Callable[[Machine], Process]) -> None:
         self.mesh = mesh
@@ -25,7 +26,14 @@ class Machine:
         self.wall_offset_s = 0.0
         self.starts = 0
         self.process: Process | None = None
+        self.disk = Disk(mesh.rng)
+        """Outlives the processes."""
         self._make = make
+
+    @property
+    def address(self) -> str:
+        """Where its node is to be called."""
+        return address_of(self.name)
 
     def start(self) -> None:
         """Start a process, unless one is there."""

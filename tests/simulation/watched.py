@@ -88,10 +88,10 @@ class Watch:
             )
             self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
 
-    def _settle(self, settle: Callable[..., None], outcomes: list[Outcome]) -> None:
+    def _settle(self, settle: Callable[..., None], calls: Sequence[Call], outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             self.oracle.settled(self.state.epoch, outcome, self.state.outcomes.get(outcome.id) is not None)
-        settle(outcomes)
+        settle(calls, outcomes)
 
     def _adopt(self, adopt: Callable[..., bool], worker: Worker, task_id: str, attempt: int) -> bool:
         is_adopted = adopt(worker, task_id, attempt)
@@ -127,9 +127,10 @@ class Watch:
         if not is_gone:
             self.oracle.fail("living worker", f"{worker.epoch} is given up too soon: {reason}", *worker.leases)
         holder = self.mesh.worker(worker.epoch)
-        if holder is None or not worker.leases or holder.core.coordinator != self.state.epoch:
+        session = None if holder is None else holder.session_with(self.state.epoch)
+        if holder is None or session is None or not worker.leases:
             return
-        if holder.core.leases_hold_until_s > holder.now_s:
+        if session.leases_hold_until_s > holder.now_s:
             text = f"the leases of {worker.epoch} are given away, and it believes that they hold"
             self.oracle.fail("two leases", text, *worker.leases)
 
@@ -142,13 +143,14 @@ class Watch:
     def _check_given_back(self, worker: Worker, call: Call) -> None:
         self.mesh.note(f"{self.state.epoch} has {call.id} back from {worker.epoch}", call.id)
         holder = self.mesh.worker(worker.epoch)
-        if holder is None or holder.core.coordinator != self.state.epoch:
+        session = None if holder is None else holder.session_with(self.state.epoch)
+        if holder is None or session is None:
             return
         if self.mesh.options.forgets or len(self.oracle.record(call.id).attempts) > 1:
             return  # The worker may hold an attempt of that number which an earlier coordinator delivered.
         held = holder.core.held.get(call.id)
         has_run = self.oracle.record(call.id).starts[worker.epoch, call.attempt] > 0
-        if has_run or (held is not None and held.attempt == call.attempt):
+        if has_run or (held is not None and held.worker == session.number and held.attempt == call.attempt):
             text = f"{call.id}, attempt {call.attempt}, is taken back: {worker.epoch} has it, or has run it"
             self.oracle.fail("living worker", text, call.id)
 

@@ -140,7 +140,9 @@ class Workload:
         if client is None or not self._chosen:
             return
         record = self.mesh.oracle.record(self.rng.choice(self._chosen))
-        can_tell = self.mesh.options.is_durable or not record.spec.at_most_once  # That it has run.
+        # That it has run; and there is nobody else to whom it may have been submitted.
+        can_tell = self.mesh.options.is_durable and len(self.mesh.coordinators) == 1
+        can_tell = can_tell or not record.spec.at_most_once
         if can_tell and self._is_unknown_to(client, record) and not record.spec.ignore_result:
             client.submit([(record.id, record.spec, self._call_of(record))], is_chosen=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +17,14 @@ class _Open:
     deadline_s: float
     awaited: dict[str, str]
     """The names under which nodes are shown, by what tells them apart."""
+    is_order: bool
+    """It changes what this coordinator keeps."""
+    missing: Sequence[str]
+    """Those of whom it is known already that they will not answer."""
     replies: dict[str, Any] = field(default_factory=dict)
 
-    def answer(self) -> tuple[Peer, Replies]:
-        return self.peer, Replies(self.token, self.replies, list(self.awaited.values()))
+    def answer(self) -> tuple[Peer, Replies, bool]:
+        return self.peer, Replies(self.token, self.replies, [*self.awaited.values(), *self.missing]), self.is_order
 
 
 class Broadcasts:
@@ -29,10 +34,18 @@ class Broadcasts:
         self._open: dict[int, _Open] = {}
         self._count = 0
 
-    def open(self, peer: Peer, token: int, awaited: dict[str, str], deadline_s: float) -> int:
+    def open(
+        self,
+        peer: Peer,
+        token: int,
+        awaited: dict[str, str],
+        deadline_s: float,
+        is_order: bool = False,
+        missing: Sequence[str] = (),
+    ) -> int:
         """Begin one for `peer`, to these nodes: their epochs and the names to show. Returns the token for the nodes."""
         self._count += 1
-        self._open[self._count] = _Open(peer, token, deadline_s, awaited)
+        self._open[self._count] = _Open(peer, token, deadline_s, awaited, is_order, missing)
         return self._count
 
     def reply(self, number: int, node: str, value: Any) -> None:
@@ -46,8 +59,8 @@ class Broadcasts:
         for number in list(self._open):
             self.reply(number, node, {"ok": reason})
 
-    def pop_done(self, now_s: float) -> list[tuple[Peer, Replies]]:
-        """The answers that are complete or due."""
+    def pop_done(self, now_s: float) -> list[tuple[Peer, Replies, bool]]:
+        """The answers that are complete or due, and whether they are to orders."""
         if not self._open:
             return []
         done = [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]

@@ -19,6 +19,10 @@ class SpecEntry:
     lane: Lane
     replies: bool
     """Whether the client is told of the outcome."""
+    durable: bool = False
+    """Whether its calls are journaled."""
+    is_kept: bool = False
+    """Whether the journal knows what its number means."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +46,16 @@ class Client:
     watched: set[str] = field(default_factory=set)
     """Calls whose outcomes it asked to be told, beside those of its own."""
     left_s: float = 0.0
+    asking: int = 0
+    """Number of the one about whose calls other coordinators are asked first."""
+    asked: int = 0
+    """Number of the last one about which they have answered."""
+    is_coordinator: bool = False
+    """It is another coordinator, which asks for what it does not know itself."""
+    epoch: str = ""
+    """Of that one."""
+    is_kept: bool = False
+    """Whether the journal knows it."""
 
     def forget_connection(self) -> None:
         """The connection ended; the client sends again what was not accepted."""
@@ -49,4 +63,5 @@ class Client:
         self.seq = 0
         self.specs = {}
         self.deferred.clear()
+        self.asking = self.asked = 0
         self.pressed = False

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, count
 from typing import Any
 
-from actorq import states
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.mesh import Mesh
+from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
+from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
 
+ORDERS = frozenset({"revoke"})
+"""Commands that change what a coordinator keeps."""
 TIMEOUT_LIMIT_S = 3600.0
 """Nobody waits for longer for the replies to a command."""
 
@@ -23,46 +28,80 @@ TIMEOUT_LIMIT_S = 3600.0
 class Commands:
     """What clients ask and order."""
 
-    def __init__(self, state: State, broadcasts: Broadcasts) -> None:
+    def __init__(self, state: State, mesh: Mesh, searches: Searches, broadcasts: Broadcasts) -> None:
         self._state = state
+        self._mesh = mesh
+        self._searches = searches
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
-        settled, report = [], []
+        if client.is_coordinator and self._searches.has_claimed(message.ids, client):
+            self._searches.park(partial(self.query, peer, client, message))
+            return
+        settled: list[m.Outcome] = []
+        states: dict[str, str] = {}
         for task_id in message.ids:
             outcome = self._state.outcomes.get(task_id)
             if outcome is not None:
                 settled.append(outcome)
                 continue
-            report.append((task_id, self._state_of(task_id)))
+            states[task_id] = self._state_of(task_id)
             if message.wait:
                 self._state.watch(client, task_id)
         self._state.tell_settled(client, settled)
-        self._state.tell(client, m.Report(message.token, report))
+        if message.wait and not client.is_coordinator:
+            self._searches.watch([task_id for task_id, state in states.items() if not state])
+        if message.wait or client.is_coordinator:
+            self._state.tell(client, m.Report(message.token, list(states.items())))
+        else:
+            self._searches.answer(client, peer, message.token, states)
 
     def _state_of(self, task_id: str) -> str:
         call = self._state.calls.get(task_id)
         if call is None:
             return ""
         if not call.worker:
-            return states.PENDING
+            return PENDING
         worker = self._state.workers_by_number[call.worker]
-        return states.STARTED if worker.running.get(task_id) == call.attempt else states.RECEIVED
+        return STARTED if worker.running.get(task_id) == call.attempt else RECEIVED
 
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
         if own is not None:
-            self._state.acks.append((peer, m.Replies(message.token, {self._state.name: own(message.arguments)}, [])))
+            self._run_on_coordinators(peer, client, message, own)
             return
         nodes = self._nodes(message.destination)
         shown = _show({each.epoch: each.name for each in nodes})
         # A name that no node has is awaited as well, under itself: it will be missing.
         names = {each.name for each in nodes}
         shown.update((name, name) for name in message.destination if name not in names)
-        timeout_s = min(max(0.0, message.timeout_s), TIMEOUT_LIMIT_S)  # In this order 0 for NaN.
-        token = self.broadcasts.open(peer, message.token, shown, self._state.now_s + timeout_s)
+        token = self.broadcasts.open(peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s))
         for node in nodes:
             self._state.send(node.control, m.Command(token, message.command, message.arguments))
+
+    def _run_on_coordinators(
+        self, peer: Peer, client: Client, message: m.Control, own: Callable[[dict[str, Any]], Any]
+    ) -> None:
+        """Run a command of coordinators here, and, unless one of them asks, on all others."""
+        names = message.destination
+        mesh = self._mesh
+        is_ours = client.is_coordinator or not names or self._state.name in names
+        others = [] if client.is_coordinator else [each for each in mesh.others() if not names or each.name in names]
+        links = [link for link in mesh.open_links() if link.member in others]
+        in_touch = [link.member for link in links] + ([mesh.own] if is_ours else [])
+        missing = [each.name or each.address for each in others if each not in in_touch]
+        if not client.is_coordinator:
+            missing += [name for name in names if name not in {each.name for each in in_touch}]
+        shown = _show({each.epoch: each.name for each in in_touch})
+        token = self.broadcasts.open(
+            peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s), message.command in ORDERS,
+            list(dict.fromkeys(missing)),
+        )  # fmt: skip
+        if is_ours:
+            self.broadcasts.reply(token, mesh.own.epoch, own(message.arguments))
+        for link in links:
+            order = m.Control(token, message.command, message.arguments, [], message.timeout_s)
+            self._state.send(link.peer, order)
 
     def reply(self, peer: Peer, worker: Worker, message: m.Reply) -> None:
         self.broadcasts.reply(message.token, worker.epoch, message.value)
@@ -89,8 +128,9 @@ class Commands:
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
-            kept = [task_id for task_id in ids if task_id in self._state.revoked]
-            self._state.operations.append(KeepRevocations(kept, until_s))
+            kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, terminate)]
+            if kept:
+                self._state.operations.append(KeepRevocations(kept, until_s, terminate))
         return became
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
@@ -112,18 +152,27 @@ class Commands:
 
     def stats(self) -> dict[str, Any]:
         """What `actorq status` shows of this coordinator."""
+        others, silent = self._mesh.others(), self._mesh.silent()
         return {
             "name": self._state.name,
             "epoch": self._state.epoch,
             "uptime_s": round(self._state.now_s - self._state.started_s, 3),
             "durable": self._state.settings.durable,
+            "data_dir": self._state.settings.data_dir,
+            "unwritten": self._state.unwritten,
+            "trouble": self._state.trouble,
             "calls": len(self._state.calls),
             "scheduled": len(self._state.schedule),
             "outcomes": len(self._state.outcomes),
             "settled": self._state.settled_count,
             "late_reports": self._state.late_reports,
             "dead_letters": len(self._state.dead_letters),
-            "clients": sum(client.peer is not None for client in self._state.clients.values()),
+            "clients": sum(
+                client.peer is not None and not client.is_coordinator for client in self._state.clients.values()
+            ),
+            "coordinators": [
+                {"name": each.name, "address": each.address, "in_touch": each not in silent} for each in others
+            ],
             "link": self._state.counts(),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workers": [
@@ -143,6 +192,10 @@ class Commands:
                 for worker in self._state.workers.values()
             ],
         }
+
+
+def _bounded(timeout_s: float) -> float:
+    return min(max(0.0, timeout_s), TIMEOUT_LIMIT_S)  # In this order 0 for NaN.
 
 
 def _show(names: dict[str, str]) -> dict[str, str]:

@@ -26,5 +26,7 @@ class Effects:
     sends: dict[Peer, list[Message]] = field(default_factory=lambda: defaultdict(list))
     hang_ups: list[Peer] = field(default_factory=list)
     """Sessions to end, after their messages were sent."""
+    dial: list[str] = field(default_factory=list)
+    """Addresses of other coordinators, to open connections to."""
     deadline_s: float | None = None
     """Monotonic time at which the core wants `finish` to be called again, at the latest."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import FOREIGN, NO_ROOM, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
-from actorq.stores.api import KeepCalls, KeepCode, KeepStarts
+from actorq.stores.api import ForgetCodes, KeepCode
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING, Call, CallSpec
 
@@ -19,8 +20,9 @@ NO_TIME = "its start or expiry is no point in time: give seconds or a datetime u
 class Intake:
     """What clients submit."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, searches: Searches) -> None:
         self._state = state
+        self._searches = searches
         self._deferring: dict[str, Client] = {}
         self._no_entry = SpecEntry(FOREIGN, CallSpec(""), state.no_lane, False)
         """Stands for the specs that a client has not sent."""
@@ -32,18 +34,42 @@ class Intake:
         for number, spec in message.specs:
             if len(client.specs) < SPEC_LIMIT or number in client.specs:
                 client.specs[number] = self._state.entry(spec)
-        if client.deferred or not self._has_room(client, message):
+        if client.deferred or self._must_ask(client, message) or not self._has_room(client, message):
             waiting = sum([len(each.calls) for each in client.deferred])
             if waiting + len(message.calls) > self._state.settings.client_window:
                 self._state.hang_up(peer)  # It pays no heed to its window. Whoever does is never here.
                 return
             client.deferred.append(message)
             self._deferring[client.session] = client
-            if not client.pressed:
+            if not client.pressed and not self._has_room(client, client.deferred[0]):
                 client.pressed = True
                 self._state.send(peer, m.Pressure(self._pressure(client, message)))
             return
         self._accept(client, message)
+
+    def _must_ask(self, client: Client, message: m.Submit) -> bool:
+        """Whether other coordinators may know some of its calls, and have not been asked."""
+        return not message.fresh and message.seq > client.asked and self._searches.can_ask()
+
+    def _ask_others(self, client: Client, message: m.Submit) -> None:
+        """Before these calls are taken: does another coordinator have some of them?"""
+        state = self._state
+        assert client.peer is not None
+        unknown = [
+            call.id for call in message.calls if call.id not in state.calls and state.outcomes.get(call.id) is None
+        ]
+        client.asking = message.seq
+
+        def answered(states: dict[str, str], silent: list[str]) -> None:
+            client.asking, client.asked = 0, message.seq
+            elsewhere = [task_id for task_id in unknown if states.get(task_id)]
+            for task_id in elsewhere:
+                state.watch(client, task_id)
+            self._searches.watch(elsewhere)
+            gone = {task_id for task_id in unknown if states.get(task_id, "settled")}
+            message.calls = [call for call in message.calls if call.id not in gone]
+
+        self._searches.claim(client, client.peer, unknown, answered)
 
     def _full_queue(self, client: Client, message: m.Submit) -> str:
         limit = self._state.settings.queue_limit
@@ -56,9 +82,13 @@ class Intake:
         return ""
 
     def _has_room(self, client: Client, message: m.Submit) -> bool:
+        if message.resent and self._state.trouble:
+            return False  # They may be running, so they cannot be refused.
         return self._state.body_bytes < self._state.settings.queued_bytes and not self._full_queue(client, message)
 
     def _pressure(self, client: Client, message: m.Submit) -> str:
+        if message.resent and self._state.trouble:
+            return self._state.trouble
         queue = self._full_queue(client, message)
         if queue:
             return (
@@ -72,25 +102,29 @@ class Intake:
 
     def accept_deferred(self) -> None:
         for client in list(self._deferring.values()):
-            while client.deferred and self._has_room(client, client.deferred[0]):
-                self._accept(client, client.deferred.popleft())
+            while client.deferred and not client.asking and self._has_room(client, client.deferred[0]):
+                if self._must_ask(client, client.deferred[0]):
+                    self._ask_others(client, client.deferred[0])
+                else:
+                    self._accept(client, client.deferred.popleft())
             if not client.deferred:
                 del self._deferring[client.session]
-                client.pressed = False
-                self._state.send(client.peer, m.Pressure(""))
+                if client.pressed:
+                    client.pressed = False
+                    self._state.send(client.peer, m.Pressure(""))
 
     def _accept(self, client: Client, message: m.Submit) -> None:
         """Take calls in. What most calls are is done here, in one pass; what some are is left to others."""
         state, resent = self._state, message.resent
         may_be_settled, is_held_back = resent or not message.fresh, resent and state.is_young()
-        calls, revoked, outcome_of, durable = state.calls, state.revoked, state.outcomes.get, state.settings.durable
+        calls, revoked, outcome_of = state.calls, state.revoked, state.outcomes.get
         refused: list[tuple[str, str]] = []
         kept: list[Call] = []
-        seq, count, body_bytes = state.seq, 0, 0
+        seq, count, body_bytes, row = state.seq, 0, 0, state.keeping.row
         key, block = "", calls.block("")
         entry, trouble, run = self._no_entry, "", 0
         given: int | None = None
-        level, number, reply_to = entry.lane.levels[0], entry.number, 0
+        level, number, reply_to, durable = entry.lane.levels[0], entry.number, 0, False
         for call in message.calls:
             if call.spec != given:  # The first of a run with one spec; nearly always there is one run.
                 entry.lane.grow(run)
@@ -98,15 +132,15 @@ class Intake:
                 entry = client.specs.get(given, self._no_entry)
                 trouble = self._why_refused(entry)
                 level = entry.lane.levels[entry.spec.priority]
-                number, reply_to = entry.number, client.number if entry.replies else 0
+                number, reply_to, durable = entry.number, client.number if entry.replies else 0, entry.durable
             task_id = call.id
             is_special = resent or call.expires or call.not_before
-            if trouble or (is_special and not _has_sound_times(call)):
+            if (trouble and not self._is_ours(task_id)) or (is_special and not _has_sound_times(call)):
                 refused.append((task_id, trouble or NO_TIME))
                 continue
             call.spec = number
             call.client = reply_to
-            call.attempt = call.lost = call.worker = 0
+            call.attempt = call.lost = call.worker = call.row = 0
             seq += 1
             call.seq = seq
             if task_id[:BLOCK_LENGTH] != key:
@@ -114,7 +148,11 @@ class Intake:
                 key = block_of(task_id)
                 block = calls.block(key)
             if task_id in block or task_id in revoked or (may_be_settled and outcome_of(task_id) is not None):
-                kept += self._again(client, call)
+                for known in self._again(client, call):
+                    if durable:
+                        row += 1
+                        known.row = row
+                        kept.append(known)
                 continue
             if resent:
                 call.lost = int(entry.spec.at_most_once)  # It may have started.
@@ -124,6 +162,8 @@ class Intake:
             count += 1
             body_bytes += len(call.body)
             if durable:
+                row += 1
+                call.row = row
                 kept.append(call)
             if not is_special or self._is_ready(call, is_held_back):
                 level.append(call)
@@ -131,12 +171,12 @@ class Intake:
         entry.lane.grow(run)
         calls.close(key)
         calls.count += count
-        state.seq = seq
+        state.seq, state.keeping.row = seq, row
         state.body_bytes += body_bytes
         if refused:
             state.send(client.peer, m.Refused(refused))
-        if durable and kept:
-            self._keep(client, kept)
+        if kept:
+            state.keeping.keep(client, kept)
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
 
@@ -149,7 +189,13 @@ class Intake:
                 f"more than {SPEC_LIMIT:,} different combinations of task and options are in use: use fewer "
                 f"different time limits or queues"
             )
+        if entry.durable and self._state.trouble:
+            return self._state.trouble
         return CODE_MISSING if entry.spec.code and entry.spec.code not in self._state.codes else ""
+
+    def _is_ours(self, task_id: str) -> bool:
+        """Whether a call was taken already, so that it must not be refused."""
+        return task_id in self._state.calls or self._state.outcomes.get(task_id) is not None
 
     def _is_ready(self, call: Call, is_held_back: bool) -> bool:
         """Whether it goes to its lane now. Where it waits for something, it is put there."""
@@ -164,13 +210,6 @@ class Intake:
             return False
         call.not_before = 0
         return True
-
-    def _keep(self, client: Client, calls: list[Call]) -> None:
-        entries = self._state.entries_by_number
-        self._state.operations.append(KeepCalls(client.session, [(entries[each.spec].spec, each) for each in calls]))
-        started = [each.id for each in calls if each.worker and entries[each.spec].spec.at_most_once]
-        if started:
-            self._state.operations.append(KeepStarts(started))
 
     def _is_over(self, call: Call) -> bool:
         """Settle a call that must not start: its time is over, or it may have started and may run only once."""
@@ -214,6 +253,9 @@ class Intake:
     def _drop_unused_code(self) -> None:
         entries = self._state.entries_by_number
         used = {entries[number].spec.code for number in {call.spec for call in self._state.calls} - {FOREIGN}}
+        unused = self._state.codes.keys() - used
+        if self._state.settings.durable and unused:
+            self._state.operations.append(ForgetCodes(sorted(unused)))
         self._state.codes = {digest: blob for digest, blob in self._state.codes.items() if digest in used}
         self._state.code_bytes = sum(map(len, self._state.codes.values()))
 

@@ -93,11 +93,13 @@ class Leases:
         calls, worker.outgoing = worker.outgoing, []
         for start in range(0, len(calls), size):
             worker.deliveries += 1
-            self._state.send(worker.peer, m.Deliver(worker.deliveries, calls[start : start + size]))
+            backlog = worker.group.ready()
+            self._state.send(worker.peer, m.Deliver(worker.deliveries, calls[start : start + size], 0, backlog))
 
     def finished(self, peer: Peer, worker: Worker, message: m.Finished) -> None:
         leases, calls = worker.leases, self._state.calls
         taken: list[Outcome] = []
+        ended: list[Call] = []
         body_bytes = 0
         relay: dict[int, list[Outcome]] = {}
         key, block = "", calls.block("")
@@ -115,6 +117,7 @@ class Leases:
                 block = calls.block(key)
             del block[task_id]
             taken.append(outcome)
+            ended.append(call)
             body_bytes += len(call.body)
             if message.relay:
                 relay.setdefault(call.client, []).append(outcome)
@@ -122,7 +125,7 @@ class Leases:
         calls.count -= len(taken)
         self._state.late_reports += len(message.outcomes) - len(taken)
         self._state.body_bytes -= body_bytes
-        self._state.settle(taken)
+        self._state.settle(ended, taken)
         for number, outcomes in relay.items():
             client = self._state.clients_by_number.get(number)
             if client is not None:
@@ -185,8 +188,8 @@ class Leases:
         """Note that a guarded call may have started."""
         worker.begun[call.id] = None
         state = self._state
-        if state.settings.durable and call.spec != FOREIGN and state.entries_by_number[call.spec].spec.at_most_once:
-            state.operations.append(KeepStarts([call.id]))
+        if call.row and state.entries_by_number[call.spec].spec.at_most_once:
+            state.operations.append(KeepStarts([call.row]))
 
     def _is_guarded(self, call: Call) -> bool:
         """Whether its worker waits for Begin. Where we do not know yet (FOREIGN), it says Starting again."""

@@ -6,7 +6,7 @@ Every handler may see the same message twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from actorq.config import CoordinatorSettings
@@ -16,13 +16,15 @@ from actorq.coordinator.core.commands import Commands
 from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.intake import Intake
 from actorq.coordinator.core.leases import Leases
+from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.queues import GONE
 from actorq.coordinator.core.receipts import CUMULATIVE, Receipts
+from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import SPECS_KEPT, State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
-from actorq.stores.api import Kept
+from actorq.stores.api import Kept, size_of
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
@@ -36,17 +38,29 @@ LONGEST_WAIT_S = 3600.0
 class Coordinator:
     """One coordinator's decisions."""
 
-    def __init__(self, name: str, epoch: str, settings: CoordinatorSettings, now_s: float, wall_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        epoch: str,
+        settings: CoordinatorSettings,
+        now_s: float,
+        wall_s: float,
+        joins: Sequence[str] = (),
+    ) -> None:
+        """`joins`: addresses of coordinators that are there already."""
         self.state = State(name, epoch, settings, now_s, wall_s)
+        self.mesh = Mesh(self.state, joins)
+        self._searches = Searches(self.state, self.mesh)
         self._broadcasts = Broadcasts()
         self._receipts = Receipts()
-        self._intake = Intake(self.state)
+        self._intake = Intake(self.state, self._searches)
         self._leases = Leases(self.state)
-        self._sessions = Sessions(self.state, self._leases, self._broadcasts)
-        self._commands = Commands(self.state, self._broadcasts)
+        self._sessions = Sessions(self.state, self.mesh, self._leases, self._broadcasts)
+        self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts)
         self._liveness_due_s = self._specs_due_s = now_s
         self._token = 0
-        self._unconfirmed: deque[tuple[int, list[tuple[Peer, Message]]]] = deque()
+        self._unconfirmed: deque[tuple[int, int, list[tuple[Peer, Message]]]] = deque()
+        """Batches that are not durable yet: token, number of records, what is said when it is."""
         self._handlers: dict[type[Message], Callable[[Peer, Any, Any], None]] = {
             m.Submit: self._intake.submit,
             m.Code: self._intake.keep_code,
@@ -64,31 +78,11 @@ class Coordinator:
 
     # -- the interface to the shell ------------------------------------------------------------------------------
 
-    def restore(self, kept: Kept) -> None:
-        """Take over what a store kept. The calls wait one grace for workers to list what they run."""
+    def restore(self, kept: Kept, now_s: float, wall_s: float) -> None:
+        """Take over what a store kept. The calls wait one grace, from `now_s` on, for workers to list what they run."""
         state = self.state
-        for digest, blob in kept.codes:
-            state.codes[digest] = blob
-            state.code_bytes += len(blob)
-        for session, spec, call in kept.calls:
-            client = state.client(session, "", "")
-            client.left_s = state.now_s
-            entry = state.entry(spec)
-            call.spec, call.client, call.worker = entry.number, client.number if entry.replies else 0, 0
-            call.attempt = max(call.attempt, 0)  # It may have been GONE when it was written.
-            state.seq += 1
-            call.seq = state.seq
-            state.calls.add(call)
-            state.held_back[call.id] = call
-            state.body_bytes += len(call.body)
-            if call.expires:
-                state.schedule.add(call.expires, call)
-        state.outcomes.add(kept.outcomes, state.now_s)
-        state.revoked.update((task_id, (until_s, False)) for task_id, until_s in kept.revocations)
-        for task_id in kept.started:
-            started = state.calls.get(task_id)
-            if started is not None:
-                started.lost = 1
+        state.started_s, state.now_s, state.wall_s = now_s, now_s, wall_s
+        state.keeping.restore(kept)
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""
@@ -109,6 +103,10 @@ class Coordinator:
     def receive(self, peer: Peer, message: Message) -> None:
         """A message came. One from a session without a Hello changes nothing and is answered with Reset."""
         state = self.state
+        link = self.mesh.link(peer)
+        if link is not None:
+            self._hear_coordinator(link, message)
+            return
         party: Client | Worker | None = state.peers.get(peer)
         if party is None and peer in state.controls:
             party = state.workers.get(state.controls[peer])
@@ -120,25 +118,65 @@ class Coordinator:
         elif not self._sessions.welcome(peer, message):
             state.send(peer, m.Reset())
 
+    def _hear_coordinator(self, link: PeerLink, message: Message) -> None:
+        """On a connection that we have dialled another coordinator answers."""
+        if not link.is_open or isinstance(message, (m.View, m.Reset, m.Rejected)):
+            if self.mesh.receive(link, message):
+                self._searches.watch_again(link)
+        elif isinstance(message, m.Settled):
+            self._searches.settled(message.outcomes)
+        elif isinstance(message, m.Report):
+            self._searches.report(link.peer, message)
+        elif isinstance(message, m.Replies):
+            for value in message.replies.values():
+                self._broadcasts.reply(message.token, link.member.epoch, value)
+
     def lose(self, peer: Peer) -> None:
         """The session ended; nothing that is sent to it arrives any more."""
+        self._searches.lose(peer)
+        if self.mesh.lose(peer) is not None:
+            return
         self._sessions.lose(peer)
         self._receipts.forget(peer)
 
     def persisted(self, token: int) -> None:
         """All operations up to `token` are durable: what waited for that may be said."""
+        state = self.state
         while self._unconfirmed and self._unconfirmed[0][0] <= token:
-            for peer, message in self._unconfirmed.popleft()[1]:
-                self.state.send(peer, message)
+            _, count, acks = self._unconfirmed.popleft()
+            state.unwritten -= count
+            for peer, message in acks:
+                if isinstance(message, CUMULATIVE):
+                    self._receipts.add(peer, message, state.now_s)
+                else:
+                    state.send(peer, message)
+
+    def report_trouble(self, trouble: str) -> None:
+        """The store cannot be written at present, for this reason; empty: it can again.
+
+        Until then no calls are taken that are to be kept. All else goes on.
+        """
+        state = self.state
+        state.trouble = trouble
+        for client in state.clients.values():
+            if not client.pressed:
+                state.send(client.peer, m.Pressure(trouble))
 
     def finish(self) -> Effects:
         """End the batch: run what is due, dispatch, and return the effects."""
         state = self.state
         self._run_due()
+        self._searches.finish()
         self._intake.accept_deferred()
+        self._searches.answer_parked()
         self._leases.dispatch()
-        for peer, replies in self._broadcasts.pop_done(state.now_s):
-            state.send(peer, replies)
+        for peer, replies, is_order in self._broadcasts.pop_done(state.now_s):
+            if is_order:  # What it has changed is said when it is durable. An answer need not wait for a slow disk.
+                state.acks.append((peer, replies))
+            else:
+                state.send(peer, replies)
+        if self.mesh.finish():
+            self._tell_view()
         effects, state.effects = state.effects, Effects()
         self._hold_acks(effects)
         effects.deadline_s = self._deadline_s()
@@ -158,9 +196,11 @@ class Coordinator:
             self._token += 1
             effects.persist, state.operations = state.operations, []
             effects.token = self._token
-            self._unconfirmed.append((self._token, acks))
+            count = sum([size_of(operation) for operation in effects.persist])
+            state.unwritten += count
+            self._unconfirmed.append((self._token, count, acks))
         elif acks and self._unconfirmed:
-            self._unconfirmed[-1][1].extend(acks)  # In order: after those that still wait for the store.
+            self._unconfirmed[-1][2].extend(acks)  # In order: after those that still wait for the store.
         else:
             for peer, message in acks:
                 if isinstance(message, CUMULATIVE):
@@ -207,6 +247,11 @@ class Coordinator:
             else:
                 state.enqueue([call])
 
+    def _tell_view(self) -> None:
+        """The other coordinators have changed: everybody hears of it."""
+        for peer in self.state.peers:
+            self.state.send(peer, self.mesh.view())
+
     def _forget_old(self) -> None:
         state = self.state
         state.outcomes.expire(state.now_s)
@@ -216,7 +261,10 @@ class Coordinator:
                 break
             del state.revoked[oldest]
         gone_s = state.now_s - state.settings.client_age_s
-        for client in [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]:
+        gone = [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]
+        if gone:
+            state.keeping.forget_clients(gone)
+        for client in gone:
             del state.clients[client.session], state.clients_by_number[client.number]
             self._leases.undefine(client)
         if len(state.entries) > SPECS_KEPT and state.now_s >= self._specs_due_s:
@@ -233,9 +281,8 @@ class Coordinator:
         broadcast_s = self._broadcasts.next_s()
         if broadcast_s is not None:
             due.append(broadcast_s)
-        receipts_s = self._receipts.next_s()
-        if receipts_s is not None:
-            due.append(receipts_s)
+        others = (self._receipts.next_s(), self._searches.next_s(), self.mesh.next_s())
+        due += [when_s for when_s in others if when_s is not None]
         return min(due, default=None)
 
 

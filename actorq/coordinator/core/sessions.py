@@ -9,6 +9,7 @@ from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.leases import Leases
+from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import VersionMismatch
@@ -23,13 +24,17 @@ REASON_CHARS = 1000
 class Sessions:
     """Handshakes, heartbeats, and the end of sessions."""
 
-    def __init__(self, state: State, leases: Leases, broadcasts: Broadcasts) -> None:
+    def __init__(self, state: State, mesh: Mesh, leases: Leases, broadcasts: Broadcasts) -> None:
         self._state = state
+        self._mesh = mesh
         self._leases = leases
         self._broadcasts = broadcasts
 
     def welcome(self, peer: Peer, message: Message) -> bool:
-        """Open a session, if the message is a Hello. Returns whether it was."""
+        """Open a session, if the message is a Hello, or say who is here. Returns whether it was either."""
+        if isinstance(message, m.Discover):
+            self._state.send(peer, self._mesh.view(message.nonce))
+            return True
         admit = _ADMIT.get(type(message))
         if admit is None:
             return False
@@ -55,10 +60,14 @@ class Sessions:
         """The kinds of messages that `peer` may send now."""
         if peer in self._state.controls:
             return frames.FROM_CONTROL
+        if self._mesh.link(peer) is not None:
+            return frames.TO_COORDINATOR
         party = self._state.peers.get(peer)
         if party is None:
             return frames.HELLO
-        return frames.FROM_CLIENT if isinstance(party, Client) else frames.FROM_WORKER
+        if isinstance(party, Worker):
+            return frames.FROM_WORKER
+        return frames.FROM_COORDINATOR if party.is_coordinator else frames.FROM_CLIENT
 
     def lose(self, peer: Peer) -> None:
         """The session ended; nothing that is sent to it arrives any more."""
@@ -100,6 +109,9 @@ class Sessions:
                 settings.durable,
                 settings.max_body_bytes,
                 self._state.slots,
+                sorted(settings.transient_queues) if settings.durable else [],
+                self._mesh.own.address,
+                self._mesh.others(),
             ),
         )
 
@@ -112,13 +124,27 @@ class Sessions:
             self._state.peers.pop(client.peer, None)
             self._state.hang_up(client.peer)
         self._state.disconnect(client)
+        is_changed = (client.name, client.reply_address) != (hello.name, hello.reply_address)
         if (client.reply_address, client.reply_key) != (hello.reply_address, hello.reply_key):
             client.reply_address, client.reply_key = hello.reply_address, hello.reply_key
             for worker in self._state.workers.values():
                 worker.clients.discard(client.number)
         client.name = hello.name
+        client.is_coordinator = False
+        if is_changed and client.is_kept:
+            self._state.keeping.keep_client(client)
         client.peer = peer
+        if self._state.trouble:
+            self._state.send(peer, m.Pressure(self._state.trouble))
         self._state.peers[peer] = client
+
+    def _peer_hello(self, peer: Peer, hello: m.PeerHello) -> None:
+        """Another coordinator has connected: it asks as a client does."""
+        session = f"coordinator {hello.own.epoch}"
+        self._client_hello(peer, m.ClientHello(hello.versions, hello.nonce, hello.own.name, session, ""))
+        client = self._state.clients[session]
+        client.is_coordinator, client.epoch = True, hello.own.epoch
+        self._mesh.meet(hello.own)
 
     def _worker_hello(self, peer: Peer, hello: m.WorkerHello) -> None:
         worker = self._state.workers.get(hello.epoch)
@@ -188,7 +214,11 @@ class Sessions:
         # Also while its work connection is lost: as long as this one is there its leases hold, and one grace longer.
         self._state.send(peer, m.Renewed(message.sent_s))
 
-    def bye(self, peer: Peer, worker: Worker, message: m.Bye) -> None:
+    def bye(self, peer: Peer, party: Worker | Client, message: m.Bye) -> None:
+        if isinstance(party, Client):
+            self._mesh.part(party.epoch)
+            return
+        worker = party
         reason = message.reason[:REASON_CHARS]
         self._leases.release(worker, reason, counted=False)
         self._broadcasts.left(worker.epoch, reason)
@@ -214,4 +244,5 @@ _ADMIT: dict[type[Message], Callable[[Sessions, Peer, Any], None]] = {
     m.ClientHello: Sessions._client_hello,
     m.WorkerHello: Sessions._worker_hello,
     m.ControlHello: Sessions._control_hello,
+    m.PeerHello: Sessions._peer_hello,
 }

@@ -14,12 +14,13 @@ from actorq.config import CoordinatorSettings
 from actorq.coordinator.core.calls import Calls
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Effects, Peer
+from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.outcomes import OutcomeCache
 from actorq.coordinator.core.queues import Lane, Lanes, Queue
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import TaskRevokedError, WorkerLostError
-from actorq.stores.api import KeepOutcomes, Operation
+from actorq.stores.api import KeepDeadLetter, Operation
 from actorq.wire import messages as m
 from actorq.wire.batches import batches
 from actorq.wire.frames import body_of
@@ -85,6 +86,12 @@ class State:
         self.effects = Effects()
         self.operations: list[Operation] = []
         """To be stored at the end of the batch."""
+        self.keeping = Keeping(self)
+        self.dead_letter_number = 0
+        self.trouble = ""
+        """Why nothing can be stored at present, if so."""
+        self.unwritten = 0
+        """Records that were handed to the store and are not durable yet."""
         self.acks: list[tuple[Peer, Message]] = []
         """To be sent when the operations are durable."""
 
@@ -131,8 +138,15 @@ class State:
                 return SpecEntry(NO_ROOM, spec, self.no_lane, False)
             self.spec_numbers += 1
             number = self.spec_numbers
-            entry = SpecEntry(number, spec, self.lanes.lane(spec.queue, spec.offer), not spec.ignore_result)
-            self.entries[spec] = self.entries_by_number[number] = entry
+            entry = self.enter_spec(number, spec)
+        return entry
+
+    def enter_spec(self, number: int, spec: CallSpec) -> SpecEntry:
+        """A new entry, under a number of its own."""
+        durable = self.settings.durable and spec.queue not in self.settings.transient_queues
+        lane = self.lanes.lane(spec.queue, spec.offer)
+        entry = SpecEntry(number, spec, lane, not spec.ignore_result, durable)
+        self.entries[spec] = self.entries_by_number[number] = entry
         return entry
 
     def forget_specs(self) -> None:
@@ -140,8 +154,10 @@ class State:
         used = {call.spec for call in self.calls}
         for client in self.clients.values():
             used.update([entry.number for entry in client.specs.values()])
-        for entry in [each for each in self.entries.values() if each.number not in used]:
+        unused = [each for each in self.entries.values() if each.number not in used]
+        for entry in unused:
             del self.entries[entry.spec], self.entries_by_number[entry.number]
+        self.keeping.forget_specs(unused)
         for worker in self.workers.values():
             worker.specs &= used
         self.lanes.forget_empty({entry.lane for entry in self.entries.values()})
@@ -149,14 +165,14 @@ class State:
             for number in [number for number, entry in client.specs.items() if entry.number == NO_ROOM]:
                 client.specs[number] = self.entry(client.specs[number].spec)
 
-    def settle(self, outcomes: list[Outcome]) -> None:
-        """These calls, which are in no index any more, have ended."""
+    def settle(self, calls: Sequence[Call], outcomes: list[Outcome]) -> None:
+        """These calls, which are in no index any more, have ended: each with its outcome."""
         if not outcomes:
             return
         self.settled_count += len(outcomes)
         self.outcomes.add(outcomes, self.now_s)
         if self.settings.durable:
-            self.operations.append(KeepOutcomes(outcomes))
+            self.keeping.settle(calls, outcomes)
         if self.watchers:
             for outcome in outcomes:
                 for client in self.watchers.pop(outcome.id, ()):
@@ -169,7 +185,7 @@ class State:
             self.calls.remove(call)
             self.body_bytes -= len(call.body)
         outcome = Outcome(call.id, max(call.attempt, 0), state, body_of(encode_failure(error, "")))
-        self.settle([outcome])
+        self.settle([call], [outcome])
         client = self.clients_by_number.get(call.client)
         if client is not None:
             self.tell(client, m.Settled([outcome]))
@@ -192,17 +208,19 @@ class State:
         """End a call that is in no index but `calls` as failed, and keep it as a dead letter."""
         spec = self.entries_by_number[call.spec].spec
         text = f"{spec.task}[{call.id}] was given up: {reason}"
-        self.dead_letters.append(
-            {
-                "id": call.id,
-                "task": spec.task,
-                "queue": spec.queue,
-                "reason": text,
-                "worker": worker,
-                "deliveries": call.attempt,
-                "time": self.wall_s,
-            }
-        )
+        letter = {
+            "id": call.id,
+            "task": spec.task,
+            "queue": spec.queue,
+            "reason": text,
+            "worker": worker,
+            "deliveries": call.attempt,
+            "time": self.wall_s,
+        }
+        self.dead_letters.append(letter)
+        if self.settings.durable:
+            self.dead_letter_number += 1
+            self.operations.append(KeepDeadLetter(self.dead_letter_number, letter))
         self.settle_here(call, m.FAILURE, WorkerLostError(text))
 
     def enqueue(self, calls: Iterable[Call]) -> None:

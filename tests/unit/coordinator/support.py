@@ -11,7 +11,7 @@ import msgspec
 from actorq.config import CoordinatorSettings
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
-from actorq.stores.memory import MemoryStore
+from actorq.stores.memory import MemoryStore, Shelf
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
@@ -31,13 +31,14 @@ class Bench:
     Messages are packed and unpacked on the way, as they are between processes. `twice`: each is fed two times.
     """
 
-    def __init__(self, twice: bool = False, store: MemoryStore | None = None, **settings: Any) -> None:
+    def __init__(self, twice: bool = False, shelf: Shelf | None = None, **settings: Any) -> None:
         self.twice = twice
-        self.store = store
+        self.shelf = shelf
         """Where what is to be kept goes, at once unless `is_slow`; the core is durable if there is one."""
+        self.store: MemoryStore | None = None
         self.is_slow = False
         self.now_s, self.wall_s = 100.0, UNIX_S
-        self.settings = CoordinatorSettings(durable=store is not None, **settings)
+        self.settings = CoordinatorSettings(durable=shelf is not None, **settings)
         self.parties: dict[int, Party] = {}
         self.hung_up: list[int] = []
         self.deadline_s: float | None = None
@@ -52,8 +53,11 @@ class Bench:
         self.parties.clear()
         self._unwritten.clear()
         self.core = Coordinator("coordinator", next(self._epochs), self.settings, self.now_s, self.wall_s)
-        if self.store is not None:
-            self.core.restore(self.store.load())
+        if self.shelf is not None:
+            if self.store is not None:
+                self.store.close()
+            self.store = MemoryStore(self.shelf)
+            self.core.restore(self.store.load(), self.now_s, self.wall_s)
         self.step()
 
     @property
@@ -90,7 +94,7 @@ class Bench:
         assert self.store is not None
         unwritten, self._unwritten = self._unwritten, []
         for token, operations in unwritten:
-            self.store.commit(operations)
+            self.store.commit(self.store.prepare(operations))
             self.core.persisted(token)
         self._finish()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorq.stores.memory import MemoryStore
+from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from tests.unit.coordinator.support import Bench
 
@@ -117,7 +117,7 @@ def test_revocations_are_bounded_by_count_and_age() -> None:
 
 
 def test_a_revocation_is_kept_before_it_is_acknowledged() -> None:
-    bench = Bench(store=MemoryStore())
+    bench = Bench(shelf=Shelf())
     bench.is_slow = True
     client = bench.client()
     assert client.order("revoke", ids=["a"]) is None
@@ -127,7 +127,7 @@ def test_a_revocation_is_kept_before_it_is_acknowledged() -> None:
 
 
 def test_revocations_outlive_the_coordinator() -> None:
-    bench = Bench(store=MemoryStore())
+    bench = Bench(shelf=Shelf())
     client, worker = bench.client(), bench.worker()
     client.submit("leased")
     worker.delivered()

@@ -8,7 +8,6 @@ from actorq.config import MAX_BODY_BYTES, CoordinatorSettings
 from actorq.coordinator.core import Coordinator, Effects
 from actorq.coordinator.shell import CoordinatorActor
 from actorq.errors import MessageTooLarge
-from actorq.stores.memory import MemoryStore
 from actorq.wire import frames
 from actorq.wire import messages as m
 
@@ -27,7 +26,7 @@ class NotingLink:
 
 
 def test_replies_that_are_too_large_are_answered_with_the_reason() -> None:
-    actor = CoordinatorActor(Coordinator("name", "epoch", CoordinatorSettings(), 0.0, 0.0), MemoryStore())
+    actor = CoordinatorActor(Coordinator("name", "epoch", CoordinatorSettings(), 0.0, 0.0))
     actor.transport = link = NotingLink()  # type: ignore[assignment]
     effects = Effects()
     effects.sends[1] += [m.Replies(7, {"one": bytes(MAX_BODY_BYTES), "two": 2}, ["three"]), m.Pressure("full")]

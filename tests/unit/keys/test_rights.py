@@ -36,12 +36,12 @@ def test_a_node_may_send_everything() -> None:
 
 
 def test_a_client_may_send_what_clients_send_and_nothing_of_a_workers() -> None:
-    assert may_send(PLAIN) == {m.ClientHello, m.Submit, m.Query, m.Ping}
-    assert may_send(FULL) == {m.ClientHello, m.Submit, m.Query, m.Ping, m.Code}
+    assert may_send(PLAIN) == {m.Discover, m.ClientHello, m.Submit, m.Query, m.Ping}
+    assert may_send(FULL) == {m.Discover, m.ClientHello, m.Submit, m.Query, m.Ping, m.Code}
 
 
 def test_an_observer_may_ask_and_has_no_further_rights() -> None:
-    assert may_send(OBSERVER) == {m.ClientHello, m.Query, m.Ping}
+    assert may_send(OBSERVER) == {m.Discover, m.ClientHello, m.Query, m.Ping}
     assert not OBSERVER.may(CONTROL) and not OBSERVER.may(CODE)
 
 

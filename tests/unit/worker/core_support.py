@@ -10,9 +10,10 @@ from actorq.config import LivenessSettings, WorkerSettings
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
-from actorq.worker.core import ReplyTo, Worker
+from actorq.worker.core import ReplyTo, Session, Worker
 
 LIVENESS = LivenessSettings(grace_s=2.0)
+ADDRESS = "tcp://coordinator:1"
 PLAIN, ONCE, BY_VALUE = 1, 2, 3
 """Numbers of the specs that a bench defines."""
 SPECS = [(PLAIN, CallSpec("add")), (ONCE, CallSpec("add", acks_late=False)), (BY_VALUE, CallSpec("f", code="digest"))]
@@ -48,10 +49,9 @@ class Bench:
         self.hung_up = False
         self.rejected = ""
         settings.setdefault("concurrency", 2)
-        self.core = Worker(
-            "worker", "epoch", 1, ["default"], ["add"], Job, WorkerSettings(liveness=LIVENESS, **settings), self.now_s
-        )
-        self.peer = 0
+        whole = WorkerSettings(liveness=LIVENESS, **settings)
+        self.core = Worker("worker", "epoch", 1, ["default"], ["add"], Job, whole, [ADDRESS], self.now_s)
+        self.peer = self._peers = 0
         self._packer = frames.Packer()
         self._deliveries = 0
         if connect:
@@ -62,12 +62,16 @@ class Bench:
         self.now_s += seconds
         self.core.advance(self.now_s)
         effects = self.core.finish()
-        self.said += effects.sends
+        self.said += effects.sends[self.peer]
         for reply_to, outcomes in effects.results.items():
             self.results += [(reply_to.session, outcome.id) for outcome in outcomes]
         self.to_end += [task_id for task_id, _, _ in effects.end]
-        self.hung_up = self.hung_up or effects.hang_up
+        self.hung_up = self.hung_up or bool(effects.hang_ups)
         self.rejected = self.rejected or effects.rejected
+        for address in effects.dial:
+            self._peers += 1
+            self.peer = self._peers
+            self.core.dialled(address, self.peer)
 
     def hear(self, *messages: Message) -> None:
         """The coordinator says this."""
@@ -78,19 +82,25 @@ class Bench:
                 self.core.receive(self.peer, frames.unpack(packed, frames.TO_WORKER))
         self.step()
 
-    def open(self) -> m.WorkerHello:
-        """A new connection is up. Returns the Hello, which is the first thing on it."""
-        self.peer += 1
+    def open(self, coordinator: str = "coordinator") -> m.WorkerHello:
+        """A new connection is up, and the coordinator has said who it is. Returns the Hello, the first thing after that."""
+        self.core.lose(self.peer)
+        for connection in self.core.directory:
+            connection.dial_s = self.now_s
+        self.step()
         self.said.clear()
         self.core.opened(self.peer)
         self.step()
+        discover = self.said.pop(0)
+        assert isinstance(discover, m.Discover)
+        self.hear(m.View(discover.nonce, m.Member(ADDRESS, coordinator, coordinator), []))
         hello = self.said.pop(0)
         assert isinstance(hello, m.WorkerHello)
         return hello
 
     def connect(self, coordinator: str = "coordinator") -> m.WorkerHello:
         """A new connection is up and welcomed, and what the numbers mean is said. Returns the Hello."""
-        hello = self.open()
+        hello = self.open(coordinator)
         self._deliveries = 0
         self.hear(m.Welcome(1, hello.nonce, coordinator, coordinator))
         self.hear(m.Code("digest", b"the function"))
@@ -101,6 +111,12 @@ class Bench:
         """The connection is lost."""
         self.core.lose(self.peer)
         self.step()
+
+    @property
+    def session(self) -> Session:
+        """The one session."""
+        (session,) = self.core.sessions.values()
+        return session
 
     def deliver(self, *ids: str, spec: int = PLAIN, attempt: int = 1, client: int = ME, lost: int = 0) -> None:
         """The coordinator leases calls."""

@@ -22,8 +22,14 @@ class PlainJob:
 
 def connected(core: Worker, peer: int, coordinator: str) -> Effects:
     """Have the worker welcomed by a coordinator that runs the spec 1."""
+    core.advance(10.0 * peer)
+    (address,) = core.finish().dial
+    core.dialled(address, peer)
     core.opened(peer)
-    (hello,) = core.finish().sends
+    (discover,) = core.finish().sends[peer]
+    assert isinstance(discover, m.Discover)
+    core.receive(peer, m.View(discover.nonce, m.Member(address, coordinator), []))
+    (hello,) = core.finish().sends[peer]
     assert isinstance(hello, m.WorkerHello)
     core.receive(peer, m.Welcome(1, hello.nonce, coordinator, coordinator))
     core.receive(peer, m.Define([(1, CallSpec("task"))], []))
@@ -33,7 +39,7 @@ def connected(core: Worker, peer: int, coordinator: str) -> Effects:
 @pytest.fixture
 def core() -> Worker:
     make_job: Any = lambda spec, blob: PlainJob()  # noqa: E731
-    core = Worker("worker@test", "epoch", 1, ["default"], ["task"], make_job, WorkerSettings())
+    core = Worker("worker@test", "epoch", 1, ["default"], ["task"], make_job, WorkerSettings(), ["tcp://host:1"])
     connected(core, 1, "first")
     return core
 
@@ -47,7 +53,9 @@ def started(core: Worker) -> Call:
 
 
 def reported(effects: Effects) -> list[list[Outcome]]:
-    return [message.outcomes for message in effects.sends if isinstance(message, m.Finished)]
+    return [
+        message.outcomes for sends in effects.sends.values() for message in sends if isinstance(message, m.Finished)
+    ]
 
 
 def test_an_attempt_that_is_forgotten_gives_no_outcome_to_a_new_lease_with_the_same_number(core: Worker) -> None:

@@ -92,9 +92,7 @@ def test_what_the_watchdog_gives_back_is_said_again_by_the_hub() -> None:
     bench = Bench()
     bench.deliver("a", "b", "c")
     bench.core.ready.popleft()  # It runs.
-    by_watchdog: list[m.Message] = []
-    bench.core.give_back_to(by_watchdog)
-    assert by_watchdog == [m.Returned([("b", 1), ("c", 1)])]
+    assert bench.core.give_back() == {bench.session.number: m.Returned([("b", 1), ("c", 1)])}
     assert list(bench.core.held) == ["a"]
     bench.step()
     assert bench.given_back() == [("b", 1), ("c", 1)], "its connection may have been lost with it"
@@ -105,9 +103,7 @@ def test_what_the_watchdog_gives_back_is_said_again_by_the_hub() -> None:
 
 def test_nothing_to_give_back_is_not_said() -> None:
     bench = Bench()
-    sends: list[m.Message] = []
-    bench.core.give_back_to(sends)
-    assert sends == []
+    assert bench.core.give_back() == {}
 
 
 def test_a_revoked_call_that_has_not_started_does_not_start(bench: Bench) -> None:
@@ -161,7 +157,7 @@ def test_revoking_what_the_watchdog_has_just_given_back_changes_nothing() -> Non
     bench = Bench()
     bench.deliver("a")
     pair = bench.core.ready.pop()  # The watchdog has it in its hands.
-    bench.core.revoke(["a"], terminate=False, forget=False)
+    bench.session.revoke(["a"], terminate=False, forget=False)
     bench.core.ready.append(pair)
     bench.step()
     assert bench.reported() == {}

@@ -37,9 +37,9 @@ def test_nobody_but_the_coordinator_gets_an_outcome_that_nobody_waits_for(bench:
 def test_an_outcome_is_kept_until_it_is_acknowledged(bench: Bench) -> None:
     run(bench, "a")
     run(bench, "b")
-    assert [outcome.id for outcome in bench.core.unacked()] == ["a", "b"]
+    assert [outcome.id for outcome in bench.session.unacked()] == ["a", "b"]
     bench.hear(m.Acked(1))
-    assert [outcome.id for outcome in bench.core.unacked()] == ["b"]
+    assert [outcome.id for outcome in bench.session.unacked()] == ["b"]
 
 
 def test_a_report_is_said_again_on_a_new_connection_for_the_coordinator_to_pass_on(bench: Bench) -> None:
@@ -91,7 +91,7 @@ def test_a_heartbeat_that_was_answered_renews_them(bench: Bench) -> None:
     bench.deliver("a")
     bench.start()
     bench.step(5.0)
-    bench.core.leases_hold_until_s = bench.now_s + 1.0  # As the watchdog does.
+    bench.session.leases_hold_until_s = bench.now_s + 1.0  # As the watchdog does.
     bench.end("a")
     assert bench.results == [("me", "a")]
 

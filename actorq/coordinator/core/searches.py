@@ -1,0 +1,171 @@
+"""Calls that this coordinator does not know, and others may: those are asked.
+
+When a client wants to know of them, and before calls are taken that may be known elsewhere: ids that users chose, and
+what a client brings that has lost its coordinator. (Of two that ask each other at the same moment the one with the
+smaller epoch answers when it has taken the call.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from actorq.coordinator.core.clients import Client
+from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.mesh import Mesh, PeerLink
+from actorq.coordinator.core.state import State
+from actorq.wire import messages as m
+from actorq.wire.batches import chunks
+from actorq.wire.messages import Outcome
+
+Done = Callable[[dict[str, str], list[str]], None]
+"""Called with the states of the calls that have not settled, empty for unknown ones, and the names of those coordinators
+that could not be asked. Of calls that have settled elsewhere the client was told the outcomes."""
+PATIENCE_S = 1.0
+"""For how long the others may think about it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    client: Client
+    peer: Peer
+    done: Done
+    states: dict[str, str]
+    awaited: dict[Peer, str]
+    """Links that have not answered, with the names of the coordinators."""
+    silent: list[str]
+    deadline_s: float
+    claimed: Sequence[str] = ()
+    """Ids of calls that are to be taken here, if nobody else has them."""
+
+
+class Searches:
+    """Gathers what the others know; a search ends when all have answered, or at its deadline."""
+
+    def __init__(self, state: State, mesh: Mesh) -> None:
+        self._state = state
+        self._mesh = mesh
+        self._open: dict[int, _Search] = {}
+        self._claims: Counter[str] = Counter()
+        self._parked: list[Callable[[], None]] = []
+        self._count = 0
+
+    def can_ask(self) -> bool:
+        """Whether there are others."""
+        return bool(self._mesh.open_links())
+
+    def answer(self, client: Client, peer: Peer, token: int, states: dict[str, str]) -> None:
+        """Find out what others know of the calls with an empty state, and tell the client what is known of all."""
+
+        def report(found: dict[str, str], silent: list[str]) -> None:
+            self._state.tell(client, m.Report(token, list(found.items()), silent))
+
+        self._find(client, peer, states, report)
+
+    def claim(self, client: Client, peer: Peer, task_ids: Sequence[str], done: Done) -> None:
+        """Find out whether others have these calls, which are to be taken here if not."""
+        self._claims.update(task_ids)
+        self._find(client, peer, dict.fromkeys(task_ids, ""), done, task_ids)
+
+    def has_claimed(self, task_ids: Sequence[str], asker: Client) -> bool:
+        """Whether one of these calls is about to be taken here, and so not by the coordinator that asks now."""
+        return self._state.epoch < asker.epoch and any(task_id in self._claims for task_id in task_ids)
+
+    def park(self, question: Callable[[], None]) -> None:
+        """Have a question of another coordinator's answered when it is known what becomes of what was claimed."""
+        self._parked.append(question)
+
+    def answer_parked(self) -> None:
+        """Calls that were claimed may have been taken by now."""
+        parked, self._parked = self._parked, []
+        for question in parked:
+            question()
+
+    def _find(
+        self, client: Client, peer: Peer, states: dict[str, str], done: Done, claimed: Sequence[str] = ()
+    ) -> None:
+        unknown = [task_id for task_id, state in states.items() if not state]
+        silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []
+        links = self._mesh.open_links() if unknown else []
+        awaited = {link.peer: link.member.name for link in links}
+        self._count += 1
+        self._open[self._count] = _Search(
+            client, peer, done, states, awaited, silent, self._state.now_s + PATIENCE_S, claimed
+        )
+        for link in links:
+            self._state.send(link.peer, m.Query(self._count, unknown))
+        self.finish()
+
+    def watch(self, task_ids: Sequence[str]) -> None:
+        """Have the others tell when these settle, which are not known here."""
+        for link in self._mesh.open_links():
+            self._ask_to_watch(link, task_ids)
+
+    def watch_again(self, link: PeerLink) -> None:
+        """A session with another coordinator has begun: it may have what somebody waits for."""
+        state = self._state
+        self._ask_to_watch(link, [task_id for task_id in state.watchers if state.calls.get(task_id) is None])
+
+    def _ask_to_watch(self, link: PeerLink, task_ids: Sequence[str]) -> None:
+        for each in chunks(task_ids):
+            self._state.send(link.peer, m.Query(0, list(each), wait=True))
+
+    def settled(self, outcomes: Sequence[Outcome]) -> None:
+        """Another coordinator has these outcomes."""
+        told: dict[Client, list[Outcome]] = {}
+        searching: dict[str, list[Client]] = {}
+        for search in self._open.values():
+            for task_id in search.states:
+                searching.setdefault(task_id, []).append(search.client)
+        for outcome in outcomes:
+            clients = dict.fromkeys(searching.get(outcome.id, ()))
+            for client in self._state.watchers.pop(outcome.id, ()):
+                client.watched.discard(outcome.id)
+                clients[client] = None
+            for client in clients:
+                told.setdefault(client, []).append(outcome)
+            for search in self._open.values():
+                search.states.pop(outcome.id, None)
+        for client, each in told.items():
+            self._state.tell_settled(client, each)
+
+    def report(self, peer: Peer, report: m.Report) -> None:
+        """Another coordinator has answered; outcomes that it has came before."""
+        search = self._open.get(report.token)
+        if search is not None and search.awaited.pop(peer, None) is not None:
+            for task_id, state in report.states:
+                if state and not search.states.get(task_id, state):
+                    search.states[task_id] = state
+
+    def lose(self, peer: Peer) -> None:
+        """A connection is gone: of one who asked, or of one who was asked."""
+        for number in [number for number, search in self._open.items() if search.peer == peer]:
+            self._close(number)
+        for search in self._open.values():
+            name = search.awaited.pop(peer, None)
+            if name is not None:
+                search.silent.append(name)
+
+    def finish(self) -> None:
+        """End those searches that are done."""
+        for number in self._done():
+            search = self._close(number)
+            silent = [*search.silent, *search.awaited.values()]
+            search.done(search.states, silent[: m.MEMBER_LIMIT])
+
+    def _close(self, number: int) -> _Search:
+        search = self._open.pop(number)
+        self._claims.subtract(search.claimed)
+        for task_id in search.claimed:
+            if not self._claims[task_id]:
+                del self._claims[task_id]
+        return search
+
+    def _done(self) -> Iterable[int]:
+        now_s = self._state.now_s
+        return [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]
+
+    def next_s(self) -> float | None:
+        """Monotonic time of the first deadline."""
+        return min([each.deadline_s for each in self._open.values()]) if self._open else None

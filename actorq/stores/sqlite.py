@@ -1,0 +1,455 @@
+"""A store in one SQLite file: the journal of a coordinator with a data directory.
+
+Written ahead (WAL) and synced at each commit. A commit is few statements, each for many rows: between two of them the
+writing thread has to get the interpreter back, which takes milliseconds beside a busy one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from actorq.errors import StoreFailed, StoreTooNew
+from actorq.stores import schema
+from actorq.stores.api import (
+    Bounds,
+    ForgetClients,
+    ForgetCodes,
+    ForgetSpecs,
+    KeepClient,
+    KeepCode,
+    KeepDeadLetter,
+    KeepRevocations,
+    KeepSpecs,
+    KeepStarts,
+    Kept,
+    Operation,
+    Progress,
+    Settle,
+    settled_before,
+    unsettled,
+)
+from actorq.stores.directory import DataDirectory
+from actorq.stores.salvage import salvage
+from actorq.wire.frames import body_of
+from actorq.wire.messages import Blob, Call, CallSpec, Outcome
+
+logger = logging.getLogger("actorq.stores")
+
+Statement = tuple[str, Sequence[Any]]
+T = TypeVar("T")
+
+ROWS = (1024, 128, 16, 1)
+"""So many rows in one statement: as many as fit. Each number is one statement for SQLite to remember."""
+CHECKPOINT_PAGES = 4096
+"""Pages (of 4 KiB) in the write-ahead log after which they go to the file itself."""
+LOG_BYTES = 64 * 1024**2
+"""What the write-ahead log has beyond that is cut off."""
+VACUUM_PAGES = 2000
+"""Given back to the file system in one step."""
+FREE_PAGES = 1024
+"""Free pages that the file may keep, beside as many as are used."""
+READ_ROWS = 10_000
+"""Between two reports of progress."""
+
+_IN = "IN (SELECT value FROM json_each(?))"
+_PRAGMAS = (
+    "PRAGMA auto_vacuum = INCREMENTAL",  # Before there is a table.
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    f"PRAGMA journal_size_limit = {LOG_BYTES}",
+    "PRAGMA cache_size = -8000",
+)
+
+
+class SqliteStore:
+    """Keeps a journal in a directory, which is made if it is not there.
+
+    What is damaged is set aside, and what is intact in it taken over; the log says how much. Raises StoreInUse,
+    StoreTooNew, and StoreFailed if the directory cannot be used.
+    """
+
+    def __init__(self, directory: str, bounds: Bounds | None = None) -> None:
+        self._directory = DataDirectory(directory)
+        self._bounds = bounds or Bounds()
+        self._encode = msgspec.msgpack.Encoder(enc_hook=_blob_bytes).encode
+        self._outcomes: deque[tuple[int, float, int, int]] = deque()
+        """Rows that hold outcomes, oldest first: number, Unix time, how many, bytes."""
+        self._outcome_row = self._outcome_count = self._outcome_bytes = 0
+        self._is_trimmed = False
+        try:
+            self._connection = self._open()
+        except BaseException:
+            self._directory.close(is_clean=False)
+            raise
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            connection = self._connect()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise self._failed("opened", error) from error
+            return self._salvaged(str(error))
+        if self._directory.was_left_open:
+            trouble = _quick_check(connection)
+            if trouble:
+                connection.close()
+                return self._salvaged(trouble)
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self._directory.make_journal()
+        connection = sqlite3.connect(self._directory.journal, isolation_level=None, check_same_thread=False)
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma).fetchall()
+            version = schema.version_of(connection)
+            if version > schema.VERSION:
+                raise StoreTooNew(
+                    f"{self._directory.journal} was written by a later release of actorq (its version is {version}, "
+                    f"this release knows up to {schema.VERSION}): start that release, or choose another directory"
+                )
+            schema.migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _salvaged(self, trouble: str) -> sqlite3.Connection:
+        """A new journal, with what is intact in the one that is there."""
+        aside = self._directory.put_journal_aside()
+        logger.error("the journal is damaged (%s); it is kept as %s", trouble, aside)
+        try:
+            connection = self._connect()
+            result = salvage(aside, connection)
+        except sqlite3.Error as error:
+            raise self._failed("made anew", error) from error
+        logger.error("of the damaged journal is %s", result)
+        return connection
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def call_count(self) -> int:
+        """How many calls there are to load; 0 if that cannot be read."""
+        try:
+            return int(self._connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+        except sqlite3.DatabaseError:
+            return 0
+
+    def load(self, progress: Progress | None = None) -> Kept:
+        """As in Store. Rows that cannot be decoded are set aside, in a table of the file."""
+        try:
+            return self._load(progress)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise self._failed("read", error) from error
+            self._connection.close()
+            self._connection = self._salvaged(str(error))
+            return self._load(progress)
+
+    def _load(self, progress: Progress | None) -> Kept:
+        select = self._connection.execute
+        kept = Kept(
+            specs=self._read("specs", _decoder(CallSpec)),
+            clients=[
+                KeepClient(number, *rest) for number, rest in self._read("clients", _decoder(tuple[str, str, str]))
+            ],
+            calls=[call for _, call in self._read("calls", _read_call(), progress)],
+            started={row for (row,) in select("SELECT number FROM calls WHERE started")},
+            outcomes=self._read_outcomes(),
+            revocations=[
+                (task_id, until_s, bool(terminate))
+                for task_id, until_s, terminate in select(
+                    "SELECT id, until_s, terminate FROM revocations ORDER BY number"
+                )
+            ],
+            codes=select("SELECT digest, data FROM codes").fetchall(),
+            dead_letters=self._read("dead_letters", _decoder(dict[str, Any])),
+        )
+        known = {number for number, _ in kept.specs}
+        if not known.issuperset({call.spec for call in kept.calls}):
+            lost = [call for call in kept.calls if call.spec not in known]
+            kept.calls = [call for call in kept.calls if call.spec in known]
+            self._set_aside("calls", [("calls", each.row, self._encode(each), "its spec is lost") for each in lost])
+        return kept
+
+    def _read(self, table: str, decode: Callable[[bytes], T], progress: Progress | None = None) -> list[tuple[int, T]]:
+        """All rows of a table, decoded."""
+        found: list[tuple[int, T]] = []
+        broken: list[tuple[str, int, bytes, str]] = []
+        cursor = self._connection.execute(f"SELECT number, data FROM {table} ORDER BY number")
+        while rows := cursor.fetchmany(READ_ROWS):
+            for number, data in rows:
+                try:
+                    found.append((number, decode(data)))
+                except (ValueError, TypeError, RecursionError) as error:  # msgspec's own are ValueErrors.
+                    broken.append((table, number, data, str(error)))
+            if progress is not None:
+                progress(len(found))
+        if broken:
+            self._set_aside(table, broken)
+        return found
+
+    def _set_aside(self, table: str, broken: list[tuple[str, int, bytes, str]]) -> None:
+        numbers = [number for _, number, _, _ in broken]
+        logger.error(
+            "%d rows of %s in %s cannot be decoded; they are in its table set_aside now: %s",
+            len(broken), table, self._directory.journal, ", ".join(map(str, numbers[:20])),
+        )  # fmt: skip
+        insert = "INSERT INTO set_aside (origin, row, data, reason) VALUES (?, ?, ?, ?)"
+        self.commit([*((insert, each) for each in broken), *_delete(table, numbers)])
+
+    def _read_outcomes(self) -> list[tuple[float, Sequence[Outcome]]]:
+        select = "SELECT number, settled_s, count FROM outcomes"
+        facts = {number: (settled_s, count) for number, settled_s, count in self._connection.execute(select)}
+        found: list[tuple[float, Sequence[Outcome]]] = []
+        decode = _read_outcomes()
+        for number, outcomes in self._read("outcomes", decode):
+            settled_s, count = facts[number]
+            self._count_outcomes(number, settled_s, count, sum([len(each.body) for each in outcomes]))
+            found.append((settled_s, outcomes))
+        return found
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def prepare(self, operations: Sequence[Operation]) -> list[Statement]:
+        """As in Store: the statements."""
+        encode = self._encode
+        statements: list[Statement] = []
+        calls = unsettled(operations)
+        if calls:
+            rows: list[Any] = []
+            for call in calls:
+                rows += (call.row, encode(call))
+            statements += _inserts("INSERT OR REPLACE INTO calls (number, data) VALUES ", rows)
+        outcomes: list[Outcome] = []
+        starts: list[int] = []
+        settled_s = 0.0
+        for operation in operations:
+            if isinstance(operation, Settle):
+                outcomes += operation.outcomes
+                settled_s = operation.settled_s
+            elif isinstance(operation, KeepStarts):
+                starts += operation.rows
+            else:
+                statements += self._others(operation)
+        if starts:
+            statements.append((f"UPDATE calls SET started = 1 WHERE number {_IN}", (json.dumps(starts),)))
+        statements += _delete("calls", settled_before(operations))
+        if outcomes:
+            statements += self._keep_outcomes(outcomes, settled_s)
+        return statements
+
+    def _others(self, operation: Operation) -> list[Statement]:
+        encode = self._encode
+        if isinstance(operation, KeepSpecs):
+            insert = "INSERT OR REPLACE INTO specs (number, data) VALUES (?, ?)"
+            return [(insert, (number, encode(spec))) for number, spec in operation.specs]
+        if isinstance(operation, ForgetSpecs):
+            return _delete("specs", sorted(operation.numbers))
+        if isinstance(operation, KeepClient):
+            data = encode((operation.session, operation.name, operation.reply_address))
+            return [("INSERT OR REPLACE INTO clients (number, data) VALUES (?, ?)", (operation.number, data))]
+        if isinstance(operation, ForgetClients):
+            return _delete("clients", sorted(operation.numbers))
+        if isinstance(operation, KeepRevocations):
+            self._is_trimmed = False
+            insert = "INSERT OR REPLACE INTO revocations (id, until_s, terminate) VALUES (?, ?, ?)"
+            return [(insert, (each, operation.until_s, operation.terminate)) for each in operation.ids]
+        if isinstance(operation, KeepCode):
+            return [("INSERT OR REPLACE INTO codes (digest, data) VALUES (?, ?)", (operation.digest, operation.blob))]
+        if isinstance(operation, ForgetCodes):
+            return [(f"DELETE FROM codes WHERE digest {_IN}", (json.dumps(list(operation.digests)),))]
+        if isinstance(operation, KeepDeadLetter):
+            self._is_trimmed = False
+            insert = "INSERT OR REPLACE INTO dead_letters (number, data) VALUES (?, ?)"
+            return [(insert, (operation.number, encode(operation.letter)))]
+        return []
+
+    def _keep_outcomes(self, outcomes: list[Outcome], settled_s: float) -> list[Statement]:
+        """Write these, and forget the oldest if they are too many, too large or too old."""
+        number = self._outcome_row + 1
+        self._count_outcomes(number, settled_s, len(outcomes), sum([len(each.body) for each in outcomes]))
+        values = (number, settled_s, len(outcomes), self._encode(outcomes))
+        insert = "INSERT OR REPLACE INTO outcomes (number, settled_s, count, data) VALUES (?, ?, ?, ?)"
+        forgotten = self._forget_outcomes(settled_s - self._bounds.outcome_age_s)
+        if not forgotten:
+            return [(insert, values)]
+        return [(insert, values), ("DELETE FROM outcomes WHERE number <= ?", (forgotten,))]
+
+    def _count_outcomes(self, number: int, settled_s: float, count: int, size_bytes: int) -> None:
+        self._outcomes.append((number, settled_s, count, size_bytes))
+        self._outcome_row = number
+        self._outcome_count += count
+        self._outcome_bytes += size_bytes
+
+    def _forget_outcomes(self, since_s: float) -> int:
+        """The last row to forget; 0: none. The newest stays."""
+        bounds, rows, last = self._bounds, self._outcomes, 0
+        while len(rows) > 1:
+            number, settled_s, count, size_bytes = rows[0]
+            is_over = self._outcome_count > bounds.outcome_count or self._outcome_bytes > bounds.outcome_bytes
+            if not is_over and settled_s >= since_s:
+                break
+            rows.popleft()
+            self._outcome_count -= count
+            self._outcome_bytes -= size_bytes
+            last = number
+        return last
+
+    def commit(self, batch: Sequence[Statement]) -> None:
+        """As in Store. A batch of one statement needs no transaction around it."""
+        if not batch:
+            return
+        execute = self._connection.execute
+        try:
+            if len(batch) != 1:
+                execute("BEGIN IMMEDIATE")
+            for sql, values in batch:
+                execute(sql, values)
+            if len(batch) != 1:
+                execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise self._failed("written", error) from error
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            logger.debug("the journal has rolled back by itself: %s", error)
+
+    # -- housekeeping --------------------------------------------------------------------------------------------
+
+    def rest(self) -> bool:
+        """As in Store: forget what is too old, give free pages back to the file system, cut the log."""
+        try:
+            if not self._is_trimmed:
+                self._is_trimmed = True
+                self._trim()
+            return self._vacuum()
+        except sqlite3.Error as error:
+            logger.warning("housekeeping in %s failed, and is tried again later: %s", self._directory.journal, error)
+            return False
+
+    def _trim(self) -> None:
+        execute, bounds = self._connection.execute, self._bounds
+        execute("DELETE FROM revocations WHERE until_s < ?", (time.time(),))
+        for table, count in (("revocations", bounds.revocation_count), ("dead_letters", bounds.dead_letter_count)):
+            oldest = f"(SELECT number FROM {table} ORDER BY number DESC LIMIT 1 OFFSET ?)"
+            execute(f"DELETE FROM {table} WHERE number <= {oldest}", (count,))
+
+    def _vacuum(self) -> bool:
+        execute = self._connection.execute
+        (free,), (pages,) = execute("PRAGMA freelist_count").fetchone(), execute("PRAGMA page_count").fetchone()
+        if free > FREE_PAGES + (pages - free):
+            execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+            return True
+        execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return False
+
+    def close(self) -> None:
+        """As in Store."""
+        is_clean = True
+        try:
+            self._connection.close()
+        except sqlite3.Error as error:
+            is_clean = False
+            logger.error("the journal in %s was not closed: %s", self._directory.path, error)
+        self._directory.close(is_clean)
+
+    def _failed(self, what: str, error: sqlite3.Error) -> StoreFailed:
+        reason, path = str(error), self._directory.path
+        if "full" in reason:
+            advice = "free some space on its disk"
+        elif _is_damage(error):
+            advice = "start the coordinator again, which saves what is intact"
+        else:
+            advice = "look at its disk and its permissions"
+        return StoreFailed(f"the journal in {path} cannot be {what}: {reason}; {advice}")
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return any(sign in str(error) for sign in ("malformed", "not a database", "no such table", "no such column"))
+
+
+def _quick_check(connection: sqlite3.Connection) -> str:
+    """What is wrong with the file; empty if nothing is."""
+    try:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else str(found)
+
+
+def _inserts(head: str, values: list[Any]) -> list[Statement]:
+    """Statements for rows of a number and some data, as few as there can be."""
+    statements: list[Statement] = []
+    start, left = 0, len(values) // 2
+    for size in ROWS:
+        while left >= size:
+            statements.append((head + ",".join(["(?,?)"] * size), values[start : start + 2 * size]))
+            start += 2 * size
+            left -= size
+    return statements
+
+
+def _delete(table: str, numbers: Sequence[int]) -> list[Statement]:
+    """Statements that delete these rows, which are in order."""
+    if not numbers:
+        return []
+    first, last = numbers[0], numbers[-1]
+    if last - first + 1 == len(numbers):
+        return [(f"DELETE FROM {table} WHERE number BETWEEN ? AND ?", (first, last))]
+    return [(f"DELETE FROM {table} WHERE number {_IN}", (json.dumps(numbers),))]
+
+
+def _blob_bytes(value: Any) -> bytes:
+    if type(value) is not Blob:
+        raise TypeError(f"{type(value).__name__} is not kept in a journal")
+    return bytes(value.view)
+
+
+def _decoder(kind: Any) -> Callable[[bytes], Any]:
+    return msgspec.msgpack.Decoder(kind).decode
+
+
+def _read_call() -> Callable[[bytes], Call]:
+    decode = msgspec.msgpack.Decoder(Call).decode
+
+    def read(data: bytes) -> Call:
+        call = decode(data)
+        call.body = body_of(_checked(call.body))
+        call.attempt = call.worker = 0  # It was written while it went on.
+        return call
+
+    return read
+
+
+def _read_outcomes() -> Callable[[bytes], list[Outcome]]:
+    decode = msgspec.msgpack.Decoder(list[Outcome]).decode
+
+    def read(data: bytes) -> list[Outcome]:
+        outcomes = decode(data)
+        for outcome in outcomes:
+            outcome.body = body_of(_checked(outcome.body))
+        return outcomes
+
+    return read
+
+
+def _checked(body: Any) -> bytes:
+    if type(body) is not bytes:
+        raise ValueError("a body is no bytes")
+    return body

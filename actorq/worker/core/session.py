@@ -1,0 +1,355 @@
+"""One node's session with one coordinator: its handshake, its leases, its reports.
+
+It outlives connections, and the coordinator's restarts: what it holds and what is not acknowledged is listed in the
+next Hello.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actorq.config import WorkerSettings
+from actorq.errors import ProtocolError, TaskRevokedError
+from actorq.wire import messages as m
+from actorq.wire.batches import batches
+from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.payload import encode_failure
+from actorq.worker.core.effects import Effects, Peer, ReplyTo
+from actorq.worker.core.leases import FORGOTTEN, Attempts, Leases
+
+JobFactory = Callable[[CallSpec, "bytes | None"], Any]
+REPORT_BATCH = 512
+RELAY_S = 60.0
+"""For how long the outcomes for a client that could not be reached go through the coordinator."""
+ANOTHER_SESSION = -1
+"""`client` of a call that was delivered before the last Welcome. Its lease may have been given away meanwhile, to be
+told in a moment, and numbers of clients are those of a session; so its outcome is relayed."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all sessions of a node share."""
+
+    name: str
+    epoch: str
+    pid: int
+    queues: list[str]
+    offers: list[str]
+    settings: WorkerSettings
+    make_job: JobFactory
+    slots: int
+    now_s: float
+    leases: Leases
+    draining: bool = False
+    relayed: dict[ReplyTo, float] | None = None
+    """Clients that could not be reached, and until when their outcomes go through the coordinators."""
+
+    def unreachable(self) -> dict[ReplyTo, float]:
+        self.relayed = {} if self.relayed is None else self.relayed
+        return self.relayed
+
+
+class Session:
+    """What is between this node and one coordinator."""
+
+    def __init__(self, number: int, shared: Shared, effects: Callable[[], Effects]) -> None:
+        self.number = number
+        self.peer: Peer | None = None
+        self.welcomed = False
+        self.coordinator = ""
+        """Epoch of the coordinator that has granted what is held."""
+        self.coordinator_name = ""
+        self.leases_hold_until_s = 0.0
+        """Results go straight to clients until then; set by the watchdog too."""
+        self.delivered = 0
+        """Deliver messages that came in this session."""
+        self.backlog = 0
+        """Calls that wait there for this node, when it was heard of the last time."""
+        self.heard_s = 0.0
+        """When the last delivery came."""
+        self.capacity = (0, 0)
+        """What it was told: leases it may grant, and slots."""
+        self.unreported: list[Outcome] = []
+        self.unacked_count = 0
+        self._shared = shared
+        self._leases = shared.leases
+        self._effects = effects
+        self._results: dict[ReplyTo, list[Outcome]] = {}
+        self._jobs: dict[int, Any] = {}
+        self._codes: dict[str, bytes] = {}
+        self._clients: dict[int, ReplyTo] = {}
+        self._unacked: deque[tuple[int, list[Outcome]]] = deque()
+        self._given_back: deque[tuple[str, int]] = deque()
+        self._owes_relay = False
+        self._hello_s = 0.0
+        self._hellos = 0
+        self._nonce = ""
+        self._reports = 0
+
+    # -- the connection ------------------------------------------------------------------------------------------
+
+    def open(self, peer: Peer, capacity: int) -> None:
+        """A connection leads to the coordinator: say Hello."""
+        shared = self._shared
+        self.peer, self.welcomed = peer, False
+        self._hellos += 1
+        self._nonce = f"{self._hellos:08}"  # In order: the coordinator takes none that comes after a later one.
+        self._hello_s = shared.now_s
+        self.capacity = (capacity, shared.slots)
+        self._given_back.clear()  # Not held any more, so not listed.
+        self._send(
+            m.WorkerHello(
+                (m.OLDEST_VERSION, m.PROTOCOL_VERSION),
+                self._nonce,
+                shared.name,
+                shared.epoch,
+                shared.queues,
+                shared.offers,
+                shared.slots,
+                capacity,
+                self.coordinator,
+                self._leases.of(self.number) + [(outcome.id, outcome.attempt) for outcome in self.unacked()],
+                shared.pid,
+            )
+        )
+
+    def lose(self) -> None:
+        """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
+        self.peer, self.welcomed = None, False
+        self._forget_announced()
+
+    def receive(self, message: Any) -> None:
+        """A message came. Whatever comes before Welcome belongs to an earlier connection."""
+        kind = type(message)
+        if kind is m.Welcome:
+            self._welcome(message)
+        elif not self.welcomed:
+            return
+        elif kind is m.Deliver:
+            self._deliver(message)
+        elif kind is m.Acked:
+            self._acked(message.seq)
+        elif kind is m.Define:
+            self._define(message)
+        elif kind is m.Code:
+            self._codes[message.digest] = message.blob
+        elif kind is m.Begin:
+            self._begin(message.ids)
+        elif kind is m.Revoke:
+            self.revoke(message.ids, message.terminate, message.forget)
+
+    def _welcome(self, welcome: m.Welcome) -> None:
+        if welcome.nonce != self._nonce or self.welcomed:
+            return
+        shared = self._shared
+        self.welcomed = True
+        self._reports = self.delivered = 0
+        self.leases_hold_until_s = self._hello_s + shared.settings.liveness.grace_s
+        self.coordinator, self.coordinator_name = welcome.epoch, welcome.name
+        self._clients = {}
+        relayed = shared.unreachable()
+        for each in [each for each, until_s in relayed.items() if until_s <= shared.now_s]:
+            del relayed[each]
+        for call in list(self._leases.held.values()):
+            if call.worker == self.number:
+                call.client = call.client and ANOTHER_SESSION
+        again = [outcome for _, batch in self._unacked for outcome in batch]
+        self._unacked.clear()
+        self.unacked_count = 0
+        for batch in batches(again, REPORT_BATCH):
+            self._send_report(batch, relay=True)
+        self._forget_announced()
+
+    def _forget_announced(self) -> None:
+        """Their Begin will not come any more; they are announced again."""
+        guarded, announced = self._leases.guarded, self._leases.announced
+        for task_id in [each for each in announced if each in guarded and guarded[each][0].worker == self.number]:
+            announced.discard(task_id)
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _define(self, message: m.Define) -> None:
+        for number, spec in message.specs:
+            self._jobs[number] = self._shared.make_job(spec, self._codes.get(spec.code))
+        keys = dict(message.keys)
+        for number, session, address in message.clients:
+            known = self._clients.pop(number, None)
+            if known is not None:
+                self._shared.unreachable().pop(known, None)
+            if session:
+                self._clients[number] = ReplyTo(session, address, keys.get(number, ""))
+
+    def _deliver(self, message: m.Deliver) -> None:
+        if message.seq <= self.delivered:
+            return
+        self.delivered = message.seq
+        self.backlog, self.heard_s = message.backlog, self._shared.now_s
+        self._acked(message.acked)
+        if self._shared.draining:
+            self._send(m.Returned([(call.id, call.attempt) for call in message.calls]))
+            return
+        leases, jobs, number = self._leases, self._jobs, self.number
+        held, append = leases.held, leases.ready.append
+        for call in message.calls:
+            job = jobs.get(call.spec)
+            if job is None:
+                raise ProtocolError(f"call {call.id} names options that the coordinator has not defined")
+            call.worker = number
+            known = held.setdefault(call.id, call)
+            if known is not call:
+                if known.worker != number:
+                    leases.add_double(call, job)
+                    continue
+                self.revoke([call.id], terminate=False, forget=True)  # What an earlier lease has left is void.
+                held[call.id] = call
+            if call.lost or job.guarded:
+                leases.guarded[call.id] = (call, job)
+            else:
+                append((call, job))
+
+    def _begin(self, ids: Sequence[str]) -> None:
+        leases = self._leases
+        for task_id in reversed(ids):
+            pair = leases.guarded.get(task_id)
+            if pair is not None and pair[0].worker == self.number:
+                del leases.guarded[task_id]
+                leases.announced.discard(task_id)
+                leases.ready.appendleft(pair)
+
+    def revoke(self, ids: Sequence[str], terminate: bool, forget: bool) -> None:
+        """Do not start these; end those that run, if `terminate` or `forget`."""
+        leases = self._leases
+        waiting = {pair[0].id: pair for pair in leases.waiting()}
+        for task_id in ids:
+            if leases.doubles:
+                double = leases.take_double(task_id, self.number)
+                if double is not None and not forget:
+                    self._report_revoked(double)
+            call = leases.held.get(task_id)
+            if call is None or call.worker != self.number:
+                continue
+            pair = waiting.get(task_id)
+            if pair is not None:
+                if not leases.withdraw(pair):
+                    continue  # The watchdog has just given it back: the coordinator revokes it.
+                if not forget:
+                    self._report_revoked(call)
+            elif terminate or forget:
+                if forget:
+                    call.attempt = FORGOTTEN
+                self._effects().end.append((task_id, call.attempt, not forget))
+            if forget or pair is not None:
+                leases.held.pop(task_id, None)
+
+    def _report_revoked(self, call: Call) -> None:
+        error = encode_failure(TaskRevokedError("it was revoked"), "")
+        self.unreported.append(Outcome(call.id, call.attempt, m.REVOKED, error))
+        self._owes_relay = True
+
+    # -- reports ---------------------------------------------------------------------------------------------------
+
+    def results_for(self, client: int) -> list[Outcome]:
+        """What goes straight to the client with this number. For nobody, and for one out of reach, it goes nowhere."""
+        if not client:
+            return []
+        reply_to = self._clients.get(client)
+        if reply_to is None:
+            self._owes_relay = True
+            return []
+        return self._results.setdefault(reply_to, [])
+
+    def end_double(self, call: Call, outcome: Outcome) -> None:
+        """A call that was leased here too has ended, as another coordinator's."""
+        self.unreported.append(Outcome(call.id, call.attempt, outcome.state, outcome.body, outcome.content))
+        self._owes_relay = True
+
+    def report(self) -> None:
+        """Say what has ended and what is given back; the results go straight to clients, if they may."""
+        if not self.welcomed:
+            if self._results:
+                self._results.clear()
+                self._owes_relay = True
+            return
+        outcomes, self.unreported = self.unreported, []
+        relay = self._choose_relay()
+        for batch in batches(outcomes, REPORT_BATCH):
+            self._send_report(batch, relay)
+        count = len(self._given_back)
+        if count:
+            self._send(m.Returned([self._given_back.popleft() for _ in range(count)]))
+            self.capacity = (0, 0)  # The coordinator sends nothing more until it hears how much we want now.
+
+    def _choose_relay(self) -> bool:
+        """Whether the coordinator is to pass the outcomes on: our leases may be over, or a client is out of reach."""
+        results = self._results
+        owed, self._owes_relay = self._owes_relay, False
+        if not results:
+            return owed
+        self._results = {}
+        now_s = self._shared.now_s
+        if now_s >= self.leases_hold_until_s:
+            return True
+        relay, relayed, straight = owed, self._shared.unreachable(), self._effects().results
+        for reply_to, outcomes in results.items():
+            if reply_to in relayed:
+                if relayed[reply_to] > now_s:
+                    relay = True
+                    continue
+                del relayed[reply_to]
+            if reply_to in straight:
+                straight[reply_to] += outcomes
+            else:
+                straight[reply_to] = outcomes
+        return relay
+
+    def _send_report(self, outcomes: list[Outcome], relay: bool) -> None:
+        self._reports += 1
+        self._unacked.append((self._reports, outcomes))
+        self.unacked_count += len(outcomes)
+        self._send(m.Finished(self._reports, outcomes, relay))
+
+    def _acked(self, seq: int) -> None:
+        while self._unacked and self._unacked[0][0] <= seq:
+            self.unacked_count -= len(self._unacked.popleft()[1])
+
+    def unacked(self) -> list[Outcome]:
+        """Outcomes that the coordinator has not acknowledged. From any thread."""
+        return [outcome for _, batch in list(self._unacked) for outcome in batch] + self.unreported
+
+    def is_idle(self) -> bool:
+        """Every outcome is acknowledged."""
+        return not self.unreported and not self._unacked
+
+    # -- what is asked for and given back -------------------------------------------------------------------------
+
+    def give_back(self, attempts: Sequence[tuple[str, int]]) -> None:
+        """These go back with the next report. From any thread."""
+        self._given_back.extend(attempts)
+
+    def ask_for(self, capacity: int, is_news: bool) -> None:
+        """Say how many leases it may grant, if the coordinator should know."""
+        if is_news:
+            self.capacity = (capacity, self._shared.slots)
+            self._send(m.Capacity(*self.capacity))
+
+    def announce(self, attempts: list[tuple[str, int]]) -> None:
+        """Say that guarded calls are about to start."""
+        self._send(m.Starting(attempts))
+
+    def job_of(self, call: Call) -> Any:
+        """The job of a call that was delivered."""
+        return self._jobs[call.spec]
+
+    def _send(self, message: Message) -> None:
+        if self.peer is not None:
+            self._effects().sends[self.peer].append(message)
+
+
+def give_back_all(sessions: dict[int, Session], attempts: Attempts) -> None:
+    """Each attempt goes back to the coordinator that has leased it."""
+    for number, each in attempts.items():
+        if number in sessions:
+            sessions[number].give_back(each)
