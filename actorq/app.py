@@ -15,7 +15,15 @@ from actorq import native, states
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
-from actorq.config import BLOB_BYTES, DEFAULT_ADDRESS, MAX_BODY_BYTES, URL_VARIABLE, ClientSettings
+from actorq.config import (
+    BLOB_BYTES,
+    DEFAULT_ADDRESS,
+    INSECURE_VARIABLE,
+    KEY_VARIABLE,
+    MAX_BODY_BYTES,
+    URL_VARIABLE,
+    ClientSettings,
+)
 from actorq.control.control import Control
 from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
 from actorq.policies.addresses import LOCAL, parse_url
@@ -34,6 +42,7 @@ from actorq.tasks.task import (
     make_spec,
     start_time_s,
 )
+from actorq.transport import LinkKeys
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Replies
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
@@ -68,7 +77,9 @@ class ActorQ:
     `main` stands for `__main__` in the names of tasks. `url` names the coordinators (``tcp://host:5570,tcp://other:5570``)
     or embeds a mesh in this program (``local://``, ``local://?processes=4&concurrency=100``); by default it is the
     environment's ACTORQ_URL, else tcp://127.0.0.1:5570. Nothing is connected or started before the first call.
-    `accept_content` lists the serializers whose payloads are opened here.
+    `key` is the path of a key file, by default the environment's ACTORQ_KEY; without one, coordinators on other hosts
+    are refused, unless `insecure` is true (ACTORQ_INSECURE=1) because the network is trusted entirely. ``local://``
+    needs no key. `accept_content` lists the serializers whose payloads are opened here.
     """
 
     def __init__(
@@ -76,11 +87,15 @@ class ActorQ:
         main: str = "__main__",
         url: str | None = None,
         *,
+        key: str | os.PathLike[str] | None = None,
+        insecure: bool | None = None,
         settings: ClientSettings | None = None,
         accept_content: Iterable[str] = ACCEPT_CONTENT,
     ) -> None:
         self.main = main
         self.url = url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS
+        self.key = os.environ.get(KEY_VARIABLE, "") if key is None else os.fspath(key)
+        self.insecure = os.environ.get(INSECURE_VARIABLE) == "1" if insecure is None else insecure
         self.settings = settings or ClientSettings()
         self.serializers = Serializers.default(accept_content)
         self.tasks = Registry()
@@ -377,11 +392,19 @@ class ActorQ:
         with self._lock:
             session = self._session
             if session is None or session.is_over:
-                session = self._session = Session(self._addresses(), self.settings)
+                session = self._session = Session(self._addresses(), self.settings, self._link_keys(), self.insecure)
                 for digest, blob in self._codes.items():
                     session.add_code(digest, blob)
                 atexit.register(self.close)
             return session
+
+    def _link_keys(self) -> LinkKeys | None:
+        """What the key file says. Raises BadKey."""
+        if not self.key or parse_url(self.url).is_local:
+            return None
+        from actorq.keys import client_keys, load_key
+
+        return client_keys(load_key(self.key))
 
     def _addresses(self) -> Sequence[str]:
         url = parse_url(self.url)

@@ -11,6 +11,10 @@ DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 4
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
 URL_VARIABLE = "ACTORQ_URL"
+KEY_VARIABLE = "ACTORQ_KEY"
+"""Path of a key file: the cluster's, or a client's."""
+INSECURE_VARIABLE = "ACTORQ_INSECURE"
+"""1: talk to other hosts without a key as well."""
 
 BLOB_BYTES = 64 * 1024
 """Bodies from this size on travel as frames of their own and are not copied on the way."""
@@ -91,6 +95,8 @@ class CoordinatorSettings:
     """Where that store is, for people."""
     transient_queues: frozenset[str] = frozenset()
     """Queues whose calls are not kept, although a store is there: they stay their clients' own."""
+    loopback_only: bool = False
+    """Coordinators on other hosts, which others name, are not dialled: there is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,8 @@ class WorkerSettings:
     """Combinations of task and options that one coordinator may define, twice what it knows; one with more is left."""
     code_bytes: int = 2 * 1024**3
     """Functions by value that one coordinator may send, twice what it keeps; one with more is left."""
+    loopback_only: bool = False
+    """Coordinators on other hosts, which others name, are not dialled: there is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +151,5 @@ class ClientSettings:
     redial_max_s: float = 2.0
     hello_timeout_s: float = 5.0
     """A coordinator that has not welcomed us after so long is given up, and the next address is tried."""
+    loopback_only: bool = False
+    """Coordinators on other hosts, which others name, are not dialled: there is no key."""

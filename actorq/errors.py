@@ -24,6 +24,10 @@ class ImproperlyConfigured(ActorqError):
     """A setting, option or combination of them cannot be used."""
 
 
+class BadKey(ImproperlyConfigured):
+    """A key file that cannot be used, as it is missing, damaged, open to others, or not of the kind that is needed."""
+
+
 class NotRegistered(ActorqError, KeyError):
     """No task of that name is registered in this application."""
 
@@ -89,6 +93,10 @@ class CallRefused(ActorqError):
         super().__init__(f"call {task_id} was refused: {reason}")
         self.task_id = task_id
         self.reason = reason
+
+
+class NotPermitted(ActorqError):
+    """This program's key does not have the right to do that. Says which right it needs."""
 
 
 # -- payloads ----------------------------------------------------------------------------------------------------

@@ -68,6 +68,14 @@ def sleep(seconds: float) -> None:
     original("time", "sleep")(seconds)
 
 
+def use_all_descriptors() -> None:
+    """Let this process open as many files and connections as the system permits it; the usual limit is 1024."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def keep_freed_memory(bytes_kept: int = 64 * 1024 * 1024) -> None:
     """Let the C library keep up to `bytes_kept` of freed memory for what comes next. For processes that are ours alone.
 

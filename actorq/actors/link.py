@@ -6,7 +6,7 @@ from gevent import Greenlet
 
 from actorq.actors.actor import Actor
 from actorq.actors.reasons import Reason
-from actorq.transport import Event, GreenWaiter, Link, LinkLimits
+from actorq.transport import Event, GreenWaiter, Link, LinkKeys, LinkLimits
 
 
 class LinkOwner(Actor):
@@ -17,8 +17,8 @@ class LinkOwner(Actor):
     way to other greenlets. When the loop fails, or `turn` raises, the actor fails.
     """
 
-    def __init__(self, linger_s: float = 1.0, limits: LinkLimits | None = None) -> None:
-        self.transport = Link(GreenWaiter(), self.turn, limits)
+    def __init__(self, linger_s: float = 1.0, limits: LinkLimits | None = None, keys: LinkKeys | None = None) -> None:
+        self.transport = Link(GreenWaiter(), self.turn, limits, keys)
         self._linger_s = linger_s
         self._loop = Greenlet(self.transport.run)
 

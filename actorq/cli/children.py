@@ -30,11 +30,19 @@ class CoordinatorChild:
     """
 
     def __init__(
-        self, listen: str, name: str, loglevel: str, data: str | None = None, transient: Sequence[str] = ()
+        self,
+        listen: str,
+        name: str,
+        loglevel: str,
+        data: str | None = None,
+        transient: Sequence[str] = (),
+        key: str = "",
+        insecure: bool = False,
     ) -> None:
         self.address = listen
         """Where it listens; the real one after `wait_ready`."""
         self._command = [sys.executable, "-m", "actorq.coordinator.node", "--name", name, "--loglevel", loglevel]
+        self._command += ["--key", key, *(["--insecure"] if insecure else [])]
         if data is not None:
             self._command += ["--data", data]
         self._command += [f"--transient={queue}" for queue in transient]

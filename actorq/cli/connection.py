@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from actorq.cli.options import app_option, url_option
+from actorq.cli.options import app_option, insecure_option, is_insecure, key_option, key_path, url_option
 from actorq.cli.problems import MISCONFIGURED, Problem
 from actorq.policies.addresses import parse_url
 
@@ -20,8 +20,8 @@ PATIENCE_S = 3.0
 
 
 def mesh_options(command: C) -> C:
-    """Where the mesh is: ``-A`` and ``-u``."""
-    return app_option(url_option(command))
+    """Where the mesh is, and with which key: ``-A``, ``-u``, ``--key``."""
+    return app_option(url_option(key_option(insecure_option(command))))
 
 
 @contextmanager
@@ -46,9 +46,11 @@ def application_at(app: str | None, url: str | None) -> ActorQ:
     if app is None:
         from actorq.app import ActorQ
 
-        return ActorQ(url=url)
+        return ActorQ(url=url, key=key_path(), insecure=is_insecure())
     from actorq.cli.application import import_application
 
     mesh: ActorQ = import_application(app)
     mesh.url = url or mesh.url
+    mesh.key = key_path() or mesh.key
+    mesh.insecure = is_insecure() or mesh.insecure
     return mesh

@@ -10,12 +10,11 @@ from actorq import log
 from actorq.cli.listening import (
     check_exposure,
     data_option,
-    insecure_option,
     listen_option,
     tell_where_calls_are,
     transient_option,
 )
-from actorq.cli.options import loglevel_option
+from actorq.cli.options import insecure_option, is_insecure, key_option, key_path, loglevel_option
 
 
 @click.command(short_help="Run a coordinator.")
@@ -38,6 +37,7 @@ from actorq.cli.options import loglevel_option
     default="",
     help="The address that others are told. Default: where it listens, or this host's address if that is 0.0.0.0.",
 )
+@key_option
 @insecure_option
 @loglevel_option
 def command(
@@ -47,12 +47,12 @@ def command(
     transient: tuple[str, ...],
     join: list[str],
     advertise: str,
-    insecure: bool,
     loglevel: str,
 ) -> None:
     """Run a coordinator, which takes calls from clients and leases them to workers.
 
     It never imports your code. Ends with Ctrl-C or TERM; workers and clients wait for the next one.
+    With --key it reads that file again when it changes.
     The exit status is 78 if it cannot listen, or another coordinator uses the directory.
 
     \b
@@ -60,13 +60,22 @@ def command(
       actorq coordinator
       actorq coordinator --listen tcp://127.0.0.1:5571
       actorq coordinator --data /var/lib/actorq --transient metrics
-      actorq coordinator --listen tcp://10.0.0.5:5570 --insecure
+      actorq coordinator --listen tcp://10.0.0.5:5570 --key cluster.key
       actorq coordinator --listen tcp://127.0.0.1:5571 --join tcp://127.0.0.1:5570
     """
-    check_exposure(listen, insecure)
+    check_exposure(listen)
     from actorq.coordinator import node
 
     name = name.replace("%h", socket.gethostname())
     log.configure(loglevel, name)
     tell_where_calls_are(data, transient)
-    node.run(listen, name, data=data, transient=transient, joins=join, advertise=advertise)
+    node.run(
+        listen,
+        name,
+        data=data,
+        transient=transient,
+        joins=join,
+        advertise=advertise,
+        key=key_path(),
+        insecure=is_insecure(),
+    )

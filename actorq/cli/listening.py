@@ -1,4 +1,4 @@
-"""Where a coordinator may listen."""
+"""Where a coordinator may listen, and with which key."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from actorq.cli.problems import MISCONFIGURED, Problem
+from actorq.cli.options import is_insecure, key_path
 from actorq.config import DEFAULT_ADDRESS
-from actorq.policies.addresses import is_loopback
+from actorq.policies.addresses import check_listening, is_loopback
 from actorq.transport.addresses import check_to_listen
 
 MEMORY_NOTICE = (
@@ -34,11 +34,6 @@ listen_option = click.option(
     show_default=True,
     help="Where workers and clients connect: tcp://HOST:PORT or ipc://PATH.",
 )
-insecure_option = click.option(
-    "--insecure",
-    is_flag=True,
-    help="Listen on other addresses than loopback, although nothing is encrypted and nobody is asked for a key.",
-)
 
 
 def tell_where_calls_are(data: str | None, transient: Sequence[str]) -> None:
@@ -52,20 +47,19 @@ def tell_where_calls_are(data: str | None, transient: Sequence[str]) -> None:
         click.echo(f"Accepted calls are kept in {data}{but}.", err=True)
 
 
-def check_exposure(address: str, insecure: bool) -> None:
-    """Raise Problem if others than this host could connect and nobody said that this is meant. Warn if it is.
+def check_exposure(address: str) -> None:
+    """Raise ImproperlyConfigured if others than this host could connect, without a key, and nobody said that this is
+    meant; say it aloud if it is.
 
-    Raises BadAddress for what is none.
+    Raises BadAddress for what is none, and BadKey for a key file that cannot be used.
     """
     if not address.startswith("ipc://"):
         check_to_listen(address)
-    if is_loopback(address):
-        return
-    if not insecure:
-        raise Problem(
-            f"{address} can be reached from other hosts, and whoever reaches it can run code on the workers. Listen on "
-            f"loopback ({DEFAULT_ADDRESS}), or add --insecure in a network that you trust entirely. Keys come with a "
-            f"later release",
-            MISCONFIGURED,
-        )
-    click.echo(f"--insecure: whoever reaches {address} can run code on the workers; nothing is encrypted.", err=True)
+    key = key_path()
+    check_listening(address, bool(key), is_insecure())
+    if key:
+        from actorq.keys import load_cluster_key
+
+        load_cluster_key(key, "a coordinator")
+    elif not is_loopback(address):
+        click.echo(f"insecure: whoever reaches {address} can run code on the workers; nothing is encrypted.", err=True)

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-from actorq.cli.options import app_option, url_option
+from actorq.cli.options import app_option, insecure_option, key_option, url_option
 from actorq.cli.problems import INTERRUPTED, problem_of
 from actorq.config import VERSION
 from actorq.errors import ActorqError, nearest
@@ -20,6 +20,7 @@ COMMANDS = {
     "result": "actorq.cli.result",
     "inspect": "actorq.cli.inspection",
     "control": "actorq.cli.control",
+    "key": "actorq.cli.key",
 }
 """Each module has the command as `command`. In the order in which help shows them."""
 
@@ -61,6 +62,8 @@ class Commands(click.Group):
 )
 @app_option
 @url_option
+@key_option
+@insecure_option
 @click.version_option(VERSION, message="actorq %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, app: str | None, url: str | None) -> None:

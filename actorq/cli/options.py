@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from actorq.config import DEFAULT_ADDRESS, URL_VARIABLE
+from actorq.config import DEFAULT_ADDRESS, INSECURE_VARIABLE, KEY_VARIABLE, URL_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +37,47 @@ url_option = click.option(
     callback=inherited,
     help=f"Coordinator's address, or several with commas between. Default: ${URL_VARIABLE}, else {DEFAULT_ADDRESS}.",
 )
+_KEY, _INSECURE = "actorq.key", "actorq.insecure"
+"""Where a command keeps what was said of them: all its parts need them, and few say so in their signatures."""
+
+
+def noted(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """A callback that keeps an option's value for `key_path` or `is_insecure`; the one nearer to the command wins."""
+
+    def note(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value:
+            ctx.meta[name] = value
+
+    return note
+
+
+key_option = click.option(
+    "--key",
+    metavar="PATH",
+    expose_value=False,
+    callback=noted(_KEY),
+    help=f"Key file of the mesh, or of this client (see actorq key). Default: ${KEY_VARIABLE}, else none.",
+)
+insecure_option = click.option(
+    "--insecure",
+    is_flag=True,
+    expose_value=False,
+    callback=noted(_INSECURE),
+    help="Talk to other hosts without a key as well, although nothing is encrypted and anybody can connect.",
+)
+
+
+def key_path() -> str:
+    """The key file that was named for this command; empty: none."""
+    path = click.get_current_context().meta.get(_KEY) or os.environ.get(KEY_VARIABLE, "")
+    return os.path.abspath(path) if path else ""
+
+
+def is_insecure() -> bool:
+    """Whether this command may talk to other hosts without a key."""
+    return bool(click.get_current_context().meta.get(_INSECURE)) or os.environ.get(INSECURE_VARIABLE) == "1"
+
+
 json_option = click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 loglevel_option = click.option(
     "-l",

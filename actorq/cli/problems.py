@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import click
 
-from actorq.errors import ActorqError, AddressInUse, ImproperlyConfigured, NotRegistered, OperationalError
+from actorq.errors import (
+    ActorqError,
+    AddressInUse,
+    ImproperlyConfigured,
+    NotPermitted,
+    NotRegistered,
+    OperationalError,
+)
 
 FAILED = 1
 """The task failed, or was revoked."""
@@ -17,6 +24,8 @@ NOT_YET = 75
 """The call has not settled in the time that was given."""
 MISCONFIGURED = 78
 """A setting cannot be used, a module cannot be imported, an address is in use."""
+NOT_PERMITTED = 77
+"""The key has not the right to do that."""
 INTERRUPTED = 130
 """Ctrl-C."""
 
@@ -33,6 +42,8 @@ def problem_of(error: ActorqError) -> Problem:
     """An error of actorq's as the end of a command."""
     if isinstance(error, (AddressInUse, ImproperlyConfigured, NotRegistered)):
         return Problem(str(error), MISCONFIGURED)
+    if isinstance(error, NotPermitted):
+        return Problem(str(error), NOT_PERMITTED)
     if isinstance(error, (OperationalError, TimeoutError)):
         return Problem(str(error), UNAVAILABLE)
     return Problem(str(error) or type(error).__name__, FAILED)

@@ -12,11 +12,11 @@ from actorq.cli.children import CoordinatorChild
 from actorq.cli.listening import (
     check_exposure,
     data_option,
-    insecure_option,
     listen_option,
     tell_where_calls_are,
     transient_option,
 )
+from actorq.cli.options import is_insecure, key_path
 from actorq.cli.worker import node_options, worker_options
 from actorq.client.embedded import cpu_count
 
@@ -26,7 +26,6 @@ from actorq.client.embedded import cpu_count
 @listen_option
 @data_option
 @transient_option
-@insecure_option
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
 def command(
@@ -35,7 +34,6 @@ def command(
     listen: str,
     data: str | None,
     transient: tuple[str, ...],
-    insecure: bool,
     processes: int | None,
     loglevel: str,
     **options: Any,
@@ -53,13 +51,14 @@ def command(
       actorq up --listen tcp://127.0.0.1:5571
       actorq up -A proj.tasks --data ./journal
     """
-    check_exposure(listen, insecure)
+    check_exposure(listen)
     from actorq.worker.supervisor import run_supervisor
 
     tell_where_calls_are(data, transient)
     processes = processes or cpu_count()
     log.configure(loglevel, "up")
-    coordinator = CoordinatorChild(listen, f"coordinator@{socket.gethostname()}", loglevel, data, transient)
+    name = f"coordinator@{socket.gethostname()}"
+    coordinator = CoordinatorChild(listen, name, loglevel, data, transient, key_path(), is_insecure())
     try:
         status = coordinator.wait_ready()
         if status:

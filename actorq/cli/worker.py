@@ -8,10 +8,19 @@ from typing import Any, TypeVar
 
 import click
 
-from actorq.cli.options import app_option, listed, loglevel_option, url_option
+from actorq.cli.options import (
+    app_option,
+    insecure_option,
+    is_insecure,
+    key_option,
+    key_path,
+    listed,
+    loglevel_option,
+    url_option,
+)
 from actorq.cli.problems import MISCONFIGURED, Problem
 from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE, URL_VARIABLE
-from actorq.policies.addresses import parse_url
+from actorq.policies.addresses import check_connecting, parse_url
 from actorq.worker.options import WorkerOptions
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -53,6 +62,8 @@ def node_options(command: C) -> C:
                 is_flag=True,
                 help="Run only tasks that are imported: functions by value wait for a worker that takes them.",
             ),
+            key_option,
+            insecure_option,
             loglevel_option,
         ]
     ):
@@ -87,8 +98,20 @@ def worker_options(
         name=name,
         drain_s=drain_s,
         loglevel=loglevel,
+        key=checked_key(),
+        insecure=is_insecure(),
         by_value=not no_code,
     )
+
+
+def checked_key() -> str:
+    """The path of the cluster's key file; empty: none. Raises BadKey, here and not in each process."""
+    path = key_path()
+    if path:
+        from actorq.keys import load_cluster_key
+
+        load_cluster_key(path, "a worker")
+    return path
 
 
 @click.command(short_help="Run worker processes.")
@@ -115,13 +138,14 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     \b
     Examples:
       actorq worker -A proj.tasks
-      actorq worker -A proj.tasks -u tcp://10.0.0.5:5570 -Q fast,default -c 100 --processes 2
+      actorq worker -A proj.tasks -u tcp://10.0.0.5:5570 --key cluster.key -Q fast,default --processes 2
       actorq worker -A proj.tasks:app -n gpu@%h --no-code -l INFO
     """
     mesh = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS)
     if mesh.is_local:
         raise Problem(f"{url} is a mesh inside one program: a worker needs a coordinator's address (-u)", MISCONFIGURED)
     chosen = worker_options(mesh.addresses, **options)
+    check_connecting(mesh.addresses, bool(chosen.key), chosen.insecure)
     from actorq.worker.supervisor import run_supervisor
 
     ctx.exit(run_supervisor(chosen))

@@ -107,12 +107,13 @@ class Client:
         reply_address: str,
         settings: ClientSettings,
         now_s: float = 0.0,
+        reply_key: str = "",
     ) -> None:
         self.name, self.session = name, session
         self._seeds = tuple(addresses)
         self.addresses = list(addresses)
         """Where coordinators are: those that the user gave, and those that they have named."""
-        self.reply_address = reply_address
+        self.reply_address, self.reply_key = reply_address, reply_key
         self.settings = settings
         self.outbox: deque[Call] = deque()
         self.requests: deque[Request] = deque()
@@ -186,7 +187,12 @@ class Client:
         self._nonce += 1
         self._effects.sends.append(
             m.ClientHello(
-                (m.OLDEST_VERSION, m.PROTOCOL_VERSION), str(self._nonce), self.name, self.session, self.reply_address
+                (m.OLDEST_VERSION, m.PROTOCOL_VERSION),
+                str(self._nonce),
+                self.name,
+                self.session,
+                self.reply_address,
+                self.reply_key,
             )
         )
 
@@ -302,7 +308,8 @@ class Client:
     def _learn(self, others: Sequence[m.Member]) -> None:
         """These coordinators are to be tried too, when ours is lost; those that were named before and left are not."""
         address = self.addresses[self._address_index]
-        named = [member.address for member in others if can_be_called(member.address)]
+        local = self.settings.loopback_only
+        named = [member.address for member in others if can_be_called(member.address, local)]
         self.addresses = list(dict.fromkeys([*self._seeds, address, *named]))
         self._address_index = self.addresses.index(address)
 

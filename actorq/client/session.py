@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from actorq import ids, native
@@ -24,9 +25,10 @@ from actorq.client.checks import check_spec, checked_order, deadline
 from actorq.client.core import Ask, Client, LookUp, Order, Watch
 from actorq.client.pending import Pending, failed
 from actorq.config import ClientSettings
-from actorq.errors import ImproperlyConfigured, OperationalError, ProtocolError, TimeoutError
+from actorq.errors import ImproperlyConfigured, NotPermitted, OperationalError, ProtocolError, TimeoutError
+from actorq.policies.addresses import check_connecting
 from actorq.policies.numbering import numbered_ids
-from actorq.transport import Down, Event, Link, Received, ThreadWaiter, Up
+from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter, Up
 from actorq.transport.addresses import check_to_dial
 from actorq.transport.routes import host_towards
 from actorq.wire import frames
@@ -62,11 +64,19 @@ class Route:
 class Session:
     """Submits calls and hears of their outcomes. Thread-safe."""
 
-    def __init__(self, addresses: Sequence[str], settings: ClientSettings | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        settings: ClientSettings | None = None,
+        keys: LinkKeys | None = None,
+        insecure: bool = False,
+    ) -> None:
         self.addresses = tuple(addresses)
+        check_connecting(self.addresses, keys is not None, insecure)
+        self._keys = keys
         for address in self.addresses:
             check_to_dial(address)
-        self.settings = settings or ClientSettings()
+        self.settings = replace(settings or ClientSettings(), loopback_only=not (keys or insecure))
         self.new_id = numbered_ids(ids.random_id())
         self.callbacks = Callbacks()
         self.is_over = False
@@ -212,9 +222,14 @@ class Session:
         return answer
 
     def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
-        """Run a control command on nodes; returns when all have answered, or with the names of those who did not."""
+        """Run a control command on nodes; returns when all have answered, or with the names of those who did not.
+
+        Raises NotPermitted.
+        """
         order = checked_order(self._tokens(), command, arguments, destination, timeout_s)
         answer: Replies = self._ask(order, timeout_s + self.settings.publish_timeout_s)
+        if answer.refused:
+            raise NotPermitted(answer.refused)
         return answer
 
     def post(self, command: str, arguments: dict[str, Any]) -> None:
@@ -348,7 +363,7 @@ class Session:
 
     def _run(self, started: Any) -> None:
         try:
-            self._link = Link(ThreadWaiter(), self._turn)
+            self._link = Link(ThreadWaiter(), self._turn, keys=self._keys)
             reply_address = self._link.listen(f"tcp://{host_towards(self.addresses)}:*")
             self.core = Client(
                 f"client@{socket.gethostname()}:{os.getpid()}",
@@ -357,6 +372,7 @@ class Session:
                 reply_address,
                 self.settings,
                 time.monotonic(),
+                "" if self._keys is None else self._keys.listener.public,
             )
         except BaseException as error:
             self._failure = error
@@ -383,6 +399,8 @@ class Session:
             elif isinstance(event, Down):
                 if event.peer != self._peer:
                     core.lose_reply()
+                elif event.refused:
+                    core.rejection = event.reason
                 core.lose(event.peer)
         was_open = core.is_open
         effects = core.finish()

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import gevent
 
@@ -22,10 +23,14 @@ from actorq.actors import ActorSystem, ChildSpec
 from actorq.config import DEFAULT_ADDRESS, CoordinatorSettings
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.shell import CoordinatorActor
-from actorq.errors import AddressInUse, ImproperlyConfigured, StoreFailed
+from actorq.errors import ImproperlyConfigured, OperationalError, StoreFailed
+from actorq.policies.addresses import check_connecting, check_listening
 from actorq.stores.api import Bounds, Store
 from actorq.transport.addresses import check_to_dial
 from actorq.transport.routes import address_for_others
+
+if TYPE_CHECKING:
+    from actorq.keys import KeyRing
 
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again would not help."""
@@ -42,6 +47,8 @@ def run(
     transient: Iterable[str] = (),
     joins: Sequence[str] = (),
     advertise: str = "",
+    key: str = "",
+    insecure: bool = False,
 ) -> None:
     """Run a coordinator until SIGTERM or SIGINT.
 
@@ -49,21 +56,27 @@ def run(
     default the one that it listens at, or, if these are all interfaces, the one on the way to those that it joins.
     ready_fd: where to write the bound address, and a newline, once it listens. parent_fd: a pipe whose end means that
     the parent has died, and this process is to end too. data: the directory of its journal; without, all is in memory
-    only. transient: queues whose calls are not journaled.
+    only. transient: queues whose calls are not journaled. key: path of the cluster's key file; without one it listens
+    on loopback only, and joins nobody elsewhere, unless it is to be insecure.
 
-    Raises AddressInUse, BadAddress; StoreInUse, StoreTooNew, StoreFailed.
+    Raises ImproperlyConfigured, AddressInUse, OperationalError; StoreInUse, StoreTooNew, StoreFailed.
     """
+    check_listening(listen, bool(key), insecure)
+    check_connecting(joins, bool(key), insecure)
     for other in joins:
         check_to_dial(other)
+    ring = _ring_of(key) if key else None
+    native.use_all_descriptors()
     settings = CoordinatorSettings(
         durable=data is not None,
         data_dir=os.path.abspath(data) if data else "",
         transient_queues=frozenset(transient),
+        loopback_only=not (key or insecure),
     )
     core = Coordinator(name, ids.random_id(), settings, time.monotonic(), time.time(), joins)
     store = None if data is None else _restore(core, data)
     with ActorSystem("coordinator", intensity=0) as system:
-        coordinator = CoordinatorActor(core, store, system.root.stop)
+        coordinator = CoordinatorActor(core, store, ring, system.root.stop)
         address = coordinator.listen(listen)
         coordinator.announce(advertise or address_for_others(address, joins))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,6 +87,12 @@ def run(
         _announce(ready_fd, address)
         _tune_memory()
         system.join()
+
+
+def _ring_of(path: str) -> KeyRing:
+    from actorq.keys import KeyRing  # A coordinator without a key does without what it loads for cryptography.
+
+    return KeyRing(path)
 
 
 def _restore(core: Coordinator, data: str) -> Store:
@@ -149,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--join", action="append", default=[])
     parser.add_argument("--advertise", default="")
     parser.add_argument("--loglevel", default="WARNING")
+    parser.add_argument("--key", default="")
+    parser.add_argument("--insecure", action="store_true")
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--parent-fd", type=int)
     parser.add_argument("--data", help="directory of the journal; without, everything is in memory only")
@@ -158,9 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(
             options.listen, options.name, options.ready_fd, options.parent_fd, options.data, options.transient,
-            options.join, options.advertise,
+            options.join, options.advertise, options.key, options.insecure,
         )  # fmt: skip
-    except (ImproperlyConfigured, AddressInUse) as error:
+    except (ImproperlyConfigured, OperationalError) as error:
         sys.stderr.write(f"actorq: {error}\n")
         return EXIT_CONFIGURATION
     except StoreFailed as error:

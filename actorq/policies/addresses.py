@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from actorq.config import DEFAULT_ADDRESS, URL_VARIABLE
-from actorq.errors import BadAddress
+from actorq.config import DEFAULT_ADDRESS, INSECURE_VARIABLE, KEY_VARIABLE, URL_VARIABLE
+from actorq.errors import BadAddress, ImproperlyConfigured
 
 LOCAL = "local://"
 SCHEMES = ("tcp://", "ipc://")
@@ -53,8 +54,10 @@ def _check(address: str) -> None:
     )
 
 
-def can_be_called(address: str) -> bool:
-    """Whether this is the address of one place. What other nodes say is looked at before it is dialled."""
+def can_be_called(address: str, loopback_only: bool = False) -> bool:
+    """Whether this is the address of one place (on this host). What other nodes say is looked at before it is dialled."""
+    if loopback_only and not is_loopback(address):
+        return False
     if address.startswith("ipc://"):
         return 0 < len(address[6:].encode(errors="replace")) <= IPC_PATH_BYTES and address[6] != "@"
     match = TCP.fullmatch(address)
@@ -74,3 +77,24 @@ def is_loopback(address: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False  # A name; whatever it is now, it may be another host's tomorrow.
+
+
+def check_listening(address: str, has_key: bool, insecure: bool) -> None:
+    """Raise ImproperlyConfigured if other hosts could connect without a key and nobody said that this is meant."""
+    if not (has_key or insecure or is_loopback(address)):
+        raise ImproperlyConfigured(
+            f"{address} can be reached from other hosts, and without a key whoever reaches it can run code on the "
+            f"workers: give --key PATH (make one with 'actorq key new'), listen on loopback ({DEFAULT_ADDRESS}), or "
+            f"add --insecure in a network that you trust entirely"
+        )
+
+
+def check_connecting(addresses: Iterable[str], has_key: bool, insecure: bool) -> None:
+    """Raise ImproperlyConfigured if a coordinator is on another host, there is no key, and nobody said so."""
+    for address in addresses:
+        if not (has_key or insecure or is_loopback(address)):
+            raise ImproperlyConfigured(
+                f"the coordinator at {address} is not on this host, and without a key nothing is encrypted and nobody "
+                f"knows who is at the other end: give a key file with key=PATH, --key PATH or {KEY_VARIABLE}, or, in a "
+                f"network that you trust entirely, insecure=True, --insecure or {INSECURE_VARIABLE}=1"
+            )

@@ -46,9 +46,10 @@ class Connection:
 class Directory:
     """The connections of one node, by address."""
 
-    def __init__(self, seeds: Sequence[str], jitter: str, now_s: float) -> None:
+    def __init__(self, seeds: Sequence[str], jitter: str, now_s: float, loopback_only: bool = False) -> None:
         self._seeds = list(dict.fromkeys(seeds))
         self._jitter = jitter
+        self._loopback_only = loopback_only
         self._own: set[str] = set()
         self._by_peer: dict[Peer, Connection] = {}
         self._connections = {address: Connection(address, dial_s=now_s) for address in self._seeds}
@@ -126,7 +127,7 @@ class Directory:
         known = set(known)
         for address, epoch in others:
             is_new = address not in self._connections and address not in self._own and epoch not in known
-            if is_new and can_be_called(address):
+            if is_new and can_be_called(address, self._loopback_only):
                 self._connections[address] = Connection(address, dial_s=now_s)
 
     def drop(self, connection: Connection) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from actorq.transport.events import Down, Event, Frame, Peer, Received, Up
+from actorq.transport.curve import KeyPair, LinkKeys, is_key, new_pair, pair_of
+from actorq.transport.events import Down, Event, Frame, Identity, Peer, Received, Up
 from actorq.transport.interface import Transport, Turn
 from actorq.transport.limits import LinkLimits, LinkStats
 from actorq.transport.link import Link
@@ -15,7 +16,10 @@ __all__ = [
     "Event",
     "Frame",
     "GreenWaiter",
+    "Identity",
+    "KeyPair",
     "Link",
+    "LinkKeys",
     "LinkLimits",
     "LinkStats",
     "MemoryLink",
@@ -28,4 +32,7 @@ __all__ = [
     "Turn",
     "Up",
     "Waiter",
+    "is_key",
+    "new_pair",
+    "pair_of",
 ]

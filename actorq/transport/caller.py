@@ -7,9 +7,11 @@ from functools import partial
 
 import zmq
 
+from actorq.errors import BadAddress
 from actorq.transport import addresses, monitor
 from actorq.transport.channels import Parts, RouterChannel
-from actorq.transport.events import Peer
+from actorq.transport.curve import is_key, lock_next_connection
+from actorq.transport.events import Identity, Peer
 from actorq.transport.sessions import Session
 from actorq.transport.sockets import connect, new_caller
 
@@ -30,21 +32,28 @@ class Caller(RouterChannel):
         """By where they are connected to: the address, or its shortcut."""
         self._answered: set[Peer] = set()
         self._new_route = itertools.count(1).__next__
-        super().__init__(parts, new_caller(parts.context, parts.limits), _WANTED)
+        super().__init__(parts, new_caller(parts.context, parts.limits, parts.keys), _WANTED)
 
-    def call(self, address: str) -> Session:
+    def call(self, address: str, key: str) -> Session:
         """The session with `address`: the one there is, or a new one. Raises BadAddress."""
         addresses.check_to_dial(address)
+        keys = self._parts.keys
+        if keys is not None and not is_key(key):
+            raise BadAddress(f"who listens at {address} has named no key, and this node talks to nobody without one")
         session = self._by_address.get(address)
         if session is not None:
-            if session.is_open:
+            if session.is_open and session.identity.key == key:
                 return session
+            self._leave(session, f"another one listens at {address} now")
             self._end_leaving()
         route = b"%d" % self._new_route()
         self.socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
         self.socket.setsockopt(zmq.CONNECT_ROUTING_ID, route)
+        if keys is not None:
+            lock_next_connection(self.socket, keys.own, key)
         endpoint = connect(self.socket, address, self._parts.limits)
         session = self._sessions.begin(self, route, address)
+        session.identity = Identity(key, address)
         session.endpoint = endpoint
         self._routes[route] = self._by_address[address] = self._by_endpoint[endpoint] = session
         self._parts.reactor.touch(self)
@@ -74,7 +83,9 @@ class Caller(RouterChannel):
         if event == monitor.HANDSHAKE_SUCCEEDED:
             self._answered.add(session.peer)
             return
-        leave = partial(self._leave, session, monitor.why_lost(event, value, session.address))
+        leave = partial(
+            self._leave, session, monitor.why_lost(event, value, session.address, self._parts.keys is not None)
+        )
         if event == monitor.CONNECT_RETRIED:
             leave()
         else:

@@ -13,6 +13,7 @@ from typing import Any
 
 import zmq
 
+from actorq.transport.curve import LinkKeys
 from actorq.transport.events import Frame, Peer, Received
 from actorq.transport.limits import LinkLimits, LinkStats
 from actorq.transport.monitor import Monitor
@@ -34,6 +35,7 @@ class Parts:
     stats: LinkStats
     reactor: Reactor
     sessions: Sessions
+    keys: LinkKeys | None = None
     channels: set[Channel] = field(default_factory=set)
 
 

@@ -10,7 +10,7 @@ import zmq
 from actorq.errors import BadAddress
 from actorq.transport import monitor
 from actorq.transport.channels import MonitoredChannel, Parts
-from actorq.transport.events import Up
+from actorq.transport.events import Identity, Up
 from actorq.transport.sessions import Message, Session
 from actorq.transport.sockets import MORE_TO_COME, NOBLOCK, connect, new_dialler, receive_rest, send_frame
 
@@ -20,6 +20,8 @@ _WANTED = (
 )  # fmt: skip
 _LAST_WORDS_S = 0.05
 _CUT = (errno.ECONNRESET, errno.EPIPE)
+_CUTS = 3
+"""A listener that ends cuts a handshake once. One that does so again and again does not want ours."""
 
 
 class Dialler(MonitoredChannel):
@@ -28,8 +30,10 @@ class Dialler(MonitoredChannel):
     While nobody listens at the address, the next attempt is another Dialler for the same session.
     """
 
-    def __init__(self, parts: Parts, address: str, session: Session | None = None, attempt: int = 0) -> None:
-        super().__init__(parts, new_dialler(parts.context, address, parts.limits), _WANTED)
+    def __init__(
+        self, parts: Parts, address: str, session: Session | None = None, attempt: int = 0, cuts: int = 0
+    ) -> None:
+        super().__init__(parts, new_dialler(parts.context, address, parts.limits, parts.keys), _WANTED)
         try:
             connect(self.socket, address, parts.limits)
         except BadAddress:
@@ -37,17 +41,20 @@ class Dialler(MonitoredChannel):
             raise
         self.session = session or self._sessions.begin(self, address=address, is_open=False)
         self.session.channel = self
+        self.session.identity = Identity(parts.keys.server if parts.keys is not None else "", address)
         self._address = address
         self._attempt = attempt
+        self._cuts = cuts
         self._has_opened = False
         self._lost: str | None = None
+        self._is_refused = False
         self._is_settled = False
 
     def receive(self, limit: int) -> bool:
         is_dry = self._take(limit)
         if is_dry and self._is_settled and self._lost is not None:
             self.close(0)
-            self._sessions.end(self.session, self._lost)
+            self._sessions.end(self.session, self._lost, self._is_refused)
         return is_dry
 
     def push(self, session: Session, message: Message) -> bool:
@@ -83,12 +90,16 @@ class Dialler(MonitoredChannel):
             self._open()
         elif event == monitor.CONNECT_RETRIED and self._lost is None:
             self._redial()
-        elif event == monitor.HANDSHAKE_TIMED_OUT_OR_CUT and value in _CUT and self._lost is None:
+        elif (
+            event == monitor.HANDSHAKE_TIMED_OUT_OR_CUT and value in _CUT and self._lost is None and self._cuts < _CUTS
+        ):
+            self._cuts += 1
             self._redial()  # Nobody listens: who did has ended, with our connection in its backlog.
         elif event == monitor.CONNECT_RETRIED:
             self._settle()
         else:
-            self._lose(monitor.why_lost(event, value, self._address))
+            self._is_refused |= bool(event & monitor.HANDSHAKE_FAILED) and value != errno.ETIMEDOUT
+            self._lose(monitor.why_lost(event, value, self._address, self._parts.keys is not None))
 
     def _open(self) -> None:
         self._has_opened = self.session.is_open = True
@@ -98,7 +109,9 @@ class Dialler(MonitoredChannel):
     def _expect_open(self) -> None:
         """libzmq waits for ever for one that it believes to speak ZMTP 1.0, and nearly all noise looks like that."""
         if not self._has_opened:
-            self._lose(monitor.why_lost(monitor.HANDSHAKE_FAILED, errno.ETIMEDOUT, self._address))
+            self._lose(
+                monitor.why_lost(monitor.HANDSHAKE_FAILED, errno.ETIMEDOUT, self._address, self._parts.keys is not None)
+            )
 
     def _lose(self, reason: str) -> None:
         """The connection is lost. The session ends when its last words are received."""
@@ -121,4 +134,4 @@ class Dialler(MonitoredChannel):
 
     def _dial_again(self) -> None:
         if self.session.is_live:
-            Dialler(self._parts, self._address, self.session, self._attempt + 1)
+            Dialler(self._parts, self._address, self.session, self._attempt + 1, self._cuts)

@@ -13,6 +13,16 @@ Frame = bytes | memoryview
 new_peer = itertools.count(1).__next__
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is at the other end of a session."""
+
+    key: str = ""
+    """The public key that it has proved to have. Empty where the link has no keys."""
+    address: str = ""
+    """Its IP address; empty for a process of this host that came by a Unix socket."""
+
+
 @dataclass(slots=True)
 class Up:
     """A connection that was dialled is there: the other side has answered the handshake."""
@@ -32,6 +42,8 @@ class Down:
     peer: Peer
     reason: str
     """For people."""
+    refused: bool = False
+    """The other side was reached and broke off the handshake: its key or ours is not what it should be."""
 
 
 @dataclass(slots=True)

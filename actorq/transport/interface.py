@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from actorq.transport.events import Event, Frame, Peer
+from actorq.transport.events import Event, Frame, Identity, Peer
 
 Turn = Callable[[list[Event]], "float | None"]
 """Takes all that has happened since the last call; returns in how many seconds it wants the next one, at the latest."""
@@ -20,7 +20,9 @@ class Transport(Protocol):
 
     def dial(self, address: str) -> Peer: ...
 
-    def call(self, address: str) -> Peer: ...
+    def call(self, address: str, key: str = "") -> Peer: ...
+
+    def identity(self, peer: Peer) -> Identity: ...
 
     def hang_up(self, peer: Peer) -> None: ...
 

@@ -30,6 +30,9 @@ class LinkLimits:
     """While nobody listens at an address it is tried again after the first, doubled up to the second."""
     hang_up_s: float = 1.0
     """What was sent before `hang_up` has this long to leave."""
+    connections: int = 0
+    """Connections that a listener with keys takes; beyond, it refuses the next handshake. 0: as many as this process
+    may have file descriptors, less some for all else."""
     shortcuts: bool = True
     """Whether processes of one host are connected by Unix sockets, where there are some; see `shortcuts`."""
 
@@ -49,6 +52,12 @@ class LinkStats:
     """How often a peer did not take messages as fast as they were sent, so that they are kept here."""
     oversized: int = 0
     """Messages refused by `send` as too large."""
+    connections: int = 0
+    """Connections of others to this link, handshakes that are under way included."""
+    refused: int = 0
+    """Connections that were refused because of their key."""
+    broken_handshakes: int = 0
+    """Connections of which no session came: without a key, with another server's, or of something else entirely."""
     foreign: int = 0
     """Messages dropped because their sender does not speak ZMTP 3: noise, mostly."""
     missed_wakeups: int = 0

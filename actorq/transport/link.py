@@ -17,18 +17,20 @@ from typing import Any
 import zmq
 
 from actorq import native
-from actorq.errors import MessageTooLarge
+from actorq.errors import MessageTooLarge, OperationalError
 from actorq.transport import addresses
 from actorq.transport.caller import Caller
 from actorq.transport.channels import Parts
+from actorq.transport.curve import LinkKeys
 from actorq.transport.dialler import Dialler
-from actorq.transport.events import Frame, Peer
+from actorq.transport.events import Frame, Identity, Peer
 from actorq.transport.interface import Turn
 from actorq.transport.limits import LinkLimits, LinkStats
 from actorq.transport.listener import Listener
 from actorq.transport.reactor import Reactor
 from actorq.transport.sessions import Channel, Session, Sessions
 from actorq.transport.waiters import Waiter
+from actorq.transport.zap import Gate, prove_gate
 
 _RETRY_MIN_S = 0.001
 _RETRY_MAX_S = 0.016
@@ -46,7 +48,9 @@ class Link:
     first; from any greenlet there. A process that was forked off cannot use the link.
     """
 
-    def __init__(self, waiter: Waiter, turn: Turn, limits: LinkLimits | None = None) -> None:
+    def __init__(
+        self, waiter: Waiter, turn: Turn, limits: LinkLimits | None = None, keys: LinkKeys | None = None
+    ) -> None:
         self.stats = LinkStats()
         self.asleep = True
         """Whether a `wake` is needed for another turn. False from a `wake` until the turn that it brings begins.
@@ -54,6 +58,8 @@ class Link:
         To look here first is cheaper than a `wake`, for those who append to something that the turn looks at.
         """
         self._limits = limits or LinkLimits()
+        self._keys = keys
+        self._gate: Gate | None = None
         self._waiter = waiter
         self._turn = turn
         self._sessions = Sessions()
@@ -74,9 +80,20 @@ class Link:
         """Let peers connect to `address`. They are heard of when they send their first message.
 
         ``tcp://host:port``, ``tcp://*:0`` (all interfaces, any free port), ``tcp://[::]:0`` (with IPv6) or
-        ``ipc://path``. Returns the real address. Raises BadAddress, AddressInUse, OperationalError.
+        ``ipc://path``. Returns the real address. With keys it first makes sure that a stranger is refused.
+
+        Raises BadAddress, AddressInUse, OperationalError.
         """
-        return Listener(self._own(), address).address
+        parts = self._own()
+        listener = Listener(parts, address)
+        if self._gate is not None and self._keys is not None:
+            try:
+                prove_gate(parts.context, self._gate, self._keys, listener.address)
+            except OperationalError:
+                listener.close(0)
+                raise
+            parts.reactor.touch(self._gate)
+        return listener.address
 
     def dial(self, address: str) -> Peer:
         """Connect to `address`: a new session, which ends with its connection; for another one, dial again.
@@ -87,16 +104,17 @@ class Link:
         addresses.check_to_dial(address)
         return Dialler(self._own(), address).session.peer
 
-    def call(self, address: str) -> Peer:
+    def call(self, address: str, key: str = "") -> Peer:
         """The session with the listener at `address`: the one that was called before and lives, or a new one.
 
         For short messages to many: all share a socket, messages are taken at once, and there is no Up. It tries once;
-        Down comes if nobody listens there. Raises BadAddress.
+        Down comes if nobody listens there. Where this link has keys, `key` is the listener's public one. Raises
+        BadAddress.
         """
         parts = self._own()
         if self._caller is None:
             self._caller = Caller(parts)
-        return self._caller.call(address).peer
+        return self._caller.call(address, key).peer
 
     def hang_up(self, peer: Peer) -> None:
         """End the session from this side. What was sent before goes out as far as ZeroMQ takes it now.
@@ -113,6 +131,11 @@ class Link:
             self._sessions.end(session, "hung up here")
             if not self._is_in_turn:
                 self.wake()
+
+    def identity(self, peer: Peer) -> Identity:
+        """Who is at the other end; of a peer that is gone, nobody."""
+        session = self._sessions.live.get(peer)
+        return Identity() if session is None else session.identity
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -269,7 +292,10 @@ class Link:
             self._watch_for_forks()
             self._waiter.open()
             reactor = Reactor(self._waiter, self.stats)
-            self._parts = Parts(zmq.Context(), self._limits, self.stats, reactor, self._sessions)
+            self._parts = Parts(zmq.Context(), self._limits, self.stats, reactor, self._sessions, self._keys)
+            if self._keys is not None:
+                self._gate = Gate(self._parts.context, self._keys, self._limits.connections, self.stats)
+                reactor.watch(self._gate)
         elif self._owner != here:
             raise RuntimeError(
                 "a link is for the thread and the process that used it first; use wake() from other threads, and make "
@@ -311,6 +337,9 @@ class Link:
             return
         for channel in tuple(parts.channels):
             channel.close(linger_s)
+        if self._gate is not None:
+            parts.reactor.unwatch(self._gate)
+            self._gate.socket.close(0)
         deadline_s = time.monotonic() + max(linger_s, self._limits.hang_up_s) + _TERM_S
         is_closed = _terminate(parts.context, self._waiter)
         while not is_closed() and (left_s := deadline_s - time.monotonic()) > 0:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from actorq.config import BLOB_BYTES
 from actorq.errors import AddressInUse, MessageTooLarge
-from actorq.transport.events import Down, Event, Frame, Peer, Received, Up
+from actorq.transport.events import Down, Event, Frame, Identity, Peer, Received, Up
 from actorq.transport.interface import Turn
 from actorq.transport.limits import LinkLimits
 
@@ -127,7 +127,10 @@ class MemoryLink:
     def dial(self, address: str) -> Peer:
         return self._connect(address, is_call=False)
 
-    def call(self, address: str) -> Peer:
+    def identity(self, peer: Peer) -> Identity:
+        return Identity()
+
+    def call(self, address: str, key: str = "") -> Peer:
         for peer, side in self.sides.items():
             if side.connection.is_call and side.connection.address == address and side.is_near:
                 return peer

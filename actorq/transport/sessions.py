@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from actorq.transport.events import Down, Event, Frame, Peer, new_peer
+from actorq.transport.events import Down, Event, Frame, Identity, Peer, new_peer
 from actorq.transport.reactor import Source
 
 Message = Sequence[Frame]
@@ -38,6 +38,7 @@ class Session:
         "bulk",
         "channel",
         "endpoint",
+        "identity",
         "is_live",
         "is_open",
         "is_queued",
@@ -53,6 +54,7 @@ class Session:
         self.route = route
         self.address = address
         self.endpoint = ""  # Where it is connected to, if one socket connects to many.
+        self.identity = Identity()
         self.urgent: deque[Message] = deque()
         self.bulk: deque[Message] = deque()
         self.is_live = True  # Until its Down.
@@ -75,14 +77,14 @@ class Sessions:
         self.live[session.peer] = session
         return session
 
-    def end(self, session: Session, reason: str) -> None:
+    def end(self, session: Session, reason: str, refused: bool = False) -> None:
         """Report it down, once. What waits in its outbox is gone with it."""
         if session.is_live:
             session.is_live = session.is_open = False
             del self.live[session.peer]
             session.urgent.clear()
             session.bulk.clear()
-            self.events.append(Down(session.peer, reason))
+            self.events.append(Down(session.peer, reason, refused))
 
     def queue(self, session: Session) -> None:
         """Have its outbox sent in this round."""

@@ -24,6 +24,7 @@ import zmq
 from actorq.config import BLOB_BYTES
 from actorq.errors import AddressInUse, BadAddress, OperationalError
 from actorq.transport import addresses
+from actorq.transport.curve import OVERHEAD_BYTES, LinkKeys, lock_listener, lock_next_connection
 from actorq.transport.events import Frame
 from actorq.transport.limits import LinkLimits
 from actorq.transport.shortcuts import announce, shortcut_of, shortest
@@ -44,16 +45,20 @@ _EVERY_SOCKET: dict[int, int] = {
 }
 
 
-def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) -> tuple[zmq.Socket[bytes], str, Any]:
+def new_listener(
+    context: zmq.Context[Any], address: str, limits: LinkLimits, keys: LinkKeys | None
+) -> tuple[zmq.Socket[bytes], str, Any]:
     """A ROUTER that listens, its real address, and what announces its shortcut, if it has one, until it is closed.
 
     Raises BadAddress, AddressInUse, or OperationalError if the operating system does not permit it.
     """
     to_bind = addresses.check_to_listen(address)
-    socket = _new(context, zmq.ROUTER, limits)
+    socket = _new(context, zmq.ROUTER, limits, keys)
     socket.setsockopt(zmq.HEARTBEAT_IVL, 0)  # Those who dial ping; their pings say after which silence they are gone.
     socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # A send to one that is gone or full fails; without it, it is dropped.
+    if keys is not None:
+        lock_listener(socket, keys)
     try:
         socket.bind(to_bind)
         real_address = socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -67,17 +72,21 @@ def new_listener(context: zmq.Context[Any], address: str, limits: LinkLimits) ->
         raise _why_not_bound(address, error) from None
 
 
-def new_dialler(context: zmq.Context[Any], address: str, limits: LinkLimits) -> zmq.Socket[bytes]:
+def new_dialler(
+    context: zmq.Context[Any], address: str, limits: LinkLimits, keys: LinkKeys | None
+) -> zmq.Socket[bytes]:
     """A DEALER for one connection, not connected yet."""
-    socket = _new(context, zmq.DEALER, limits)
+    socket = _new(context, zmq.DEALER, limits, keys)
     socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
+    if keys is not None:
+        lock_next_connection(socket, keys.own, keys.server)
     return socket
 
 
-def new_caller(context: zmq.Context[Any], limits: LinkLimits) -> zmq.Socket[bytes]:
+def new_caller(context: zmq.Context[Any], limits: LinkLimits, keys: LinkKeys | None) -> zmq.Socket[bytes]:
     """A ROUTER that connects to many."""
-    socket = _new(context, zmq.ROUTER, limits)
+    socket = _new(context, zmq.ROUTER, limits, keys)
     socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     return socket
@@ -96,12 +105,12 @@ def connect(socket: zmq.Socket[bytes], address: str, limits: LinkLimits) -> str:
     return endpoint
 
 
-def _new(context: zmq.Context[Any], kind: int, limits: LinkLimits) -> zmq.Socket[bytes]:
+def _new(context: zmq.Context[Any], kind: int, limits: LinkLimits, keys: LinkKeys | None) -> zmq.Socket[bytes]:
     socket: zmq.Socket[bytes] = context.socket(kind)
     for option, value in _EVERY_SOCKET.items():
         socket.setsockopt(option, value)
     socket.set_hwm(limits.pipe_messages)
-    socket.setsockopt(zmq.MAXMSGSIZE, limits.max_frame_bytes)
+    socket.setsockopt(zmq.MAXMSGSIZE, limits.max_frame_bytes + (OVERHEAD_BYTES if keys else 0))
     socket.setsockopt(zmq.LINGER, round(limits.hang_up_s * 1000))  # By default it waits for ever, also at exit.
     socket.setsockopt(zmq.CONNECT_TIMEOUT, round(limits.handshake_s * 1000))
     socket.setsockopt(zmq.HANDSHAKE_IVL, round(limits.handshake_s * 1000))

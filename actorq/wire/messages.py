@@ -175,6 +175,8 @@ class ClientHello(Message):
     session: Id
     """The client's own id: the same after a reconnect."""
     reply_address: Name
+    reply_key: Name = ""
+    """Public key of the socket there, in a mesh with keys."""
 
 
 class WorkerHello(Message):
@@ -350,6 +352,8 @@ class Replies(Message):
     token: int
     replies: dict[str, Any]
     missing: list[str]
+    refused: str = ""
+    """Why the client may not give that order; empty: it may."""
 
 
 # -- coordinator to worker ---------------------------------------------------------------------------------------
@@ -360,6 +364,8 @@ class Define(Message):
 
     specs: Specs
     clients: list[tuple[int, Id, Name]]
+    keys: list[tuple[int, Name]] = []
+    """Public keys of the clients' reply sockets, in a mesh with keys."""
 
 
 class Deliver(Message):

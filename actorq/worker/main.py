@@ -19,8 +19,10 @@ from importlib import import_module
 from typing import Any
 
 from actorq import log, native
-from actorq.config import VERSION, WorkerSettings
-from actorq.errors import ActorqError
+from actorq.config import KEY_VARIABLE, VERSION, WorkerSettings
+from actorq.errors import ActorqError, BadKey
+from actorq.policies.addresses import check_connecting
+from actorq.transport import LinkKeys
 from actorq.worker.application import find_application
 from actorq.worker.jobs import Application
 from actorq.worker.node import Node
@@ -34,9 +36,16 @@ def run(options: WorkerOptions) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
+        check_connecting(options.addresses, bool(options.key), options.insecure)
+        keys = _keys_in(options.key) if options.key else None
+        if options.key:
+            os.environ[KEY_VARIABLE] = options.key  # Of applications that come here by value, too.
         application: Any = find_application(options.app)
         for module in options.include:
             import_module(module)
+    except BadKey as error:  # It was all right when the worker was started, and may be so again.
+        sys.stderr.write(f"actorq worker: {error}\n")
+        return 1
     except ActorqError as error:
         return _refuse(str(error))
     except (Exception, SystemExit):
@@ -45,7 +54,8 @@ def run(options: WorkerOptions) -> int:
         return _refuse(f"the application cannot be imported:\n{traceback.format_exc()}")
     if hasattr(application, "url"):
         application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
-    settings = WorkerSettings(concurrency=options.concurrency)
+        application.key, application.insecure = options.key, options.insecure
+    settings = WorkerSettings(concurrency=options.concurrency, loopback_only=not (keys or options.insecure))
     if options.pulse_fd is not None:
         os.set_inheritable(options.pulse_fd, False)
     node = Node(
@@ -58,6 +68,7 @@ def run(options: WorkerOptions) -> int:
         options.drain_s,
         options.by_value,
         options.pulse_fd,
+        keys,
     )
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)
@@ -66,6 +77,12 @@ def run(options: WorkerOptions) -> int:
     _tune_memory()
     node.run()
     return _refuse(node.error) if node.error else EXIT_TOLD
+
+
+def _keys_in(path: str) -> LinkKeys:
+    from actorq.keys import load_cluster_key, node_keys  # Most workers do without, and what it loads for cryptography.
+
+    return node_keys(load_cluster_key(path, "a worker"))
 
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:

@@ -17,6 +17,7 @@ from actorq import ids
 from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, Reason
 from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
+from actorq.transport import LinkKeys
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
 from actorq.worker.forking import protect_children
@@ -44,6 +45,7 @@ class Node:
         drain_s: float,
         by_value: bool = True,
         pulse_fd: int | None = None,
+        keys: LinkKeys | None = None,
     ) -> None:
         self.error = ""
         """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
@@ -58,8 +60,8 @@ class Node:
         core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s)
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
         commands = Commands(core, self._pool, jobs, self._shut_down)
-        self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd)
-        self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave)
+        self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys)
+        self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys)
 
     def run(self) -> None:
         """Run until it is told to stop. Raises what one of its actors has failed with."""

@@ -38,6 +38,10 @@ class WorkerOptions:
     loglevel: str = "WARNING"
     banner: bool = True
     """Whether each node says at its start what it is and offers, as users of Celery know it."""
+    key: str = ""
+    """Path of the cluster's key file; empty: none."""
+    insecure: bool = False
+    """Whether coordinators on other hosts are taken without a key."""
     by_value: bool = True
     """Whether functions that come by value are run: whoever reaches the coordinator can run any code here then."""
     parent_fd: int | None = None

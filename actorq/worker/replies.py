@@ -19,6 +19,10 @@ BACKLOG = 64
 BATCH = 512
 
 
+_Place = tuple[str, str]
+"""Address and key of a reply socket."""
+
+
 @dataclass(slots=True)
 class _Connection:
     peer: Peer
@@ -32,15 +36,15 @@ class Replies:
     def __init__(self, link: Link, sender: Sender) -> None:
         self._link = link
         self._sender = sender
-        self._connections: dict[str, _Connection] = {}
-        self._by_peer: dict[Peer, str] = {}
+        self._connections: dict[_Place, _Connection] = {}
+        self._by_peer: dict[Peer, _Place] = {}
 
     def send(self, reply_to: ReplyTo, outcomes: list[Outcome], now_s: float) -> bool:
         """Send outcomes to a session. False if the next ones had better go through the coordinator."""
-        connection = self._connections.get(reply_to.address)
+        connection = self._connections.get((reply_to.address, reply_to.key))
         if connection is None:
             try:
-                connection = self._connect(reply_to.address)
+                connection = self._connect(reply_to.address, reply_to.key)
             except ActorqError:
                 return False  # No address that can be called.
         connection.used_s = now_s
@@ -52,8 +56,8 @@ class Replies:
 
     def lose(self, peer: Peer) -> set[ReplyTo]:
         """A connection is gone. Returns the sessions that it led to."""
-        address = self._by_peer.pop(peer, None)
-        return set() if address is None else self._connections.pop(address).sessions
+        place = self._by_peer.pop(peer, None)
+        return set() if place is None else self._connections.pop(place).sessions
 
     def hang_up_idle(self, now_s: float) -> None:
         """Hang up what was not used for a minute."""
@@ -61,11 +65,12 @@ class Replies:
             if now_s - connection.used_s >= IDLE_S:
                 self._hang_up(connection)
 
-    def _connect(self, address: str) -> _Connection:
+    def _connect(self, address: str, key: str) -> _Connection:
         if len(self._connections) >= LIMIT:
             self._hang_up(min(self._connections.values(), key=lambda each: each.used_s))
-        connection = self._connections[address] = _Connection(self._link.call(address))
-        self._by_peer[connection.peer] = address
+        place = (address, key)
+        connection = self._connections[place] = _Connection(self._link.call(address, key))
+        self._by_peer[connection.peer] = place
         return connection
 
     def _hang_up(self, connection: _Connection) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from actorq.actors import handles
 from actorq.actors.link import LinkOwner
 from actorq.errors import ProtocolError
-from actorq.transport import Down, Event, Peer, Received
+from actorq.transport import Down, Event, LinkKeys, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Outcome
@@ -54,8 +54,9 @@ class WorkerActor(LinkOwner):
         watchdog: Watchdog,
         addresses: Sequence[str],
         leave: Callable[[str], None],
+        keys: LinkKeys | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(keys=keys)
         self._core, self._pool, self._jobs, self._watchdog = core, pool, jobs, watchdog
         self._addresses = list(addresses)
         self._leave = leave
@@ -63,6 +64,8 @@ class WorkerActor(LinkOwner):
         self._replies = Replies(self.transport, self._sender)
         self._dialled: dict[Peer, str] = {}
         """Addresses of the connections to coordinators."""
+        self._refusals: dict[str, str] = {}
+        """Why coordinators did not let this node in, by address."""
         self._next_tick_s = 0.0
         self._says_unheard_s = math.inf
         """When to say that no coordinator answers; 0: it was said, or that the connection is lost."""
@@ -137,6 +140,9 @@ class WorkerActor(LinkOwner):
             if session is not None and session.welcomed:
                 logger.warning("the connection to the coordinator at %s is lost: %s", address, event.reason)
                 self._says_unheard_s = 0.0
+            elif event.refused and self._refusals.get(address) != event.reason:
+                self._refusals[address] = event.reason  # Said once, not at each attempt.
+                logger.error("the coordinator at %s refused this worker: %s", address, event.reason)
             self._lose(event.peer)
         else:
             self._core.opened(event.peer)
@@ -153,6 +159,7 @@ class WorkerActor(LinkOwner):
                 # Good news, for whoever has read bad ones.
                 level = logging.INFO if self._says_unheard_s else logging.WARNING
                 self._says_unheard_s = math.inf
+                self._refusals.pop(address, None)
                 self._watchdog.addresses[session.number] = address
                 self._watchdog.wake()
                 if message.max_body_bytes:

@@ -24,7 +24,7 @@ from actorq import native
 from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError
-from actorq.transport import Down, Event, Link, ThreadWaiter, Up
+from actorq.transport import Down, Event, Link, LinkKeys, ThreadWaiter, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, Outcome
@@ -82,6 +82,7 @@ class Watchdog:
         gate: HubGate,
         settings: WorkerSettings,
         pulse_fd: int | None = None,
+        keys: LinkKeys | None = None,
     ) -> None:
         self.dozes = False
         """Whether it looks only when a heartbeat is due, because nothing is held. `wake` it when that changes."""
@@ -95,7 +96,7 @@ class Watchdog:
         self._settings = settings
         self._orders: deque[tuple[Run, Call, Ending]] = deque()
         self._limits = Limits()
-        self._link = Link(ThreadWaiter(), self._turn)
+        self._link = Link(ThreadWaiter(), self._turn, keys=keys)
         self._sender = Sender(self._link)
         self._links: dict[int, ControlLink] = {}
         """By number of the session."""

@@ -34,6 +34,7 @@ class Client:
     name: str
     reply_address: str
     peer: Peer | None
+    reply_key: str = ""
     seq: int = 0
     """Last submission of this connection."""
     specs: dict[int, SpecEntry] = field(default_factory=dict)

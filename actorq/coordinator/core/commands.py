@@ -197,6 +197,7 @@ class Commands:
                 {"name": each.name, "address": each.address, "in_touch": each not in silent} for each in others
             ],
             "limits": limits.usage(self._state, max(self.broadcasts.open_by_peer.values(), default=0)),
+            "link": self._state.counts(),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workers": [
                 {

@@ -77,6 +77,8 @@ class Leases:
             client = self._state.clients_by_number.get(call.client)
             if client is not None and client.reply_address:
                 define.clients.append((client.number, client.session, client.reply_address))
+                if client.reply_key:
+                    define.keys.append((client.number, client.reply_key))
         self._state.send(worker.peer, define)
 
     def undefine(self, client: Client) -> None:

@@ -39,7 +39,7 @@ class Mesh:
     def __init__(self, state: State, seeds: Sequence[str]) -> None:
         self.own = Member("", state.epoch, state.name)
         self._state = state
-        self._directory = Directory(seeds, state.epoch, state.now_s)
+        self._directory = Directory(seeds, state.epoch, state.now_s, state.settings.loopback_only)
         self._links: dict[Peer, PeerLink] = {}
         self._known: dict[str, tuple[Member, float]] = {}
         """Others by address, with when they were met the last time."""

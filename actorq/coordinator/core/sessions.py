@@ -136,8 +136,8 @@ class Sessions:
             self._state.hang_up(client.peer)
         self._state.disconnect(client)
         is_changed = (client.name, client.reply_address) != (hello.name, hello.reply_address)
-        if client.reply_address != hello.reply_address:
-            client.reply_address = hello.reply_address
+        if (client.reply_address, client.reply_key) != (hello.reply_address, hello.reply_key):
+            client.reply_address, client.reply_key = hello.reply_address, hello.reply_key
             for worker in self._state.workers.values():
                 worker.clients.discard(client.number)
         client.name = hello.name

@@ -7,7 +7,7 @@ A call is in exactly one place: a lane (ready), the schedule (waits for its time
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from actorq.config import CoordinatorSettings
@@ -48,6 +48,8 @@ class State:
         self.wall_s = wall_s
         """Unix time of the batch."""
         self.started_s = now_s
+        self.counts: Callable[[], dict[str, int]] = dict
+        """What the shell counts besides, for `Commands.stats`."""
         self.calls = Calls()
         self.lanes = Lanes()
         self.schedule = Schedule()

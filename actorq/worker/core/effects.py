@@ -16,6 +16,8 @@ class ReplyTo:
 
     session: str
     address: str
+    key: str = ""
+    """Of the socket there, in a mesh with keys."""
 
 
 @dataclass(slots=True)

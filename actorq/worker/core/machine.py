@@ -44,7 +44,7 @@ class Worker:
         self.ready, self.held = self.leases.ready, self.leases.held
         self.sessions: dict[int, Session] = {}
         """By number. Also those whose coordinators are out of reach now."""
-        self.directory = Directory(addresses, epoch, now_s)
+        self.directory = Directory(addresses, epoch, now_s, settings.loopback_only)
         self._shared = Shared(
             name, epoch, pid, self.queues, self.offers, settings, make_job, settings.concurrency, now_s, self.leases
         )

@@ -198,17 +198,18 @@ class Session:
                 self._jobs.pop(number, None)
         if len(self._jobs) > self._shared.settings.spec_limit:
             raise ProtocolError(f"the coordinator has defined more than {self._shared.settings.spec_limit:,} specs")
+        keys = dict(message.keys)
         for number, session, address in message.clients:
             known = self._clients.pop(number, None)
             if known is not None:
                 self._shared.unreachable().pop(known, None)
             if session:
-                self._clients[number] = ReplyTo(session, address)
+                self._clients[number] = ReplyTo(session, address, keys.get(number, ""))
 
     def _deliver(self, message: m.Deliver) -> None:
         if message.seq <= self.delivered:
             return
-        if not all([call.attempt > 0 for call in message.calls]):
+        if min([call.attempt for call in message.calls], default=1) < 1:
             raise ProtocolError("a delivery has no number: what becomes of it could not be reported")
         self.delivered = message.seq
         self.backlog, self.heard_s = message.backlog, self._shared.now_s

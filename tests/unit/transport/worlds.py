@@ -17,6 +17,7 @@ from actorq.transport import (
     Frame,
     GreenWaiter,
     Link,
+    LinkKeys,
     LinkLimits,
     MemoryLink,
     MemoryNetwork,
@@ -74,8 +75,8 @@ class Node:
     def dial(self, address: str) -> Peer:
         return self.ask(lambda: self.link.dial(address))
 
-    def call(self, address: str) -> Peer:
-        return self.ask(lambda: self.link.call(address))
+    def call(self, address: str, key: str = "") -> Peer:
+        return self.ask(lambda: self.link.call(address, key))
 
     def hang_up(self, peer: Peer) -> None:
         self.ask(lambda: self.link.hang_up(peer))
@@ -156,10 +157,10 @@ class SocketWorld(World):
         self._running: dict[Node, tuple[Link, threading.Thread]] = {}
         self.failures: list[BaseException] = []
 
-    def node(self, limits: LinkLimits | None = None) -> Node:
+    def node(self, limits: LinkLimits | None = None, keys: LinkKeys | None = None) -> Node:
         node = Node(self)
         limits = replace(limits or LinkLimits(), shortcuts=self.shortcuts)
-        link = node.link = Link(self.waiter(), node.turn, limits)
+        link = node.link = Link(self.waiter(), node.turn, limits, keys)
         thread = threading.Thread(target=self._run, args=(link,), daemon=True)
         self._running[node] = (link, thread)
         thread.start()

@@ -24,7 +24,7 @@ class FakeLink:
         self.sent: list[tuple[int, Results]] = []
         self.waiting = 0
 
-    def call(self, address: str) -> int:
+    def call(self, address: str, key: str = "") -> int:
         if address == "nonsense":
             raise BadAddress(address)
         self.called.append(address)
