@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from actorq.errors import StoreFailed, StoreInUse, StoreTooNew
-from actorq.stores.api import KeepRevocations, Kept, Settle
+from actorq.stores.api import KeepCode, KeepDeadLetter, KeepRevocations, KeepStarts, Kept, Settle
 from actorq.stores.schema import VERSION
 from actorq.stores.sqlite import SqliteStore
 from tests.support import REPOSITORY, eventually
@@ -252,6 +254,45 @@ def test_a_torn_end_of_the_write_ahead_log_is_as_if_it_was_never_written(tmp_pat
     # Then the last batch is not there, not even in part, and what was before is
     assert rows_of(reopen(copy)) == [1]
     assert not damaged(copy)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal with something in each of its tables."""
+    directory = tmp_path_factory.mktemp("sound")
+    store = SqliteStore(str(directory))
+    introduce(store)
+    for row in range(1, 2001, 100):
+        write(
+            store, keep(*range(row, row + 100)), settle(row), KeepStarts([(row + 1, 1)]), KeepCode(f"é{row}", bytes(500)),
+            KeepRevocations([f"id-{row}"], 4e9), KeepDeadLetter(row, {"id": "x"}),
+        )  # fmt: skip
+    store.close()
+    return directory
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_damaged_it_opens_and_goes_on(tmp_path: Path, sound: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    data = tmp_path / "data"
+    shutil.copytree(sound, data)
+    size = (data / "journal.db").stat().st_size
+    for _ in range(rng.choice((1, 5, 30))):
+        with (data / "journal.db").open("r+b") as file:
+            file.seek(rng.randrange(size))
+            file.write(rng.randbytes(rng.choice((1, 4, 100, PAGE))))
+    if rng.random() < 0.5:
+        (data / "journal.lock").write_text("12345\n")  # As its last owner leaves it when it dies.
+    # When it is opened, and used
+    store = SqliteStore(str(data))
+    found = store.load()
+    assert rows_of(found) == sorted(set(rows_of(found)))
+    introduce(store)
+    write(store, keep(10_000), settle(*rows_of(found)[:10]))
+    store.rest()
+    store.close()
+    # Then the next one finds the same, and what has come since
+    assert rows_of(reopen(data)) == [*rows_of(found)[10:], 10_000]
 
 
 # -- death -------------------------------------------------------------------------------------------------------
