@@ -162,6 +162,8 @@ class View(Message):
     others: MemberList
     leaves: bool = False
     """The one that speaks leaves the mesh: it takes no calls any more."""
+    durable: bool = False
+    """The one that speaks has a journal, and so knows which calls have started."""
 
 
 class ClientHello(Message):

@@ -268,6 +268,8 @@ class Leases:
             elif call.expires and call.expires <= self._state.wall_s:
                 self._state.expire(call)
             else:
+                if 0 < call.expires <= self._state.latest_wall_s:  # It was skipped while it was leased.
+                    self._state.schedule.add(call.expires, call)
                 entry = self._state.entries_by_number[call.spec]
                 back.setdefault((call.spec, entry.spec.priority), []).append(call)
         for (number, priority), group in back.items():

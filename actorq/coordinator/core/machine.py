@@ -108,6 +108,7 @@ class Coordinator:
                 worker.heard_s += pause_s
                 worker.lost_s += pause_s
         state.now_s, state.wall_s = now_s, wall_s
+        state.latest_wall_s = max(state.latest_wall_s, wall_s)
 
     def receive(self, peer: Peer, message: Message) -> None:
         """A message came. One from a session without a Hello changes nothing and is answered with Reset."""

@@ -68,7 +68,7 @@ class Mesh:
 
     def view(self, nonce: str = "") -> m.View:
         """What those who ask are told."""
-        return m.View(nonce, self.own, self.others(), self._state.is_leaving)
+        return m.View(nonce, self.own, self.others(), self._state.is_leaving, self._state.settings.durable)
 
     def announce_leave(self) -> None:
         """Have everybody told whether this coordinator leaves."""

@@ -47,6 +47,8 @@ class State:
         """Monotonic time of the batch."""
         self.wall_s = wall_s
         """Unix time of the batch."""
+        self.latest_wall_s = wall_s
+        """The latest that the clock has said: it may have been set back since."""
         self.started_s = now_s
         self.counts: Callable[[], dict[str, int]] = dict
         """What the shell counts besides, for `Commands.stats`."""

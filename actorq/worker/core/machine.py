@@ -246,14 +246,14 @@ class Worker:
         if self._session_at(connection) is None:
             if view.nonce != connection.nonce:
                 return
-            if not self._join(connection, view.own.epoch):
+            if not self._join(connection, view):
                 return
         self._learn(connection, view.others)
 
-    def _join(self, connection: Connection, epoch: str) -> bool:
+    def _join(self, connection: Connection, view: m.View) -> bool:
         """Open a session over this connection, unless another one leads to the same coordinator."""
         assert connection.peer is not None
-        session = next((each for each in self.sessions.values() if each.coordinator == epoch), None)
+        session = next((each for each in self.sessions.values() if each.coordinator == view.own.epoch), None)
         if session is not None and session.peer is not None:
             twin = self.directory.of(session.peer)
             if twin is not None:
@@ -263,6 +263,8 @@ class Worker:
         if session is None:
             session = self._own_session(connection)
         connection.number = session.number
+        if session.coordinator != view.own.epoch and not view.durable:
+            session.forget_guarded()
         session.open(connection.peer, self._first_capacity(session))
         return True
 

@@ -292,3 +292,18 @@ def test_a_coordinator_that_rejects_it_does_not_end_it_while_another_one_takes_i
     worker.hear("b", m.Rejected("bring both to the same release"))
     assert worker.hung_up == [worker.peers["b"]]
     assert worker.core.welcomed
+
+
+def test_guarded_calls_that_have_not_started_are_nobodys_when_a_coordinator_without_a_journal_starts_anew() -> None:
+    worker = Several("a")
+    worker.welcome("a")
+    worker.hear("a", m.Define([(2, CallSpec("add", acks_late=False))], []))
+    worker.hear("a", m.Deliver(1, [Call("x", 2, b"", attempt=1)]))
+    worker.core.lose(worker.peers["a"])
+    # The same one still has it; of another one nobody knows whether somebody else has run it meanwhile
+    worker.step(1.0)
+    assert worker.welcome("a").held == [("x", 1)]
+    worker.core.lose(worker.peers["a"])
+    worker.step(1.0)
+    assert worker.welcome("a", epoch="another").held == []
+    assert not worker.core.held and not worker.take("a", m.Starting)
