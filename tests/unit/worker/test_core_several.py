@@ -306,4 +306,4 @@ def test_guarded_calls_that_have_not_started_are_nobodys_when_a_coordinator_with
     worker.core.lose(worker.peers["a"])
     worker.step(1.0)
     assert worker.welcome("a", epoch="another").held == []
-    assert not worker.core.held and not worker.take("a", m.Starting)
+    assert not worker.core.held and not worker.core.leases.guarded
