@@ -19,6 +19,7 @@ The invariants, by the name under which a violation is reported (`docs/architect
     accepted                what a client heard to be accepted by a coordinator with a journal is in the journal
     acknowledged            what a worker heard to be taken care of is in the journal
     replay                  once all is written, what a new coordinator would know is what this one knows
+    broadcast               a command is answered: by each node, or with the name of each that did not
     prompt                  where nothing breaks, a client hears of an outcome without having to ask
     busy loop               a thread does not wake up again and again with nothing to do
     check                   the indexes of a coordinator agree after each step
