@@ -8,6 +8,7 @@ from actorq.errors import ProtocolError
 from actorq.wire import messages as m
 from actorq.wire.messages import Call
 from tests.unit.client.core_support import Bench as ClientBench
+from tests.unit.coordinator.support import Bench as CoordinatorBench
 from tests.unit.worker.core_support import Bench as WorkerBench
 
 
@@ -53,3 +54,13 @@ def test_a_call_that_was_not_asked_for_is_not_sent_again_because_it_is_reported_
     bench.take(m.Submit)
     bench.hear(m.Report(query.token, [("a", ""), ("a", ""), ("b", "PENDING"), ("c", "")]))
     assert bench.submitted() == [(["a"], True)]
+
+
+def test_a_function_without_a_name_for_which_there_is_no_room_is_nothing_to_calls_of_tasks() -> None:
+    # Else one message would have all calls of all others refused.
+    bench = CoordinatorBench(code_limit_bytes=10)
+    stranger, client = bench.client("stranger"), bench.client()
+    stranger.say(m.Code("", bytes(20)))
+    client.submit("a")
+    assert client.take(m.Refused) == []
+    assert bench.state_of("a") == "open"

@@ -19,6 +19,7 @@ from tests.fuzzing.tape import Tape
 
 KINDS = list(frames.TO_WORKER.values())
 SAMPLES = {type(message): message for message in MESSAGES}
+ATTEMPTS = (1, 1, 2, 2, 3, 0, -1, 2**31)
 SPECS = (CallSpec("add"), CallSpec("add", acks_late=False), CallSpec("fn", code="d1gest"))
 
 
@@ -112,7 +113,7 @@ class World:
 
     def call(self) -> Call:
         tape = self.tape
-        return Call(self.own_id(), 1 + tape.below(3), b"", client=tape.below(3), attempt=1 + tape.below(2))
+        return Call(self.own_id(), 1 + tape.below(3), b"", client=tape.below(3), attempt=tape.choice(ATTEMPTS))
 
     def conclude(self) -> None:
         """It works for an honest coordinator, which takes what it says of what it holds."""
