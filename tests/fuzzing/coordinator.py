@@ -9,7 +9,7 @@ import msgspec
 
 from actorq.config import CoordinatorSettings
 from actorq.coordinator.core import Coordinator
-from actorq.coordinator.core.checks import check
+from actorq.coordinator.core.checks import check, check_sessions
 from actorq.coordinator.core.limits import usage
 from actorq.errors import ProtocolError
 from actorq.stores.memory import MemoryStore
@@ -131,6 +131,7 @@ class World:
     def finish(self) -> None:
         effects = self.core.finish()
         check(self.core)
+        check_sessions(self.core)
         for name, row in usage(self.core.state, max(self.core._broadcasts.open_by_peer.values(), default=0)).items():
             assert name not in HARD or row["now"] <= row["limit"], f"the limit of {name} is not kept: {row}"
         for peer, messages in effects.sends.items():
