@@ -353,8 +353,8 @@ class Worker:
     def _deliver(self, message: m.Deliver) -> None:
         if message.seq <= self.delivered:
             return
-        if any(call.attempt < 1 for call in message.calls):
-            raise ProtocolError("a delivery has no number: what becomes of it could not be reported")
+        if any(call.attempt < 0 for call in message.calls):
+            raise ProtocolError("a delivery has a number below 0: what becomes of it could not be reported")
         self.delivered = message.seq
         self._acked(message.acked)
         if self.draining:
