@@ -9,7 +9,7 @@ import msgspec
 
 from actorq.config import CoordinatorSettings
 from actorq.coordinator.core import Coordinator
-from actorq.coordinator.core.checks import check
+from actorq.coordinator.core.checks import check, check_sessions
 from actorq.coordinator.core.limits import usage
 from actorq.errors import ProtocolError
 from actorq.stores.memory import MemoryStore
@@ -18,7 +18,7 @@ from actorq.wire import messages as m
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from tests.fuzzing.engine import Target
 from tests.fuzzing.honest import QUEUE, SPECS, HonestClient, HonestWorker
-from tests.fuzzing.mutation import hostile_frames
+from tests.fuzzing.mutation import FLOATS, hostile_frames
 from tests.fuzzing.samples import MESSAGES, TEXTS
 from tests.fuzzing.tape import Tape
 
@@ -27,6 +27,8 @@ ROUNDS = 60
 """So many exchanges are more than enough for a handful of calls."""
 HARD = {"workers", "worker_names", "watched", "orders", "code", "specs"}
 """Limits that nothing goes beyond. Of the others a last message may."""
+WEIGHTY = {m.Submit, m.Finished}
+"""Said more often: most depends on them."""
 SAMPLES = {type(message): message for message in MESSAGES}
 COMMANDS = ("ping", "stats", "revoke", "coordinator", "queues", "dead_letters", "no such command")
 STRANGE_SPECS = (
@@ -58,9 +60,11 @@ class World:
         roomy = CoordinatorSettings(
             durable=self.store is not None, client_window=64, client_window_bytes=3000, dead_letter_count=5,
             watch_limit=4, order_limit=2, session_limit=12, worker_limit=6, client_count=3, worker_name_chars=500,
-            code_bytes=50, code_limit_bytes=100,
+            code_bytes=50,
         )  # fmt: skip
-        self.settings = roomy if self.is_roomy else replace(roomy, queue_limit=8, queued_bytes=2000)
+        self.settings = (
+            roomy if self.is_roomy else replace(roomy, queue_limit=8, queued_bytes=2000, code_limit_bytes=100)
+        )
         self.core = Coordinator("coordinator", "mesh-epoch", self.settings, self.now_s, self.wall_s)
         self.to_coordinator: deque[tuple[int, list[bytes]]] = deque()
         self.peers = 0
@@ -70,6 +74,10 @@ class World:
         self.client = HonestClient(self.new_peer(), self.say, self.now_s)
         self.worker.client = self.client
         self.strangers = {stranger.peer: stranger for stranger in [Stranger(self.new_peer()) for _ in range(STRANGERS)]}
+        for number, stranger in enumerate(self.strangers.values()):
+            kind: type[Message] = (m.ClientHello, m.WorkerHello)[number % 2]
+            if not tape.chance(25):
+                self.say(stranger.peer, self.message(stranger, kind))
         self.exchange()
         self.pass_time(tape.choice((0.0, 3.0)))  # Young or not.
 
@@ -123,6 +131,7 @@ class World:
     def finish(self) -> None:
         effects = self.core.finish()
         check(self.core)
+        check_sessions(self.core)
         for name, row in usage(self.core.state, max(self.core._broadcasts.open_by_peer.values(), default=0)).items():
             assert name not in HARD or row["now"] <= row["limit"], f"the limit of {name} is not kept: {row}"
         for peer, messages in effects.sends.items():
@@ -159,7 +168,7 @@ class World:
 
     def pass_time(self, seconds: float) -> None:
         while seconds > 0:
-            pause_s = min(seconds, 0.5)
+            pause_s = min(seconds, 0.5 if seconds <= 3 else 1.5)
             seconds -= pause_s
             self.now_s += pause_s
             self.wall_s += pause_s
@@ -183,7 +192,8 @@ class World:
             self.pass_time(tape.choice((0.01, 0.5, 3.0, 20.0)))
         else:
             task_id = f"honest-{len(self.honest_ids)}" if tape.chance(50) else f"{'h' * 16}-{len(self.honest_ids):010x}"
-            self.client.submit(1 + tape.below(len(SPECS)), task_id, tape.chance(50))
+            not_before = self.wall_s + tape.below(4) if tape.chance(30) else 0.0
+            self.client.submit(1 + tape.below(len(SPECS)), task_id, tape.chance(50), not_before)
             self.honest_ids.add(task_id)
             self.texts.append(task_id)
         self.exchange()
@@ -191,7 +201,7 @@ class World:
     def speak(self, stranger: Stranger) -> None:
         """Something valid, or nearly, of a kind that it may mostly say."""
         tape = self.tape
-        allowed = list(self.core.allowed(stranger.peer).values())
+        allowed = [each for each in self.core.allowed(stranger.peer).values() for _ in range(1 + 3 * (each in WEIGHTY))]
         kind = tape.choice(allowed) if tape.chance(95) else tape.choice(list(SAMPLES))
         message = self.message(stranger, kind)
         changes = 0 if tape.chance(40) else 1 + tape.below(3)
@@ -225,6 +235,8 @@ class World:
             return msgspec.structs.replace(sample, session=f"session-{tape.below(6)}")
         if kind is m.Control:
             return msgspec.structs.replace(sample, command=tape.choice(COMMANDS), destination=[])
+        if kind is m.Reply:
+            return m.Reply(self.core._broadcasts._count - tape.below(3), "pong")
         if kind is m.Query:
             return m.Query(1, [tape.choice(self.texts)[:256] for _ in range(tape.below(4))], tape.chance(50))
         return sample
@@ -234,10 +246,16 @@ class World:
         task_id = tape.choice(("a", "b", "c", "d", "s" * 16 + "-0000000001", "s" * 16 + "-0000000002"))
         call = Call(task_id, 1 + tape.below(2), bytes(tape.choice((0, 0, 10, 1000))))
         if tape.chance(20):
-            call.not_before = self.wall_s + tape.below(8)
+            call.not_before = self.time()
         if tape.chance(20):
-            call.expires = self.wall_s + tape.below(8)
+            call.expires = self.time()
         return call
+
+    def time(self) -> float:
+        """A moment, soon mostly."""
+        return (
+            self.tape.choice((self.wall_s + self.tape.below(8), *FLOATS)) if self.tape.chance(50) else self.wall_s + 2
+        )
 
     def attempts(self, stranger: Stranger) -> list[tuple[str, int]]:
         tape = self.tape
@@ -252,7 +270,7 @@ class World:
         for pending in self.client.submitted:
             if pending.outcome is None:
                 assert not self.is_roomy, f"{pending.id} of an honest client has not ended"
-            else:
+            elif self.is_roomy or not pending.is_refused():
                 assert pending.outcome.state == m.SUCCESS, f"{pending.id} of an honest client has failed"
 
 

@@ -6,6 +6,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from tests.fuzzing.coverage import ROOT, Coverage
@@ -13,6 +14,8 @@ from tests.fuzzing.tape import Tape
 
 FIRST_TAPES = 20
 TRIES_TO_SHRINK = 400
+WATCHED_FIRST, WATCH_EVERY = 200, 4
+"""Runs whose lines are watched: the first ones, and of the others some. It takes several times as long."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def fuzz(target: Target, seed: int, *, seconds: float = 0.0, executions: int = 0
         report.executions += 1
         reached = len(coverage.lines)
         before_s = time.process_time()
-        with coverage.watching():
+        is_watched = report.executions <= WATCHED_FIRST or rng.randrange(WATCH_EVERY) == 0
+        with coverage.watching() if is_watched else nullcontext():
             place, finding = _failure(target, tape)
         took_s = time.process_time() - before_s
         if took_s > report.slowest_s:

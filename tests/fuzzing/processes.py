@@ -83,7 +83,7 @@ def run(seed: int, *, attacks: int = 0, seconds: float = 0.0) -> Report:
     started_s = time.monotonic()
     with tempfile.TemporaryDirectory() as directory, Nodes(Path(directory)) as nodes:
         mesh = Mesh(nodes, free_address())
-        mesh.start_coordinator()
+        mesh.start_coordinator().wait_for_output("listens", 60)
         mesh.start_worker("-c", "4")
         with mesh.client() as app:
             siege = Siege(app, mesh)

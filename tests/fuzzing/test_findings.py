@@ -8,10 +8,11 @@ from actorq.errors import ProtocolError
 from actorq.wire import messages as m
 from actorq.wire.messages import Call
 from tests.unit.client.core_support import Bench as ClientBench
+from tests.unit.coordinator.support import Bench as CoordinatorBench
 from tests.unit.worker.core_support import Bench as WorkerBench
 
 
-@pytest.mark.parametrize("attempt", [0, -1, 2**31 + 1, 2**63])
+@pytest.mark.parametrize("attempt", [-1, 2**31 + 1, 2**63])
 def test_a_worker_takes_no_delivery_whose_number_no_other_coordinator_would_take_from_it(attempt: int) -> None:
     # Else it lists that number in each Hello, and is never welcomed by an honest coordinator again.
     bench = WorkerBench()
@@ -24,7 +25,7 @@ def test_a_worker_takes_no_delivery_whose_number_no_other_coordinator_would_take
 def test_a_delivery_with_such_a_number_changes_nothing() -> None:
     bench = WorkerBench()
     with pytest.raises(ProtocolError):
-        bench.hear(m.Deliver(1, [Call("a", 1, b"", attempt=1), Call("b", 1, b"", attempt=0)]))
+        bench.hear(m.Deliver(1, [Call("a", 1, b"", attempt=1), Call("b", 1, b"", attempt=-1)]))
     assert bench.start() == []
     bench.hear(m.Deliver(1, [Call("a", 1, b"", attempt=1)]))
     assert bench.start() == ["a"]
@@ -53,3 +54,13 @@ def test_a_call_that_was_not_asked_for_is_not_sent_again_because_it_is_reported_
     bench.take(m.Submit)
     bench.hear(m.Report(query.token, [("a", ""), ("a", ""), ("b", "PENDING"), ("c", "")]))
     assert bench.submitted() == [(["a"], True)]
+
+
+def test_a_function_without_a_name_for_which_there_is_no_room_is_nothing_to_calls_of_tasks() -> None:
+    # Else one message would have all calls of all others refused.
+    bench = CoordinatorBench(code_limit_bytes=10)
+    stranger, client = bench.client("stranger"), bench.client()
+    stranger.say(m.Code("", bytes(20)))
+    client.submit("a")
+    assert client.take(m.Refused) == []
+    assert bench.state_of("a") == "open"

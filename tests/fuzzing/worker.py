@@ -20,6 +20,7 @@ from tests.fuzzing.tape import Tape
 KINDS = list(frames.TO_WORKER.values())
 SAMPLES = {type(message): message for message in MESSAGES}
 ADDRESS = "tcp://127.0.0.1:1"
+ATTEMPTS = (1, 1, 2, 2, 3, 0, -1, 2**31)
 SPECS = (CallSpec("add"), CallSpec("add", acks_late=False), CallSpec("fn", code="d1gest"))
 
 
@@ -131,7 +132,7 @@ class World:
 
     def call(self) -> Call:
         tape = self.tape
-        return Call(self.own_id(), 1 + tape.below(3), b"", client=tape.below(3), attempt=1 + tape.below(2))
+        return Call(self.own_id(), 1 + tape.below(3), b"", client=tape.below(3), attempt=tape.choice(ATTEMPTS))
 
     def conclude(self) -> None:
         """It works for an honest coordinator, which takes what it says of what it holds."""

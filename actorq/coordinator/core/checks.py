@@ -82,3 +82,21 @@ def _check_workers(core: Coordinator) -> None:
     for call in core.state.calls:
         if call.spec != FOREIGN:
             assert call.spec in core.state.entries_by_number
+
+
+def check_sessions(core: Coordinator) -> None:
+    """Raise AssertionError unless connections, sessions and what clients wait for agree. Called by the fuzzer."""
+    state = core.state
+    open_peers = {client.peer for client in state.clients.values()} | {each.peer for each in state.workers.values()}
+    assert set(state.peers) == open_peers - {None}, "the open sessions are not those of the clients and workers"
+    for peer, party in state.peers.items():
+        assert party.peer == peer, f"peer {peer} is taken for a session that has another one"
+        assert peer not in state.controls, f"peer {peer} is both connections of a node"
+    for peer, epoch in state.controls.items():
+        assert state.workers[epoch].control == peer, f"peer {peer} is taken for the second connection of {epoch}"
+    for task_id, watchers in state.watchers.items():
+        assert watchers, f"{task_id} is watched by nobody"
+        assert all(task_id in client.watched for client in watchers), f"{task_id} is watched and nobody knows"
+    for client in state.clients.values():
+        assert state.clients_by_number[client.number] is client, f"client {client.number} cannot be found"
+        assert all(client in state.watchers[task_id] for task_id in client.watched), "a watched call is forgotten"

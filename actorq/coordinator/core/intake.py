@@ -212,7 +212,7 @@ class Intake:
             )
         if entry.durable and self._state.trouble:
             return self._state.trouble
-        if entry.spec.code in self._without_room:
+        if entry.spec.code and entry.spec.code in self._without_room:
             self._without_room.discard(entry.spec.code)  # The next one is said to miss it: then it is sent again.
             limit_bytes = self._state.settings.code_limit_bytes
             return f"functions by value that calls use fill their limit of {limit_bytes:,} bytes: try again later"

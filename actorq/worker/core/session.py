@@ -217,8 +217,8 @@ class Session:
     def _deliver(self, message: m.Deliver) -> None:
         if message.seq <= self.delivered:
             return
-        if min([call.attempt for call in message.calls], default=1) < 1:
-            raise ProtocolError("a delivery has no number: what becomes of it could not be reported")
+        if min([call.attempt for call in message.calls], default=0) < 0:
+            raise ProtocolError("a delivery has a number below 0: what becomes of it could not be reported")
         self.delivered = message.seq
         self.backlog, self.heard_s = message.backlog, self._shared.now_s
         self._acked(message.acked)
