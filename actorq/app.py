@@ -167,8 +167,8 @@ class ActorQ:
     def _add_code(self, fn: Callable[..., Any]) -> str:
         digest, blob = code_blob(fn)
         check_code(getattr(fn, "__qualname__", type(fn).__name__), blob)
-        self._codes[digest] = blob
         self.session.add_code(digest, blob)
+        self._codes[digest] = blob
         return digest
 
     # -- calls ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """Default limit of one argument or result body."""
 MAX_BATCH = 4096
 """Records in one message. A receiver refuses more."""
+CONTROL_BYTES = 8 * 1024 * 1024
+"""One control command with its arguments, or the answer of one node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,26 @@ class CoordinatorSettings:
     """Bounds and periods of one coordinator."""
 
     liveness: LivenessSettings = LivenessSettings()
+    call_limit: int = 20_000_000
+    """Calls that have not settled, in any place: queues, the schedule, leases. Beyond it submissions are not accepted."""
     queue_limit: int = 10_000_000
     """Calls that wait in one queue; beyond it submissions are not accepted until there is room."""
     queued_bytes: int = 2 * 1024**3
     """Arguments held for calls that have not settled; beyond it submissions are not accepted until there is room."""
     client_window: int = 32_768
     """Calls that a client may have submitted and not yet heard *accepted* for."""
+    client_window_bytes: int = 64 * 1024**2
+    """Arguments of such calls: a client that has so much out sends nothing more. A last message may go beyond it."""
+    session_limit: int = 20_000
+    """Open connections that have said Hello; others are rejected with the reason."""
+    worker_limit: int = 10_000
+    """Worker nodes, those that are out of touch included; others are rejected with the reason."""
+    worker_name_chars: int = 1024**2
+    """Names of the queues and tasks of one worker node; one with more is rejected with the reason."""
+    watch_limit: int = 100_000
+    """Calls of others whose outcomes one client waits for; more are refused with the reason."""
+    order_limit: int = 100
+    """Control commands of one client that are not answered yet; more are answered with an error at once."""
     deliver_batch: int = 512
     """Calls in one message to a worker."""
     outcome_count: int = 200_000
@@ -63,10 +79,14 @@ class CoordinatorSettings:
     dead_letter_count: int = 10_000
     client_age_s: float = 3600.0
     """A client that went away is remembered for this long, for the outcomes of its calls."""
+    client_count: int = 10_000
+    """So many that went away are remembered; outcomes for others are kept all the same, and come when asked for."""
     max_body_bytes: int = MAX_BODY_BYTES
     """Limit of one argument or result body; clients learn it in Welcome."""
     code_bytes: int = 256 * 1024**2
-    """Functions sent by value, kept while calls use them and up to this size."""
+    """Functions sent by value: those that no call uses are kept up to this size."""
+    code_limit_bytes: int = 1024**3
+    """Functions that calls use. Calls of one for which there is no room are refused with the reason."""
     member_age_s: float = 3600.0
     """Another coordinator that nobody has met for so long is no member of the mesh any more."""
     durable: bool = False
@@ -93,6 +113,12 @@ class WorkerSettings:
     """Calls that wait behind running ones for so long without a start are given back to the coordinator."""
     unacked_limit: int = 100_000
     """Outcomes that the coordinator has not acknowledged; a worker that holds more takes no new calls."""
+    unacked_bytes: int = 256 * 1024**2
+    """Bodies of such outcomes; a worker that holds more takes no new calls."""
+    spec_limit: int = 200_000
+    """Combinations of task and options that one coordinator may define, twice what it knows; one with more is left."""
+    code_bytes: int = 2 * 1024**3
+    """Functions by value that one coordinator may send, twice what it keeps; one with more is left."""
     loopback_only: bool = False
     """Coordinators on other hosts, which others name, are not dialled: there is no key."""
 
@@ -106,7 +132,11 @@ class ClientSettings:
     submit_batch: int = 512
     """Calls in one message to the coordinator."""
     outbox_limit: int = 32_768
-    """Calls that wait here to be sent."""
+    """Calls that wait here to be sent, or to be accepted; `delay()` blocks beyond it."""
+    outbox_bytes: int = 512 * 1024**2
+    """Arguments of such calls, by the mean size of the last ones: `delay()` blocks beyond it."""
+    code_bytes: int = 256 * 1024**2
+    """Functions sent by value in one session, which keeps them to send them again. One more raises an error."""
     ask_after_s: float = 5.0
     """A call whose outcome has not come for so long is asked for at the coordinator."""
     ask_batch: int = 1000

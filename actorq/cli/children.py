@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
@@ -28,11 +29,23 @@ class CoordinatorChild:
     however that ends.
     """
 
-    def __init__(self, listen: str, name: str, loglevel: str, key: str = "", insecure: bool = False) -> None:
+    def __init__(
+        self,
+        listen: str,
+        name: str,
+        loglevel: str,
+        data: str | None = None,
+        transient: Sequence[str] = (),
+        key: str = "",
+        insecure: bool = False,
+    ) -> None:
         self.address = listen
         """Where it listens; the real one after `wait_ready`."""
         self._command = [sys.executable, "-m", "actorq.coordinator.node", "--name", name, "--loglevel", loglevel]
         self._command += ["--key", key, *(["--insecure"] if insecure else [])]
+        if data is not None:
+            self._command += ["--data", data]
+        self._command += [f"--transient={queue}" for queue in transient]
         self._parent_fd, self._own_fd = os.pipe()
         self._lock = threading.Lock()
         self._is_closed = False

@@ -15,15 +15,17 @@ ORDERS = {
     "ping": "See who answers.",
     "revoke": "ID…: calls that have not started never will; with --terminate, running ones end.",
     "terminate": "ID…: the same as revoke --terminate.",
+    "drain-coordinator": "NAME…: it hands its calls to another coordinator, and ends.",
     "shutdown": "Workers finish what runs, give back the rest, and end.",
 }
+DRAIN = "drain-coordinator"
 OF_CALLS = frozenset({"revoke", "terminate"})
 """These are about calls, which the coordinator finds wherever they are, so they take ids and no destination."""
 
 
 @click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {name:<11}{text}" for name, text in ORDERS.items()))
 @click.argument("order", metavar="COMMAND")
-@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.argument("ids", metavar="[ID or NAME]...", nargs=-1)
 @mesh_options
 @click.option("--terminate", is_flag=True, help="With revoke: end calls that run, too.")
 @destination_option
@@ -46,13 +48,16 @@ def command(
       actorq control revoke 3f6e0c1a-1 3f6e0c1a-2
       actorq control revoke 3f6e0c1a-1 --terminate
       actorq control shutdown -d worker-1@host
+      actorq control drain-coordinator coordinator@host
     """
     check(order, ids, terminate, destination)
     arguments: dict[str, Any] = {}
     if order in OF_CALLS:
         arguments = {"ids": list(ids), "terminate": terminate or order == "terminate"}
+    if order == DRAIN:
+        destination = list(ids)
     with connected(app, url) as mesh:
-        broadcast = "revoke" if order in OF_CALLS else order
+        broadcast = "revoke" if order in OF_CALLS else order.replace("-", "_")
         replies = mesh.control.broadcast(broadcast, arguments, destination, timeout_s)
         show_replies(replies, as_json, timeout_s)
 
@@ -65,7 +70,11 @@ def check(order: str, ids: tuple[str, ...], terminate: bool, destination: list[s
         raise click.UsageError(f"{order} needs the ids of calls: actorq control {order} ID")
     if order in OF_CALLS and destination:
         raise click.UsageError(f"{order} takes no --destination: the coordinator knows where the calls are")
-    if order not in OF_CALLS and ids:
+    if order == DRAIN and not ids:
+        raise click.UsageError(f"{DRAIN} needs the name of a coordinator; 'actorq inspect coordinator' shows them")
+    if order == DRAIN and destination:
+        raise click.UsageError(f"{DRAIN} takes names, and no --destination: actorq control {DRAIN} {destination[0]}")
+    if order not in OF_CALLS and order != DRAIN and ids:
         raise click.UsageError(f"{order} takes no ids. For some nodes only, use --destination {','.join(ids)}")
     if order != "revoke" and terminate:
         raise click.UsageError(f"--terminate belongs to revoke, not to {order}")

@@ -7,7 +7,13 @@ import socket
 import click
 
 from actorq import log
-from actorq.cli.listening import MEMORY_NOTICE, check_exposure, listen_option
+from actorq.cli.listening import (
+    check_exposure,
+    data_option,
+    listen_option,
+    tell_where_calls_are,
+    transient_option,
+)
 from actorq.cli.options import insecure_option, is_insecure, key_option, key_path, loglevel_option
 
 
@@ -16,6 +22,8 @@ from actorq.cli.options import insecure_option, is_insecure, key_option, key_pat
 @click.option(
     "-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name."
 )
+@data_option
+@transient_option
 @click.option(
     "--join",
     metavar="ADDRESS",
@@ -32,17 +40,26 @@ from actorq.cli.options import insecure_option, is_insecure, key_option, key_pat
 @key_option
 @insecure_option
 @loglevel_option
-def command(listen: str, name: str, join: list[str], advertise: str, loglevel: str) -> None:
+def command(
+    listen: str,
+    name: str,
+    data: str | None,
+    transient: tuple[str, ...],
+    join: list[str],
+    advertise: str,
+    loglevel: str,
+) -> None:
     """Run a coordinator, which takes calls from clients and leases them to workers.
 
     It never imports your code. Ends with Ctrl-C or TERM; workers and clients wait for the next one.
     With --key it reads that file again when it changes.
-    The exit status is 78 if it cannot listen.
+    The exit status is 78 if it cannot listen, or another coordinator uses the directory.
 
     \b
     Examples:
       actorq coordinator
       actorq coordinator --listen tcp://127.0.0.1:5571
+      actorq coordinator --data /var/lib/actorq --transient metrics
       actorq coordinator --listen tcp://10.0.0.5:5570 --key cluster.key
       actorq coordinator --listen tcp://127.0.0.1:5571 --join tcp://127.0.0.1:5570
     """
@@ -51,5 +68,14 @@ def command(listen: str, name: str, join: list[str], advertise: str, loglevel: s
 
     name = name.replace("%h", socket.gethostname())
     log.configure(loglevel, name)
-    click.echo(MEMORY_NOTICE, err=True)
-    node.run(listen, name, joins=join, advertise=advertise, key=key_path(), insecure=is_insecure())
+    tell_where_calls_are(data, transient)
+    node.run(
+        listen,
+        name,
+        data=data,
+        transient=transient,
+        joins=join,
+        advertise=advertise,
+        key=key_path(),
+        insecure=is_insecure(),
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from actorq.cli.options import is_insecure, key_path
@@ -13,6 +15,18 @@ MEMORY_NOTICE = (
     "In memory only: accepted calls are lost if the coordinator dies; clients that wait for results send them again."
 )
 
+data_option = click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Keep a journal in this directory, so that accepted calls survive the coordinator. Default: in memory only.",
+)
+transient_option = click.option(
+    "--transient",
+    metavar="QUEUE",
+    multiple=True,
+    help="With --data: do not journal the calls of this queue; they stay their clients' own. May be repeated.",
+)
 listen_option = click.option(
     "--listen",
     metavar="ADDRESS",
@@ -20,6 +34,17 @@ listen_option = click.option(
     show_default=True,
     help="Where workers and clients connect: tcp://HOST:PORT or ipc://PATH.",
 )
+
+
+def tell_where_calls_are(data: str | None, transient: Sequence[str]) -> None:
+    """Say whether calls outlive the coordinator. Raises UsageError for queues that are excepted from nothing."""
+    if data is None:
+        if transient:
+            raise click.UsageError("--transient goes with --data: without a journal all queues are transient")
+        click.echo(MEMORY_NOTICE, err=True)
+    else:
+        but = f", but for the queues {', '.join(transient)}" if transient else ""
+        click.echo(f"Accepted calls are kept in {data}{but}.", err=True)
 
 
 def check_exposure(address: str) -> None:

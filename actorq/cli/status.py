@@ -88,11 +88,32 @@ def show(status: Status, reply_s: float, verbose: bool, as_json: bool) -> None:
         for node in status.nodes:
             click.echo(f"{node}: {click.style('OK', fg='green')}")
         click.echo(f"\n{len(status.nodes)} {'node' if len(status.nodes) == 1 else 'nodes'} online.")
+        show_journals(status.coordinators)
         if verbose:
             show_workers(status.coordinators)
+        show_limits(status.coordinators)
     if not status.nodes:
         raise no_answer(status.missing, reply_s)
     name_missing(status.missing, reply_s)
+
+
+def show_journals(coordinators: dict[str, Any]) -> None:
+    """Where calls are kept, and whether that goes well."""
+    for name, stats in coordinators.items():
+        if stats.get("durable"):
+            lag = f"{stats['unwritten']:,} records are not written yet" if stats["unwritten"] else "all is written"
+            click.echo(f"{name}: keeps calls in {stats['data_dir']}, {lag}")
+        if stats.get("trouble"):
+            click.echo(click.style(f"{name}: {stats['trouble']}", fg="red"), err=True)
+
+
+def show_limits(coordinators: dict[str, Any]) -> None:
+    """The limits that were reached since a coordinator has started."""
+    for name, stats in coordinators.items():
+        for limit, row in stats.get("limits", {}).items():
+            if row["hits"]:
+                times = "once" if row["hits"] == 1 else f"{row['hits']:,} times"
+                click.echo(f"{name}: limit {limit} reached {times}, now {row['now']:,} of {row['limit']:,}")
 
 
 def show_workers(coordinators: dict[str, Any]) -> None:

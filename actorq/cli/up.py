@@ -9,7 +9,13 @@ import click
 
 from actorq import log
 from actorq.cli.children import CoordinatorChild
-from actorq.cli.listening import MEMORY_NOTICE, check_exposure, listen_option
+from actorq.cli.listening import (
+    check_exposure,
+    data_option,
+    listen_option,
+    tell_where_calls_are,
+    transient_option,
+)
 from actorq.cli.options import is_insecure, key_path
 from actorq.cli.worker import node_options, worker_options
 from actorq.client.embedded import cpu_count
@@ -18,9 +24,20 @@ from actorq.client.embedded import cpu_count
 @click.command()
 @node_options
 @listen_option
+@data_option
+@transient_option
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
-def command(ctx: click.Context, /, listen: str, processes: int | None, loglevel: str, **options: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    listen: str,
+    data: str | None,
+    transient: tuple[str, ...],
+    processes: int | None,
+    loglevel: str,
+    **options: Any,
+) -> None:
     """Run a coordinator and workers on this host.
 
     Ctrl-C or TERM ends all: the workers first, which let running calls end within --drain seconds, and then the
@@ -32,20 +49,22 @@ def command(ctx: click.Context, /, listen: str, processes: int | None, loglevel:
       actorq up -A proj.tasks
       actorq up -A proj.tasks --processes 4 -c 50 -Q default,fast
       actorq up --listen tcp://127.0.0.1:5571
+      actorq up -A proj.tasks --data ./journal
     """
     check_exposure(listen)
     from actorq.worker.supervisor import run_supervisor
 
+    tell_where_calls_are(data, transient)
     processes = processes or cpu_count()
     log.configure(loglevel, "up")
-    coordinator = CoordinatorChild(listen, f"coordinator@{socket.gethostname()}", loglevel, key_path(), is_insecure())
+    name = f"coordinator@{socket.gethostname()}"
+    coordinator = CoordinatorChild(listen, name, loglevel, data, transient, key_path(), is_insecure())
     try:
         status = coordinator.wait_ready()
         if status:
             ctx.exit(status)
         chosen = worker_options([dialled(coordinator.address)], processes=processes, loglevel=loglevel, **options)
         click.echo(f"coordinator at {coordinator.address}, {processes} worker processes. Ctrl-C ends all.", err=True)
-        click.echo(MEMORY_NOTICE, err=True)
         status = run_supervisor(chosen)
     finally:
         coordinator.close()

@@ -13,14 +13,13 @@ from actorq.client.core import Order
 from actorq.config import MAX_BODY_BYTES
 from actorq.errors import EncodeError, ImproperlyConfigured, MessageTooLarge, ProtocolError
 from actorq.wire import frames
+from actorq.wire.free_form import DEEPEST, is_too_deep
 from actorq.wire.messages import CallSpec, Control
 
 ID_LENGTH = 256
 """As `actorq.wire.messages.Id` says."""
-DEEPEST = 100
-"""Levels of lists and dicts in the arguments of a control command."""
 ENVELOPE_BYTES = 4096
-"""What a message has beside a function's code, or a command's arguments, at the most."""
+"""What a message has beside a function's code at the most."""
 _CONTROL = frames.kinds([Control])
 _CANNOT_ENCODE = (TypeError, ValueError, OverflowError, RecursionError)
 
@@ -65,14 +64,14 @@ def checked_order(
     _check_depth(command, arguments)
     try:
         packed = frames.Packer().pack(Control(token, command, arguments, list(destination), timeout_s))
+    except MessageTooLarge as error:
+        what = f"control command {command[:100]!r} with its arguments"
+        raise MessageTooLarge(what, error.size_bytes, error.limit_bytes) from None
     except _CANNOT_ENCODE as error:
         raise EncodeError(
             f"the arguments of control command {command[:100]!r} cannot be sent: {error}. Use numbers, text, bytes, "
             f"lists and dicts"
         ) from error
-    limit_bytes = MAX_BODY_BYTES - ENVELOPE_BYTES
-    if len(packed[1]) > limit_bytes:
-        raise MessageTooLarge(f"the arguments of control command {command[:100]!r}", len(packed[1]), limit_bytes)
     try:
         sent = frames.unpack(packed, _CONTROL)
     except ProtocolError as error:
@@ -83,19 +82,10 @@ def checked_order(
 
 def _check_depth(command: str, arguments: Any) -> None:
     """Nodes decode what is nested as deep as their interpreter's stack allows: stay far from that."""
-    level = [arguments]
-    for _ in range(DEEPEST):
-        level = [
-            child
-            for each in level
-            if isinstance(each, (dict, list, tuple))
-            for child in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return
-    raise EncodeError(
-        f"the arguments of control command {command[:100]!r} are nested deeper than {DEEPEST} levels: send them flat"
-    )
+    if is_too_deep(arguments):
+        raise EncodeError(
+            f"the arguments of control command {command[:100]!r} are nested deeper than {DEEPEST} levels: send them flat"
+        )
 
 
 def check_timeout(timeout_s: float | None) -> float | None:

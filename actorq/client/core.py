@@ -24,6 +24,7 @@ logger = logging.getLogger("actorq.client")
 
 Peer = int
 BYTES_PER_SUBMIT = 512 * 1024
+"""A message is cut to have about so much, judging by the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,12 @@ class Client:
         """Slots of the mesh."""
         self.max_body_bytes = 0
         self.unaccepted_count = 0
-        self.window = 0
+        self.window = self.window_bytes = 0
+        self.unaccepted_bytes = 0
+        self.room = settings.outbox_limit
+        """How many calls may wait here, so that they keep to both limits: of calls, and of bytes."""
+        self._sizes: dict[int, int] = {}
+        """Bytes of arguments in each submission that is not accepted."""
         self._now_s = now_s
         self._peer: Peer | None = None
         self._address_index = -1
@@ -277,7 +283,7 @@ class Client:
         self._redial_wait_s = self.settings.redial_min_s
         self._redial_s = None
         self.rejection = self.pressure = ""
-        self.window, self.slots = welcome.window, welcome.slots
+        self.window, self.window_bytes, self.slots = welcome.window, welcome.window_bytes, welcome.slots
         self.max_body_bytes = welcome.max_body_bytes
         self._learn(welcome.others)
         self._awaited.extend(each._replace(since_s=self._now_s) for each in self._asked.values())
@@ -316,7 +322,8 @@ class Client:
         for _, calls, may_run in self._unaccepted:
             (again if may_run else untaken).extend(calls)
         self._unaccepted.clear()
-        self.unaccepted_count = 0
+        self._sizes.clear()
+        self.unaccepted_count = self.unaccepted_bytes = 0
         if is_new:
             again += untaken  # They may have come to the last coordinator.
             untaken = []
@@ -370,9 +377,20 @@ class Client:
     def _submit(self) -> None:
         for waiting in (self._again, self._untaken, self.chosen, self.outbox):
             pop = waiting.popleft
-            while waiting and (room := self.window - self.unaccepted_count) > 0:
+            while waiting and self.has_window():
+                room = self.window - self.unaccepted_count
                 calls = [pop() for _ in range(min(len(waiting), self._batch, room))]
                 self._send_calls(calls, may_run=waiting is self._again, fresh=waiting is self.outbox)
+        if self.outbox:
+            self._size_room(len(self.outbox[-1].body))
+
+    def has_window(self) -> bool:
+        """Whether the coordinator takes more before it has accepted what was sent."""
+        has_bytes = not self.window_bytes or self.unaccepted_bytes < self.window_bytes
+        return has_bytes and self.unaccepted_count < self.window
+
+    def _size_room(self, mean_bytes: int) -> None:
+        self.room = min(self.settings.outbox_limit, max(self.settings.outbox_bytes // max(mean_bytes, 1), 1))
 
     def _send_calls(self, calls: list[Call], may_run: bool, fresh: bool) -> None:
         specs = self.specs[self._sent_specs :]
@@ -384,25 +402,25 @@ class Client:
         self._effects.sends.append(m.Submit(self._seq, specs, calls, fresh, may_run))
         self._unaccepted.append((self._seq, calls, may_run))
         self.unaccepted_count += len(calls)
-        self._size_batch(calls)
+        size_bytes = sum([len(call.body) for call in calls])
+        self._sizes[self._seq] = size_bytes
+        self.unaccepted_bytes += size_bytes
+        mean_bytes = size_bytes // len(calls) + 50
+        self._batch = min(self.settings.submit_batch, max(BYTES_PER_SUBMIT // mean_bytes, 1))
+        self._size_room(mean_bytes)
 
     def _send_code(self, spec: CallSpec) -> None:
         code = self.codes.get(spec.code)
         if code is not None:
             self._effects.sends.append(m.Code(spec.code, code))
 
-    def _size_batch(self, calls: list[Call]) -> None:
-        """Cut the next message so that it has about BYTES_PER_SUBMIT, judging by a few calls of this one."""
-        sample = calls[:: max(len(calls) // 8, 1)]
-        mean = sum([len(call.body) for call in sample]) // len(sample) + 50
-        self._batch = min(self.settings.submit_batch, max(BYTES_PER_SUBMIT // mean, 1))
-
     def _accepted(self, message: m.Accepted) -> None:
         self.slots = message.slots
         awaited: list[str] = []
         while self._unaccepted and self._unaccepted[0][0] <= message.seq:
-            calls = self._unaccepted.popleft()[1]
+            seq, calls, _ = self._unaccepted.popleft()
             self.unaccepted_count -= len(calls)
+            self.unaccepted_bytes -= self._sizes.pop(seq)
             awaited += [call.id for call in calls]  # Not the calls: their bodies may be large.
         if awaited:
             self._awaited.append(Awaited(self._now_s, awaited))
@@ -434,6 +452,7 @@ class Client:
         if isinstance(message, m.Submit):
             self._unaccepted = deque(each for each in self._unaccepted if each[0] != message.seq)
             self.unaccepted_count -= len(message.calls)
+            self.unaccepted_bytes -= self._sizes.pop(message.seq)
             if message.specs:
                 self._sent_specs = min(self._sent_specs, message.specs[0][0] - 1)
             self._fail([call.id for call in message.calls], error)
@@ -513,8 +532,10 @@ class Client:
         """Of the calls that are awaited some are known, and the others lost: unless a coordinator that is silent now
         has them in its journal, and comes back.
         """
-        known = [task_id for task_id, state in report.states if state]
-        unknown = [task_id for task_id, state in report.states if not state and task_id in self.pending]
+        states = dict(report.states)
+        waiting = [task_id for task_id in asked.ids if task_id in self.pending]
+        known = [task_id for task_id in waiting if states.get(task_id, "not answered")]
+        unknown = [task_id for task_id in waiting if not states.get(task_id, "not answered")]
         if known:
             self._awaited.append(Awaited(self._now_s, known))
         if not unknown:

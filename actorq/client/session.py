@@ -84,7 +84,7 @@ class Session:
         self._has_ended = False
         """The session's thread does nothing any more."""
         self._expects_large_bodies = False
-        self._outbox_limit = self.settings.outbox_limit
+        self._code_bytes = 0
         self._lock = native.new_lock()
         self._numbers: dict[CallSpec, int] = {}
         self._tokens = itertools.count(1).__next__
@@ -132,8 +132,20 @@ class Session:
                 native.keep_freed_memory(self.settings.kept_memory_bytes)
 
     def add_code(self, digest: str, blob: bytes) -> None:
-        """Make a function by value available to the mesh, before the first call that names it."""
-        self.core.codes[digest] = blob
+        """Make a function by value available to the mesh, before the first call that names it.
+
+        Raises ImproperlyConfigured if the session keeps too many.
+        """
+        with self._lock:
+            if digest not in self.core.codes:
+                limit_bytes = self.settings.code_bytes
+                if self._code_bytes + len(blob) > limit_bytes:
+                    raise ImproperlyConfigured(
+                        f"the functions that this program sends by value have more than {limit_bytes:,} bytes together, "
+                        f"with what they hold: pass large data as arguments, and do not make functions anew for each call"
+                    )
+                self._code_bytes += len(blob)
+            self.core.codes[digest] = blob
 
     def submit(
         self, pending: Pending, call: Call, timeout_s: float | None, wait: bool = True, chosen_id: bool = False
@@ -144,7 +156,7 @@ class Session:
         """
         core = self.core
         outbox = core.chosen if chosen_id else core.outbox
-        if not core.is_open or core.unaccepted_count + len(outbox) >= self._outbox_limit:
+        if not core.is_open or core.unaccepted_count + len(outbox) >= core.room:
             self._wait_for_room(timeout_s)
         if wait:
             if chosen_id:
@@ -301,12 +313,15 @@ class Session:
             self._answers.pop(request.token, None)
 
     def _wait_for_room(self, timeout_s: float | None) -> None:
-        core, limit = self.core, self._outbox_limit * 3 // 4  # Not to be back here after the next call.
+        core = self.core
         if not core.is_open:
             self.wait_open(timeout_s)
         self._link.wake()
         self._wait_until(
-            lambda: core.unaccepted_count + len(core.outbox) + len(core.chosen) < limit, self._roomy, timeout_s
+            # Three quarters: not to be back here after the next call.
+            lambda: core.unaccepted_count + len(core.outbox) + len(core.chosen) < core.room * 3 / 4,
+            self._roomy,
+            timeout_s,
         )
 
     def _wait_until(
@@ -410,7 +425,7 @@ class Session:
             _ring(self._roomy)
         if self._opened and (core.is_open or was_open or core.rejection):
             _ring(self._opened)
-        if (core.outbox or core.chosen) and core.is_open and core.unaccepted_count < core.window:
+        if (core.outbox or core.chosen) and core.is_open and core.has_window():
             is_due = True
         if is_due:
             return 0.0

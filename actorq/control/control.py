@@ -60,6 +60,11 @@ class Control:
         """``revoke(task_id, terminate=True)``."""
         return self.revoke(task_id, terminate=True, timeout=timeout)
 
+    def drain_coordinator(self, names: str | Sequence[str], timeout: float = 1.0) -> BroadcastReplies:
+        """Have coordinators leave the mesh: they hand what waits to another one, let end what runs, and end."""
+        destination = [names] if isinstance(names, str) else list(names)
+        return self.broadcast("drain_coordinator", destination=destination, timeout=timeout)
+
     def shutdown(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> BroadcastReplies:
         """Have workers finish what runs, give back the rest, and end."""
         return self.broadcast("shutdown", destination=destination, timeout=timeout)

@@ -75,10 +75,10 @@ def run(
     )
     core = Coordinator(name, ids.random_id(), settings, time.monotonic(), time.time(), joins)
     store = None if data is None else _restore(core, data)
-    coordinator = CoordinatorActor(core, store, ring)
-    address = coordinator.listen(listen)
-    coordinator.announce(advertise or address_for_others(address, joins))
     with ActorSystem("coordinator", intensity=0) as system:
+        coordinator = CoordinatorActor(core, store, ring, system.root.stop)
+        address = coordinator.listen(listen)
+        coordinator.announce(advertise or address_for_others(address, joins))
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, system.root.stop)
         if parent_fd is not None:
@@ -111,7 +111,7 @@ def _restore(core: Coordinator, data: str) -> Store:
         ),
     )
     progress = ReplayProgress(store.call_count())
-    core.restore(store.load(progress), time.monotonic(), time.time())
+    core.restore(store.load(progress))
     progress.end()
     return store
 

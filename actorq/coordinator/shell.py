@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from actorq.actors.link import LinkOwner
@@ -17,7 +18,7 @@ from actorq.stores.journal import Journal
 from actorq.transport import Down, Event, Peer, Received, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.payload.code import code_hash
+from actorq.wire.payload import code_hash
 
 if TYPE_CHECKING:
     from actorq.coordinator.guard import Guard
@@ -39,9 +40,17 @@ REMIND_S = 60.0
 class CoordinatorActor(LinkOwner):
     """Feeds its core what the link brings. With a ring of keys it lets nobody in but their owners."""
 
-    def __init__(self, core: Coordinator, store: Store | None = None, ring: KeyRing | None = None) -> None:
+    def __init__(
+        self,
+        core: Coordinator,
+        store: Store | None = None,
+        ring: KeyRing | None = None,
+        leave: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`leave` is called when it has left the mesh: its process may end."""
         super().__init__(keys=None if ring is None else _keys_of(ring))
         self._core = core
+        self._leave = leave
         self._journal = None if store is None else Journal(store, self.transport.wake)
         self._trouble = ""
         self._guard = None if ring is None else _guard_of(ring, core, self.transport)
@@ -84,7 +93,10 @@ class CoordinatorActor(LinkOwner):
                     self._guard.forget(event.peer)
             elif isinstance(event, Up):
                 core.mesh.opened(event.peer)
-        deadline_s = self._carry_out(core.finish())
+        effects = core.finish()
+        deadline_s = self._carry_out(effects)
+        if effects.has_left:
+            self._leave()
         due_s = self._look_s if deadline_s is None else min(deadline_s, self._look_s)
         return None if due_s == math.inf else max(due_s - time.monotonic(), 0.0)
 
@@ -101,6 +113,11 @@ class CoordinatorActor(LinkOwner):
                 "change that (make one with 'actorq key new')",
                 self._exposed,
             )
+
+    def on_start(self) -> None:
+        """As any owner of a link."""
+        self._core.begin(time.monotonic(), time.time())
+        super().on_start()
 
     def on_stop(self, reason: Reason) -> None:
         """As any owner of a link; and what was accepted is written."""

@@ -8,7 +8,7 @@ connection with it already hangs up, so that each coordinator sees one session o
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from actorq.policies.addresses import can_be_called
@@ -137,13 +137,17 @@ class Directory:
         if connection.peer is not None:
             self._by_peer.pop(connection.peer, None)
 
-    def forget_gone(self) -> list[Connection]:
-        """Forget addresses that no coordinator names any more. Returns those connections that are still open."""
+    def forget_gone(self, is_needed: Callable[[int], bool] = lambda number: False) -> list[Connection]:
+        """Forget addresses that no coordinator names any more, unless the session there `is_needed`. Returns them."""
         open_ones = [each for each in self if each.peer is not None and each.number is not None]
         if not open_ones:
             return []
         named = {address for each in open_ones for address in each.others} | set(self._seeds)
-        gone = [each for each in self if each.address not in named and each.peer is None]
+        gone = [
+            each
+            for each in self
+            if each.address not in named and each.peer is None and (each.number is None or not is_needed(each.number))
+        ]
         for each in gone:
             del self._connections[each.address]
         return gone

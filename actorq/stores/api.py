@@ -5,8 +5,8 @@ A core says what is to be kept as *operations*. They reach the store in batches,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actorq.wire.messages import Call, CallSpec, Outcome
@@ -55,9 +55,9 @@ class KeepCalls:
 
 @dataclass(frozen=True, slots=True)
 class KeepStarts:
-    """Rows of kept calls that may run only once, and start now: they must not start again."""
+    """Row and attempt of kept calls that may run only once, and start now: they must not start again."""
 
-    rows: Sequence[int]
+    starts: Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,10 @@ def size_of(operation: Operation) -> int:
         return len(operation.calls)
     if isinstance(operation, Settle):
         return len(operation.rows) or len(operation.outcomes)
-    if isinstance(operation, (KeepStarts, KeepRevocations)):
-        return max(len(operation.rows if isinstance(operation, KeepStarts) else operation.ids), 1)
+    if isinstance(operation, KeepStarts):
+        return len(operation.starts)
+    if isinstance(operation, KeepRevocations):
+        return len(operation.ids)
     return 1
 
 
@@ -147,8 +149,8 @@ class Kept:
     clients: Sequence[KeepClient] = ()
     calls: Sequence[Call] = ()
     """In the order of acceptance."""
-    started: Set[int] = frozenset()
-    """Rows of the calls that have started, and may not start again."""
+    started: Mapping[int, int] = field(default_factory=dict)
+    """By row, of the calls that have started and may not start again: the attempt that did."""
     outcomes: Sequence[tuple[float, Sequence[Outcome]]] = ()
     """In the order in which they settled, with the Unix time."""
     revocations: Sequence[tuple[str, float, bool]] = ()

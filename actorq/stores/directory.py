@@ -23,7 +23,9 @@ class DataDirectory:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.path.is_dir():
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync(self.path.parent)  # Or it may be gone, with all that is in it, after the machine has died.
             self._lock_fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreFailed(f"{self.path} cannot be used as data directory: {_reason(error)}") from None
@@ -79,6 +81,14 @@ class DataDirectory:
             os.pwrite(self._lock_fd, text.encode(), 0)
         except OSError:
             pass
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _reason(error: OSError) -> str:

@@ -74,8 +74,8 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            while self._await_work():
-                self._write()
+            while self._await_work() and self._write():
+                pass
             self._store.close()
         except BaseException:
             logger.exception("the journal's thread has failed: nothing is confirmed any more")
@@ -107,21 +107,22 @@ class Journal:
         self._has_to_rest = self._store.rest()
         self._rest_s = time.monotonic() + REST_EVERY_S
 
-    def _write(self) -> None:
-        """Write a group, however often that fails."""
+    def _write(self) -> bool:
+        """Write a group, however often that fails. False: this is the end, and it still fails."""
         pause_s = RETRY_MIN_S
         while trouble := self._groups.write():
             if trouble != self.trouble:
                 logger.error("%s. It is tried again; until then no calls are taken that are to be kept", trouble)
                 self._tell(trouble)
             if time.monotonic() + pause_s >= self._give_up_s:
-                return
+                return False
             native.sleep(pause_s)
             pause_s = min(2 * pause_s, RETRY_MAX_S)
         self._has_to_rest = True
         if self.trouble:
             logger.warning("the journal can be written again")
         self._tell("")
+        return True
 
     def _tell(self, trouble: str) -> None:
         self.trouble = trouble

@@ -37,7 +37,7 @@ class Shelf:
         self.specs: dict[int, CallSpec] = {}
         self.clients: dict[int, KeepClient] = {}
         self.calls: dict[int, Call] = {}
-        self.started: set[int] = set()
+        self.started: dict[int, int] = {}
         self.outcomes: dict[str, tuple[float, Outcome]] = {}
         self.revocations: dict[str, tuple[float, bool]] = {}
         self.codes: dict[str, bytes] = {}
@@ -63,7 +63,7 @@ class MemoryStore:
             list(shelf.specs.items()),
             list(shelf.clients.values()),
             [_copy(call) for _, call in sorted(shelf.calls.items())],
-            frozenset(shelf.started),
+            dict(shelf.started),
             [(settled_s, [outcome]) for settled_s, outcome in shelf.outcomes.values()],
             [(task_id, *until) for task_id, until in shelf.revocations.items()],
             list(shelf.codes.items()),
@@ -81,7 +81,7 @@ class MemoryStore:
             self._apply(operation)
         for row in ended:
             shelf.calls.pop(row, None)
-        shelf.started &= shelf.calls.keys()
+        shelf.started = {row: each for row, each in shelf.started.items() if row in shelf.calls}
         self._forget()
 
     def _apply(self, operation: Operation) -> None:
@@ -95,7 +95,7 @@ class MemoryStore:
         elif isinstance(operation, ForgetClients):
             _drop(shelf.clients, operation.numbers)
         elif isinstance(operation, KeepStarts):
-            shelf.started.update(operation.rows)
+            shelf.started.update(operation.starts)
         elif isinstance(operation, Settle):
             shelf.outcomes.update((each.id, (operation.settled_s, each)) for each in operation.outcomes)
         elif isinstance(operation, KeepRevocations):

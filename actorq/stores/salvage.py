@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from actorq.stores.schema import TABLES
 
-MOST_FAILURES = 100_000
-"""Reads that may fail in one table before what is left of it is given up."""
+FAILURES_AT_ONCE = 1000
+"""After so many reads that failed, stretches four times as long are given up: whole parts of a tree may be gone."""
 LAST_ROW = 2**48
 """Where the damage hides how many rows there are: more than there ever were."""
 AT_ONCE = 1000
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file raises. (Messages of SQLite may have garbage in them.)"""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Rows of a table that cannot be read."""
+
+    table: str
+    first: int
+    last: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.table}, rows {self.first} to {self.last} ({self.why})"
 
 
 @dataclass(slots=True)
@@ -22,14 +38,18 @@ class Salvage:
 
     recovered: dict[str, int] = field(default_factory=dict)
     """Rows, by table."""
-    unreadable: list[str] = field(default_factory=list)
-    """Where rows may be missing, for people."""
+    unreadable: list[Stretch] = field(default_factory=list)
+    """Where rows may be missing."""
+    set_aside: int = 0
+    """Rows that make no sense: they are in the table of that name."""
 
     def __str__(self) -> str:
         found = ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in self.recovered.items() if count)
+        if self.set_aside:
+            found += f"; {self.set_aside:,} rows make no sense and are in the table set_aside"
         if not self.unreadable:
             return f"recovered all that there was: {found or 'nothing'}"
-        lost = "; ".join(self.unreadable[:20]) + (" …" if len(self.unreadable) > 20 else "")
+        lost = "; ".join(map(str, self.unreadable[:20])) + (" …" if len(self.unreadable) > 20 else "")
         return f"recovered: {found or 'nothing'}. NOT recovered: {lost}"
 
 
@@ -37,12 +57,18 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> Salvage:
     """Copy all rows that can be read from `damaged` to the new, empty journal."""
     result = Salvage()
     source = sqlite3.connect(damaged, isolation_level=None)
+    source.text_factory = _text
     try:
+        source.execute("PRAGMA writable_schema = ON")  # Else nothing is read of a file that was cut off.
         for table, columns in TABLES.items():
             _copy(source, into, table, columns, result)
     finally:
         source.close()
     return result
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
 
 
 def _copy(
@@ -52,8 +78,13 @@ def _copy(
     insert = f"INSERT OR REPLACE INTO {table} (number, {', '.join(columns)}) VALUES ({marks})"
     count = 0
     into.execute("BEGIN IMMEDIATE")
-    for row in _rows(source, table, columns, result):
-        into.execute(insert, row)
+    for row in _rows(source, table, columns, result.unreadable):
+        try:
+            into.execute(insert, row)
+        except sqlite3.IntegrityError as error:
+            set_aside(into, table, int(row[0]), row[1:], str(error))
+            result.set_aside += 1
+            continue
         count += 1
         if count % AT_ONCE == 0:
             into.execute("COMMIT")
@@ -62,9 +93,15 @@ def _copy(
     result.recovered[table] = count
 
 
+def set_aside(into: sqlite3.Connection, table: str, row: int, columns: Sequence[Any], reason: str) -> None:
+    """Keep a row that makes no sense, for people."""
+    data = next((each for each in columns if isinstance(each, bytes)), repr(columns))
+    into.execute("INSERT INTO set_aside (origin, row, data, reason) VALUES (?, ?, ?, ?)", (table, row, data, reason))
+
+
 def _rows(
-    source: sqlite3.Connection, table: str, columns: tuple[str, ...], result: Salvage
-) -> Iterator[tuple[object, ...]]:
+    source: sqlite3.Connection, table: str, columns: tuple[str, ...], unreadable: list[Stretch]
+) -> Iterator[tuple[Any, ...]]:
     """Those that can be read. A stretch with one that cannot is halved, again and again."""
     select = (
         f"SELECT number, {', '.join(columns)} FROM {table} NOT INDEXED WHERE number BETWEEN ? AND ? ORDER BY number"
@@ -75,33 +112,32 @@ def _rows(
         first, last = stretches.pop()
         try:
             for row in source.execute(select, (first, last)):
-                first = row[0] + 1
                 yield row
-        except sqlite3.DatabaseError as error:
+                first = max(first, row[0] + 1)
+        except DAMAGE as error:
             failures += 1
-            if "no such table" in str(error) or "not a database" in str(error) or failures >= MOST_FAILURES:
-                result.unreadable.append(f"{table} from row {first:,} on ({error})")
+            if any(sign in str(error) for sign in ("no such table", "no such column", "not a database")):
+                _note(unreadable, Stretch(table, first, max([last, *(end for _, end in stretches)]), str(error)))
                 return
-            if first >= last:
-                _note(result, f"{table} row", first)
+            if last - first < 4 ** (failures // FAILURES_AT_ONCE):
+                _note(unreadable, Stretch(table, first, max(first, last), str(error)))
             else:
                 middle = (first + last) // 2
                 stretches += [(middle + 1, last), (first, middle)]
 
 
-def _note(result: Salvage, what: str, row: int) -> None:
+def _note(unreadable: list[Stretch], found: Stretch) -> None:
     """Neighbours are named together."""
-    if result.unreadable:
-        prefix, _, end = result.unreadable[-1].rpartition(" to ")
-        begin = prefix or result.unreadable[-1]
-        if begin.startswith(what + " ") and (end or begin.rpartition(" ")[2]) == str(row - 1):
-            result.unreadable[-1] = f"{begin} to {row}"
-            return
-    result.unreadable.append(f"{what} {row}")
+    before = unreadable[-1] if unreadable else None
+    if before is not None and before.table == found.table and before.last == found.first - 1:
+        before.last = found.last
+    else:
+        unreadable.append(found)
 
 
 def _last_row(source: sqlite3.Connection, table: str) -> int:
     try:
-        return int(source.execute(f"SELECT max(number) FROM {table}").fetchone()[0] or 0)
-    except sqlite3.DatabaseError:
+        last = source.execute(f"SELECT max(number) FROM {table}").fetchone()[0]
+        return min(last, LAST_ROW) if isinstance(last, int) else 0
+    except DAMAGE:
         return LAST_ROW

@@ -8,6 +8,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE specs (number INTEGER PRIMARY KEY, data BLOB NOT NULL)",
         "CREATE TABLE clients (number INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+        # `started` is the attempt that has started, of calls that may not start again.
         "CREATE TABLE calls (number INTEGER PRIMARY KEY, data BLOB NOT NULL, started INTEGER NOT NULL DEFAULT 0)",
         # One row for all that settled in one commit: they only go by age, and all at once.
         """CREATE TABLE outcomes (number INTEGER PRIMARY KEY, settled_s REAL NOT NULL, count INTEGER NOT NULL,

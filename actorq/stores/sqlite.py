@@ -37,7 +37,7 @@ from actorq.stores.api import (
     unsettled,
 )
 from actorq.stores.directory import DataDirectory
-from actorq.stores.salvage import salvage
+from actorq.stores.salvage import DAMAGE, salvage, set_aside
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Blob, Call, CallSpec, Outcome
 
@@ -54,8 +54,8 @@ LOG_BYTES = 64 * 1024**2
 """What the write-ahead log has beyond that is cut off."""
 VACUUM_PAGES = 2000
 """Given back to the file system in one step."""
-FREE_PAGES = 1024
-"""Free pages that the file may keep, beside as many as are used."""
+FREE_PAGES = 256
+"""Free pages that the file may keep, beside as many as are in use."""
 READ_ROWS = 10_000
 """Between two reports of progress."""
 
@@ -84,7 +84,7 @@ class SqliteStore:
         self._outcomes: deque[tuple[int, float, int, int]] = deque()
         """Rows that hold outcomes, oldest first: number, Unix time, how many, bytes."""
         self._outcome_row = self._outcome_count = self._outcome_bytes = 0
-        self._is_trimmed = False
+        self._is_trimmed = self._is_damaged = False
         try:
             self._connection = self._open()
         except BaseException:
@@ -96,7 +96,7 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         try:
             connection = self._connect()
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             if not _is_damage(error):
                 raise self._failed("opened", error) from error
             return self._salvaged(str(error))
@@ -143,14 +143,14 @@ class SqliteStore:
         """How many calls there are to load; 0 if that cannot be read."""
         try:
             return int(self._connection.execute("SELECT count(*) FROM calls").fetchone()[0])
-        except sqlite3.DatabaseError:
+        except DAMAGE:
             return 0
 
     def load(self, progress: Progress | None = None) -> Kept:
         """As in Store. Rows that cannot be decoded are set aside, in a table of the file."""
         try:
             return self._load(progress)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             if not _is_damage(error):
                 raise self._failed("read", error) from error
             self._connection.close()
@@ -158,65 +158,67 @@ class SqliteStore:
             return self._load(progress)
 
     def _load(self, progress: Progress | None) -> Kept:
-        select = self._connection.execute
+        calls = self._read("calls", _call_reader(), progress)
+        for number, (call, _) in calls:
+            call.row = number  # What it is deleted by, whatever its own data says.
         kept = Kept(
-            specs=self._read("specs", _decoder(CallSpec)),
+            specs=self._read("specs", _reader(CallSpec)),
             clients=[
-                KeepClient(number, *rest) for number, rest in self._read("clients", _decoder(tuple[str, str, str]))
+                KeepClient(number, *each) for number, each in self._read("clients", _reader(tuple[str, str, str]))
             ],
-            calls=[call for _, call in self._read("calls", _read_call(), progress)],
-            started={row for (row,) in select("SELECT number FROM calls WHERE started")},
+            calls=[call for _, (call, _) in calls],
+            started={row: attempt for row, (_, attempt) in calls if attempt},
             outcomes=self._read_outcomes(),
-            revocations=[
-                (task_id, until_s, bool(terminate))
-                for task_id, until_s, terminate in select(
-                    "SELECT id, until_s, terminate FROM revocations ORDER BY number"
-                )
-            ],
-            codes=select("SELECT digest, data FROM codes").fetchall(),
-            dead_letters=self._read("dead_letters", _decoder(dict[str, Any])),
+            revocations=[each for _, each in self._read("revocations", _read_revocation)],
+            codes=[each for _, each in self._read("codes", _read_code)],
+            dead_letters=self._read("dead_letters", _reader(dict[str, Any])),
         )
         known = {number for number, _ in kept.specs}
-        if not known.issuperset({call.spec for call in kept.calls}):
-            lost = [call for call in kept.calls if call.spec not in known]
+        lost = [call for call in kept.calls if call.spec not in known]
+        if lost:
             kept.calls = [call for call in kept.calls if call.spec in known]
-            self._set_aside("calls", [("calls", each.row, self._encode(each), "its spec is lost") for each in lost])
+            self._set_aside("calls", [(each.row, (self._encode(each),), "its spec is lost") for each in lost])
         return kept
 
-    def _read(self, table: str, decode: Callable[[bytes], T], progress: Progress | None = None) -> list[tuple[int, T]]:
-        """All rows of a table, decoded."""
+    def _read(self, table: str, read: Callable[..., T], progress: Progress | None = None) -> list[tuple[int, T]]:
+        """All rows of a table, by number. `read` makes something of the other columns, or raises ValueError."""
         found: list[tuple[int, T]] = []
-        broken: list[tuple[str, int, bytes, str]] = []
-        cursor = self._connection.execute(f"SELECT number, data FROM {table} ORDER BY number")
+        broken: list[tuple[int, Sequence[Any], str]] = []
+        last = -1
+        columns = ", ".join(schema.TABLES[table])
+        cursor = self._connection.execute(f"SELECT number, {columns} FROM {table} ORDER BY number")
         while rows := cursor.fetchmany(READ_ROWS):
-            for number, data in rows:
+            for number, *values in rows:
+                if number <= last:
+                    raise sqlite3.DatabaseError(f"{table} is malformed: row {number} comes after row {last}")
+                last = number
                 try:
-                    found.append((number, decode(data)))
+                    found.append((number, read(*values)))
                 except (ValueError, TypeError, RecursionError) as error:  # msgspec's own are ValueErrors.
-                    broken.append((table, number, data, str(error)))
+                    broken.append((number, values, str(error)))
             if progress is not None:
                 progress(len(found))
         if broken:
             self._set_aside(table, broken)
         return found
 
-    def _set_aside(self, table: str, broken: list[tuple[str, int, bytes, str]]) -> None:
-        numbers = [number for _, number, _, _ in broken]
+    def _set_aside(self, table: str, broken: list[tuple[int, Sequence[Any], str]]) -> None:
+        """Rows that nobody understands: they must not stand in the way, and must not be gone."""
+        numbers = [number for number, _, _ in broken]
         logger.error(
-            "%d rows of %s in %s cannot be decoded; they are in its table set_aside now: %s",
+            "%d rows of %s in %s cannot be understood; they are in its table set_aside now: %s",
             len(broken), table, self._directory.journal, ", ".join(map(str, numbers[:20])),
         )  # fmt: skip
-        insert = "INSERT INTO set_aside (origin, row, data, reason) VALUES (?, ?, ?, ?)"
-        self.commit([*((insert, each) for each in broken), *_delete(table, numbers)])
+        self._connection.execute("BEGIN IMMEDIATE")
+        for number, values, reason in broken:
+            set_aside(self._connection, table, number, values, reason)
+        self._connection.execute(f"DELETE FROM {table} WHERE number {_IN}", (json.dumps(numbers),))
+        self._connection.execute("COMMIT")
 
     def _read_outcomes(self) -> list[tuple[float, Sequence[Outcome]]]:
-        select = "SELECT number, settled_s, count FROM outcomes"
-        facts = {number: (settled_s, count) for number, settled_s, count in self._connection.execute(select)}
         found: list[tuple[float, Sequence[Outcome]]] = []
-        decode = _read_outcomes()
-        for number, outcomes in self._read("outcomes", decode):
-            settled_s, count = facts[number]
-            self._count_outcomes(number, settled_s, count, sum([len(each.body) for each in outcomes]))
+        for number, (settled_s, outcomes) in self._read("outcomes", _outcome_reader()):
+            self._count_outcomes(number, settled_s, len(outcomes), sum([len(each.body) for each in outcomes]))
             found.append((settled_s, outcomes))
         return found
 
@@ -233,18 +235,19 @@ class SqliteStore:
                 rows += (call.row, encode(call))
             statements += _inserts("INSERT OR REPLACE INTO calls (number, data) VALUES ", rows)
         outcomes: list[Outcome] = []
-        starts: list[int] = []
+        starts: dict[int, int] = {}
         settled_s = 0.0
         for operation in operations:
             if isinstance(operation, Settle):
                 outcomes += operation.outcomes
                 settled_s = operation.settled_s
             elif isinstance(operation, KeepStarts):
-                starts += operation.rows
+                starts.update(operation.starts)
             else:
                 statements += self._others(operation)
-        if starts:
-            statements.append((f"UPDATE calls SET started = 1 WHERE number {_IN}", (json.dumps(starts),)))
+        for attempt in sorted(set(starts.values())):
+            rows = [row for row, each in starts.items() if each == attempt]
+            statements.append((f"UPDATE calls SET started = ? WHERE number {_IN}", (attempt, json.dumps(rows))))
         statements += _delete("calls", settled_before(operations))
         if outcomes:
             statements += self._keep_outcomes(outcomes, settled_s)
@@ -321,6 +324,7 @@ class SqliteStore:
                 execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
+            self._is_damaged |= _is_damage(error)
             raise self._failed("written", error) from error
 
     def _roll_back(self) -> None:
@@ -361,7 +365,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """As in Store."""
-        is_clean = True
+        is_clean = not self._is_damaged
         try:
             self._connection.close()
         except sqlite3.Error as error:
@@ -369,7 +373,7 @@ class SqliteStore:
             logger.error("the journal in %s was not closed: %s", self._directory.path, error)
         self._directory.close(is_clean)
 
-    def _failed(self, what: str, error: sqlite3.Error) -> StoreFailed:
+    def _failed(self, what: str, error: Exception) -> StoreFailed:
         reason, path = str(error), self._directory.path
         if "full" in reason:
             advice = "free some space on its disk"
@@ -380,15 +384,16 @@ class SqliteStore:
         return StoreFailed(f"the journal in {path} cannot be {what}: {reason}; {advice}")
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
-    return any(sign in str(error) for sign in ("malformed", "not a database", "no such table", "no such column"))
+def _is_damage(error: Exception) -> bool:
+    signs = ("malformed", "not a database", "no such table", "no such column", "Could not decode")
+    return isinstance(error, UnicodeDecodeError) or any(sign in str(error) for sign in signs)
 
 
 def _quick_check(connection: sqlite3.Connection) -> str:
     """What is wrong with the file; empty if nothing is."""
     try:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
+    except DAMAGE as error:
         return str(error)
     return "" if found == "ok" else str(found)
 
@@ -421,35 +426,44 @@ def _blob_bytes(value: Any) -> bytes:
     return bytes(value.view)
 
 
-def _decoder(kind: Any) -> Callable[[bytes], Any]:
+def _reader(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.msgpack.Decoder(kind).decode
 
 
-def _read_call() -> Callable[[bytes], Call]:
+def _call_reader() -> Callable[[bytes, int], tuple[Call, int]]:
     decode = msgspec.msgpack.Decoder(Call).decode
 
-    def read(data: bytes) -> Call:
+    def read(data: bytes, started: int) -> tuple[Call, int]:
         call = decode(data)
-        call.body = body_of(_checked(call.body))
+        call.body = body_of(_checked(call.body, bytes))
         call.attempt = call.worker = 0  # It was written while it went on.
-        return call
+        return call, _checked(started, int)
 
     return read
 
 
-def _read_outcomes() -> Callable[[bytes], list[Outcome]]:
+def _outcome_reader() -> Callable[[float, int, bytes], tuple[float, list[Outcome]]]:
     decode = msgspec.msgpack.Decoder(list[Outcome]).decode
 
-    def read(data: bytes) -> list[Outcome]:
+    def read(settled_s: float, count: int, data: bytes) -> tuple[float, list[Outcome]]:
         outcomes = decode(data)
         for outcome in outcomes:
-            outcome.body = body_of(_checked(outcome.body))
-        return outcomes
+            outcome.body = body_of(_checked(outcome.body, bytes))
+        return _checked(settled_s, float), outcomes
 
     return read
 
 
-def _checked(body: Any) -> bytes:
-    if type(body) is not bytes:
-        raise ValueError("a body is no bytes")
-    return body
+def _read_revocation(task_id: str, until_s: float, terminate: int) -> tuple[str, float, bool]:
+    return _checked(task_id, str), _checked(until_s, float), bool(terminate)
+
+
+def _read_code(digest: str, data: bytes) -> tuple[str, bytes]:
+    return _checked(digest, str), _checked(data, bytes)
+
+
+def _checked(value: Any, kind: type[T]) -> T:
+    """A column may hold anything once the file was damaged."""
+    if type(value) is not kind:
+        raise ValueError(f"{value!r:.100} is not of the type {kind.__name__}")
+    return value

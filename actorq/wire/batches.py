@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from actorq.config import MAX_BATCH, MAX_BODY_BYTES
-from actorq.wire.messages import Outcome
+from actorq.wire.messages import Call, Outcome
 
 T = TypeVar("T")
+R = TypeVar("R", Call, Outcome)
 
 BATCH_BYTES = MAX_BODY_BYTES // 4
 """Bodies in one message: far below the limit of a frame, so that ids and names, which are not counted, fit as well."""
@@ -20,28 +21,26 @@ def chunks(items: Sequence[T], count: int = MAX_BATCH) -> Iterator[Sequence[T]]:
         yield items[start : start + count]
 
 
-def batches(
-    outcomes: Sequence[Outcome], count: int = MAX_BATCH, size_bytes: int = BATCH_BYTES
-) -> Iterator[list[Outcome]]:
-    """`outcomes` in order, in lists of `count` at the most, whose bodies have `size_bytes` together at the most.
+def batches(records: Sequence[R], count: int = MAX_BATCH, size_bytes: int = BATCH_BYTES) -> Iterator[list[R]]:
+    """`records` in order, in lists of `count` at the most, whose bodies have `size_bytes` together at the most.
 
     A single body over that makes a list of its own.
     """
-    for chunk in chunks(outcomes, count):
-        sizes = [len(outcome.body) for outcome in chunk]
+    for chunk in chunks(records, count):
+        sizes = [len(record.body) for record in chunk]
         if sum(sizes) <= size_bytes:
             yield list(chunk)
         else:
             yield from _by_bytes(chunk, sizes, size_bytes)
 
 
-def _by_bytes(outcomes: Sequence[Outcome], sizes: Sequence[int], size_bytes: int) -> Iterator[list[Outcome]]:
-    batch: list[Outcome] = []
+def _by_bytes(records: Sequence[R], sizes: Sequence[int], size_bytes: int) -> Iterator[list[R]]:
+    batch: list[R] = []
     batch_bytes = 0
-    for outcome, size in zip(outcomes, sizes, strict=True):
+    for record, size in zip(records, sizes, strict=True):
         if batch and batch_bytes + size > size_bytes:
             yield batch
             batch, batch_bytes = [], 0
-        batch.append(outcome)
+        batch.append(record)
         batch_bytes += size
     yield batch

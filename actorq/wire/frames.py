@@ -12,7 +12,8 @@ from typing import Any, cast
 import msgspec
 
 from actorq.config import BLOB_BYTES
-from actorq.errors import ProtocolError, VersionMismatch
+from actorq.errors import MessageTooLarge, ProtocolError, VersionMismatch
+from actorq.wire import free_form
 from actorq.wire import messages as m
 from actorq.wire.messages import Blob, Message
 
@@ -26,7 +27,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Define, m.Deliver, m.Begin, m.Revoke, m.Acked, m.Renewed, m.Command,
     m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye,
     m.Results,
-    m.Discover, m.View, m.PeerHello,
+    m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -48,9 +49,11 @@ TO_CLIENT = kinds(
 )
 TO_WORKER = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke])
 TO_CONTROL = kinds([m.Welcome, m.Rejected, m.Reset, m.Renewed, m.Command, m.Revoke, m.Acked])
-FROM_COORDINATOR = kinds([m.Discover, m.PeerHello, m.Query, m.Control, m.Ping, m.Bye])
+FROM_COORDINATOR = kinds(
+    [m.Discover, m.PeerHello, m.Query, m.Control, m.Ping, m.Code, m.HandOver, m.HandOverOutcomes, m.Bye]
+)
 """On a connection that another coordinator has dialled."""
-TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Settled, m.Report, m.Replies])
+TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Settled, m.Report, m.Pressure, m.Replies])
 """On a connection that we have dialled to another coordinator."""
 TO_REPLY_SOCKET = kinds([m.Results])
 
@@ -79,12 +82,14 @@ class Packer:
         return len(self._blobs) - 1
 
     def pack(self, message: Message) -> list[Frame]:
-        """The frames of `message`."""
+        """The frames of `message`. Raises MessageTooLarge, ProtocolError for the values in control messages."""
         try:
             payload = self._encode(message)
         except BaseException:
             self._blobs.clear()  # They belong to this message, which is not sent.
             raise
+        if type(message) in free_form.KINDS:
+            free_form.check(message, len(payload))
         frames: list[Frame] = [_KIND_BYTE[type(message)], payload]
         if self._blobs:
             frames += self._blobs
@@ -106,6 +111,11 @@ def unpack(frames: Sequence[Frame], allowed: Kinds) -> Message:
         message: Message = _DECODERS[kind].decode(frames[1])
     except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors; so is text that is not UTF-8.
         raise ProtocolError(f"a {kind.__name__} message cannot be decoded: {error}") from None
+    if kind in free_form.KINDS:
+        try:
+            free_form.check(message, len(frames[1]))
+        except MessageTooLarge as error:
+            raise ProtocolError(str(error)) from None
     records = _records_of(message)
     if records is not None:
         _attach_blobs(records, frames[2:])
@@ -116,9 +126,9 @@ def unpack(frames: Sequence[Frame], allowed: Kinds) -> Message:
 
 def _records_of(message: Message) -> list[Any] | None:
     kind = type(message)
-    if kind is m.Submit or kind is m.Deliver:
+    if kind is m.Submit or kind is m.Deliver or kind is m.HandOver:
         return cast(m.Deliver, message).calls
-    if kind is m.Finished or kind is m.Settled or kind is m.Results:
+    if kind is m.Finished or kind is m.Settled or kind is m.Results or kind is m.HandOverOutcomes:
         return cast(m.Finished, message).outcomes
     return None
 

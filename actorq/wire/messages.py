@@ -101,8 +101,8 @@ class Call(Struct, array_like=True, gc=False):
     """Unix time after which it does not start; 0: never."""
     client: int = 0
     """Number of the client to reply to (coordinator to worker); 0: nobody."""
-    attempt: int = 0
-    """Number of this delivery, from 1: the fence against late reports."""
+    attempt: Annotated[int, Meta(ge=-1, le=2**31)] = 0
+    """Number of this delivery, from 1: the fence against late reports. (Negative: a mark of those who keep it.)"""
     lost: int = 0
     """Deliveries that ended with the death of the worker."""
     seq: int = 0
@@ -160,6 +160,10 @@ class View(Message):
     """Echo of Discover's; empty where nobody asked."""
     own: Member
     others: MemberList
+    leaves: bool = False
+    """The one that speaks leaves the mesh: it takes no calls any more."""
+    durable: bool = False
+    """The one that speaks has a journal, and so knows which calls have started."""
 
 
 class ClientHello(Message):
@@ -229,6 +233,8 @@ class Welcome(Message):
     """Where the coordinator is to be called, as it says itself."""
     others: MemberList = []
     """The other coordinators of the mesh. View says when they change."""
+    window_bytes: int = 0
+    """Arguments that a client may have out, as `window` calls; 0: as many as it likes."""
 
 
 class Rejected(Message):
@@ -283,6 +289,26 @@ class Control(Message):
 
 class Ping(Message):
     """A client is there and waits."""
+
+
+# -- coordinator to coordinator ------------------------------------------------------------------------------------
+
+
+class HandOver(Message):
+    """Calls of a coordinator that leaves the mesh. `seq` counts the batches of a session from 1."""
+
+    seq: int
+    clients: Annotated[list[tuple[int, Id, Name, Name]], Meta(max_length=MAX_NAMES)]
+    """Number, session, name and reply address of those that the calls are for."""
+    specs: Specs
+    calls: Calls
+
+
+class HandOverOutcomes(Message):
+    """Outcomes that a coordinator that leaves the mesh has kept. `seq` as in HandOver."""
+
+    seq: int
+    outcomes: Outcomes
 
 
 # -- coordinator to client ---------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class Commands:
                 "processes": [os.getpid()],
             },
             "leases": len(self._core.held),
+            "limits": self._core.usage(),
             "prefetch_count": self._core.capacity(),
             "rusage": {name[3:]: getattr(usage, name) for name in dir(usage) if name.startswith("ru_")},
         }

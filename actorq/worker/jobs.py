@@ -31,6 +31,8 @@ from actorq.worker.endings import Ending
 
 OWN_MODULES = ("actorq.worker",)
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
+JOBS_KEPT = 10_000
+"""Jobs that are not made anew when a coordinator defines their specs again."""
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
 
@@ -68,6 +70,8 @@ class Jobs:
         """Whether functions that come by value are run here: whoever can send them can run any code on this node."""
         self.max_body_bytes = MAX_BODY_BYTES
         self._made: dict[CallSpec, Job] = {}
+        self._past: dict[str, int] = {}
+        """Calls of jobs that were forgotten, by task."""
 
     def offers(self) -> list[str]:
         """What this node can run."""
@@ -80,15 +84,23 @@ class Jobs:
         """
         job = self._made.get(spec)
         if job is None or job.is_broken:
+            if len(self._made) >= JOBS_KEPT:
+                self._forget_oldest()
             job = self._made[spec] = Job(self, spec, blob)
         return job
 
     def totals(self) -> dict[str, int]:
         """How many calls of each task were started. From any thread."""
-        totals: dict[str, int] = {}
+        totals = dict(self._past)
         for job in list(self._made.values()):
             totals[job.spec.task] = totals.get(job.spec.task, 0) + job.runs
         return totals
+
+    def _forget_oldest(self) -> None:
+        for spec in list(self._made)[: JOBS_KEPT // 4]:
+            job = self._made.pop(spec)
+            task = spec.task if spec.task in self._past or len(self._past) < JOBS_KEPT else "others"
+            self._past[task] = self._past.get(task, 0) + job.runs
 
     def arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
         """A call's arguments, to be shown; from any thread. Unpickling would run code, so it is left out."""

@@ -13,6 +13,7 @@ class Rule(Enum):
 
     RATIO_AT_LEAST = "ratio ≥ {bar:g}"
     RATIO_AT_MOST = "ratio ≤ {bar:g}"
+    VALUE_AT_LEAST = "≥ {bar:g} {unit}"
     VALUE_AT_MOST = "≤ {bar:g} {unit}"
 
 
@@ -39,6 +40,7 @@ class Figure:
         holds = {
             Rule.RATIO_AT_LEAST: ratio >= self.bar,
             Rule.RATIO_AT_MOST: ratio <= self.bar,
+            Rule.VALUE_AT_LEAST: self.value >= self.bar,
             Rule.VALUE_AT_MOST: self.value <= self.bar,
         }[self.rule]
         object.__setattr__(self, "ratio", ratio)

@@ -43,11 +43,15 @@ class Mesh:
 
 
 @contextmanager
-def actorq_mesh(workers: int = 2) -> Iterator[Mesh]:
-    """A coordinator, its workers and a client, until the context ends. The client is `tasks.app`."""
+def actorq_mesh(workers: int = 2, durable: bool = False) -> Iterator[Mesh]:
+    """A coordinator, its workers and a client, until the context ends. The client is `tasks.app`.
+
+    durable: the coordinator keeps a journal, in the directory of the nodes' logs.
+    """
     with Nodes() as nodes:
         url = free_address()
-        coordinator = nodes.start("actorq", "coordinator", "--listen", url)
+        data = ["--data", str(nodes.directory / "data")] if durable else []
+        coordinator = nodes.start("actorq", "coordinator", "--listen", url, *data)
         coordinator.wait_for_output("listens on")
         names = [f"bench-{number}" for number in range(workers)]
         started = [

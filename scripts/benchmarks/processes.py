@@ -125,6 +125,11 @@ class Nodes:
         self._started.append(node)
         return node
 
+    @property
+    def directory(self) -> Path:
+        """Where their files are, until the context ends."""
+        return Path(self._directory.name)
+
     def check(self) -> None:
         """Raises BenchmarkError if one of them has ended."""
         for node in self._started:

@@ -23,9 +23,9 @@ def measure(quick: bool) -> Figure:
     """The median, beside the ceiling's; and in relation to bare ZeroMQ over three hops."""
     with ceiling_mesh() as ceiling, bare_mesh() as bare, actorq_mesh():
         contenders: dict[str, Callable[[], list[float]]] = {
-            "bare": lambda: _time_each(lambda: bare.round_trip(BARE_BODY)),
-            "ceiling": lambda: _time_each(lambda: ceiling.client.submit("add", 1, 2).get()),
-            "actorq": lambda: _time_each(lambda: add.delay(1, 2).get(timeout=RESULT_S)),
+            "bare": lambda: time_each(lambda: bare.round_trip(BARE_BODY)),
+            "ceiling": lambda: time_each(lambda: ceiling.client.submit("add", 1, 2).get()),
+            "actorq": lambda: time_each(lambda: add.delay(1, 2).get(timeout=RESULT_S)),
         }
         alternate(1, contenders)
         turns = alternate(4 if quick else 15, contenders)
@@ -55,7 +55,7 @@ def _in_bare(p50: dict[str, float]) -> str:
     )
 
 
-def _time_each(trip: Callable[[], object]) -> list[float]:
+def time_each(trip: Callable[[], object]) -> list[float]:
     durations = []
     for _ in range(TRIPS):
         started_s = time.perf_counter()

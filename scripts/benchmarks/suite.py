@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from scripts.benchmarks import (
+    durable_round_trip,
+    durable_submit,
+    durable_throughput,
     first_result,
     idle_node_memory,
     metg,
@@ -23,6 +26,9 @@ _MODULES = (
     queued_call_memory,
     first_result,
     million_queued,
+    durable_throughput,
+    durable_submit,
+    durable_round_trip,
 )
 
 BENCHMARKS: dict[str, Measure] = {module.__name__.rpartition(".")[2]: module.measure for module in _MODULES}

@@ -141,3 +141,11 @@ def look_up_another(x: int) -> str:
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+@app.task
+def note_run(directory: str, number: int, seconds: float = 0.0) -> None:
+    """Leaves a file for each number, with a line for each time that it ran."""
+    with open(os.path.join(directory, str(number)), "a") as runs:
+        runs.write("ran\n")
+    time.sleep(seconds)

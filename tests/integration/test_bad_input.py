@@ -113,6 +113,16 @@ def test_calls_with_options_that_were_never_sent_are_refused_with_the_reason(sha
         assert task_id == "id-77" and "options" in reason
 
 
+def test_a_function_that_is_not_what_its_digest_names_ends_the_session_of_who_sent_it(shared_app: ActorQ) -> None:
+    # Else it would stand in the way of the function of that digest, and the calls of others would fail.
+    packer = Packer()
+    with dealer(shared_app.url) as sock:
+        sock.send_multipart(packer.pack(m.ClientHello((1, 1), "1", "x", "s-78", "")))
+        receive(sock)
+        sock.send_multipart(packer.pack(m.Code("0" * 64, b"another")))
+        assert receive(sock)[0] == packer.pack(m.Reset())[0]
+
+
 def test_a_client_of_another_protocol_version_is_told_which_one_is_spoken(
     shared_app: ActorQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:

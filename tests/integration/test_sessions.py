@@ -7,17 +7,19 @@ import logging
 import math
 import socket
 import time
+from itertools import repeat
 from typing import Any
 
 import pytest
 
 from actorq import ActorQ
 from actorq.client.session import Session
+from actorq.config import ClientSettings
 from actorq.errors import ActorqError, EncodeError, ImproperlyConfigured, MessageTooLarge, OperationalError
 from actorq.transport.routes import host_towards
 from tests.integration import tasks
 from tests.integration.mesh import Mesh, wait_for_workers
-from tests.support import eventually
+from tests.support import eventually, free_address
 
 
 def works(app: ActorQ) -> bool:
@@ -212,3 +214,33 @@ def test_a_task_that_waits_in_any_way_leaves_its_only_slot_to_what_it_waits_for(
         assert tasks.take_as_completed.delay(5).get(timeout=20) == 10
         assert tasks.map_in_any_order.delay(50).get(timeout=20) == 1225
         assert tasks.look_up_another.delay(1).get(timeout=20) == "SUCCESS"
+
+
+# -- how much a session holds --------------------------------------------------------------------------------------
+
+
+def test_a_session_keeps_functions_by_value_up_to_a_size_and_says_so_beyond_it() -> None:
+    session = Session([free_address()], ClientSettings(code_bytes=10))
+    try:
+        session.add_code("first", bytes(10))
+        session.add_code("first", bytes(10))
+        with pytest.raises(ImproperlyConfigured, match="more than 10 bytes together"):
+            session.add_code("second", b"1")
+        assert list(session.core.codes) == ["first"]
+    finally:
+        session.close()
+
+
+def test_a_producer_of_large_arguments_waits_when_few_of_them_wait(mesh: Mesh) -> None:
+    # Given a mesh that has accepted nothing of what it was sent yet, because it is full
+    mesh.start_coordinator().wait_for_output("listens")
+    app = ActorQ("large", mesh.address, settings=ClientSettings(outbox_bytes=3 * 2**20, publish_timeout_s=0.5))
+    try:
+        app.session.wait_open(20)
+        app.session.core.window = app.session.core.window_bytes = 0
+        # When large calls are submitted, then the producer is stopped long before it has submitted as many as fit in count
+        with pytest.raises(OperationalError, match="calls wait to be accepted"):
+            list(map(app.send_task, repeat("nobody.runs.it", 100), repeat((bytes(2**20),))))
+        assert app.session.core.backlog() < 100
+    finally:
+        app.close()

@@ -27,6 +27,7 @@ class Coordinators:
         join = [] if name == "a" else ["--join", self.addresses["a"]]
         command = ["coordinator", "-n", name, "--listen", self.addresses[name], *join, *options]
         self.processes[name] = self.nodes.start(*command)
+        self.processes[name].wait_for_output("listens on")
 
     def kill(self, name: str) -> None:
         kill(self.processes[name].pid)
@@ -107,7 +108,7 @@ def test_the_results_of_a_call_are_found_whichever_coordinator_has_them(three: C
 def test_a_call_is_revoked_whichever_coordinator_hears_of_it(three: Coordinators, app: ActorQ) -> None:
     three.start_worker("-c", "1", "-Q", "default,slow")
     wait_until_known(app, workers=1)
-    nap = tasks.nap.delay(2.0)
+    nap = tasks.nap.delay(60.0)
     waiting = tasks.add.delay(1, 1)
     other = ActorQ("other", url=three.addresses["b"])
     try:
@@ -126,3 +127,26 @@ def test_a_coordinator_that_comes_back_is_part_of_the_mesh_again(three: Coordina
     three.kill("c")
     three.start("c")
     wait_until_known(app, workers=1)
+
+
+def test_a_coordinator_that_is_drained_hands_its_calls_to_another_one_and_ends(
+    three: Coordinators, app: ActorQ
+) -> None:
+    # Given calls of every kind at the first coordinator: running, waiting, to come later, and one that has settled
+    three.start_worker("-c", "2", "-Q", "default,slow", seed="b")
+    wait_until_known(app, workers=1)
+    done = tasks.add.delay(1, 1)
+    assert done.get(timeout=30) == 2
+    naps = [tasks.nap.delay(0.5) for _ in range(6)]
+    later = tasks.add.apply_async((2, 2), countdown=3.0)
+    nobodys = app.send_task("nobody.offers.this")
+    # When it is drained
+    replies = app.control.drain_coordinator("a", timeout=5.0)
+    assert "leaves the mesh" in replies["a"]["ok"]
+    assert three.processes["a"].wait(30) == 0
+    # Then all of them end, at those that are left, which do not know it any more
+    assert app.gather(*naps, timeout=60) == [0.5] * 6
+    assert later.get(timeout=30) == 4
+    assert app.AsyncResult(done.id).get(timeout=30) == 2
+    assert nobodys.state == "PENDING"
+    assert set(stats(app)) == {"b", "c"}

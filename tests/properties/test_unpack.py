@@ -52,6 +52,8 @@ MESSAGES: list[Message] = [
     m.Discover("nonce"),
     m.View("nonce", MEMBER, [MEMBER]),
     m.PeerHello((1, 1), "nonce", MEMBER),
+    m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, CALLS),
+    m.HandOverOutcomes(1, OUTCOMES),
 ]
 ALL_KINDS = frames.kinds(Message.__subclasses__())
 

@@ -78,7 +78,8 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
     for client in mesh.clients():
         if client.epoch in record.waiting and client.epoch not in record.seen:
             oracle.fail("lost", f"{client.epoch} does not hear of {record.id}", record.id)
-    if epoch in record.accepted and epoch not in record.settled and not _was_settled_before(mesh, record, epoch):
+    is_settled = epoch in record.settled or coordinator.core.state.outcomes.get(record.id) is not None
+    if epoch in record.accepted and not is_settled and not _was_settled_before(mesh, record, epoch):
         oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
     _check_revocation(mesh, coordinator, record)
     disk = mesh.disk_of(epoch)
@@ -118,9 +119,9 @@ def _check_agreement(mesh: Mesh, coordinator: CoordinatorProcess, record: Record
     if stored is None or record.leases_lost or mesh.options.forgets or list(record.accepted) != [coordinator.epoch]:
         return
     for session, outcome in record.seen.items():
-        if not isinstance(outcome, Outcome) or (outcome.state == m.FAILURE and not outcome.attempt):
-            continue  # It was refused, when another client had submitted it already.
-        if (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
+        if session in record.refused:
+            continue  # Another session's was taken.
+        if isinstance(outcome, Outcome) and (outcome.attempt, outcome.state) != (stored.attempt, stored.state):
             mesh.oracle.fail("agreement", f"{session} has another outcome of {record.id} than is kept", record.id)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.simulation.nodes import WorkerProcess
+from tests.simulation.nodes import CoordinatorProcess, WorkerProcess
 from tests.simulation.process import Machine, Process
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Faults:
         self._is_over = False
         self._breaks: dict[str, Callable[[], bool]] = {
             "coordinator crash": lambda: self._crash(self.mesh.coordinators),
+            "coordinator drain": self._drain_coordinator,
             "worker crash": lambda: self._crash(self.mesh.workers),
             "worker stop": lambda: self._on_worker(WorkerProcess.stop),
             "worker drain": lambda: self._on_worker(WorkerProcess.drain),
@@ -87,6 +88,14 @@ class Faults:
         if process is None:
             return False
         self.mesh.crash(process.machine)
+        return True
+
+    def _drain_coordinator(self) -> bool:
+        process = self._process(self.mesh.coordinators)
+        if not isinstance(process, CoordinatorProcess) or not process.core.mesh.heirs():
+            return False
+        self.mesh.note(f"{process.epoch} is to leave the mesh")
+        process.drain()
         return True
 
     def _on_worker(self, do: Callable[[WorkerProcess], None]) -> bool:

@@ -19,7 +19,7 @@ from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.process import Machine, Process
 from tests.simulation.workload import LATE_TASK, QUEUES, TASKS, Workload
 
-SETTLING_S = 300.0
+SETTLING_S = 600.0
 """Virtual time after the faults within which everything must have settled."""
 DISK_LIMIT_S = 10.0
 LULL_S = 12.0

@@ -104,12 +104,18 @@ class CoordinatorProcess(Node):
         self._is_writing = False
         self._trouble = ""
         if self.mesh.options.is_durable:
-            self.core.restore(self._store.load(), self.now_s, self.wall_s)
+            self.core.restore(self._store.load())
         self._naps: list[tuple[float, float]] = []
         self._paused_at_s = 0.0
 
     def begin(self) -> None:
         self.mesh.note(f"{self.epoch} starts")
+        self.listens.wake()
+
+    def drain(self) -> None:
+        """Leave the mesh, and end. Another one is started some time later."""
+        self.core.advance(self.now_s, self.wall_s)
+        self.core._handover.begin()
         self.listens.wake()
 
     def pause(self) -> None:
@@ -151,7 +157,17 @@ class CoordinatorProcess(Node):
             core.mesh.dialled(address, self.mesh.network.dial(self.listens, address).peer)
         if effects.token:
             self._write(effects.token, list(effects.persist))
+        if effects.has_left:
+            self._leave()
         return None if effects.deadline_s is None else effects.deadline_s - self.now_s
+
+    def _leave(self) -> None:
+        if self.core.state.calls:
+            self.mesh.oracle.fail(
+                "lost", f"{self.epoch} leaves the mesh with calls", *[c.id for c in self.core.state.calls]
+            )
+        self.machine.kill()
+        self.mesh.loop.after(self.mesh.rng.expovariate(0.5), self.machine.start)
 
     def _receive(self, item: Received) -> None:
         core, peer = self.core, item.peer
@@ -278,12 +294,12 @@ def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, 
         {call.id: state.entries_by_number[call.spec].spec for call in live},
     )
     begun = {
-        worker.leases[each].row
+        (worker.leases[each].row, worker.leases[each].attempt)
         for worker in state.workers.values()
         for each in worker.begun
         if worker.leases[each].row and state.entries_by_number[worker.leases[each].spec].spec.at_most_once
     }
-    yield "starts", kept.started & begun, begun
+    yield "starts", set(kept.started.items()) & begun, begun
     revoked = {task_id: until for task_id, until in state.revoked.items() if until[0] > state.wall_s}
     yield "revocations", {each[0]: each[1:] for each in kept.revocations if each[0] in revoked}, revoked
     yield "functions", dict(kept.codes), state.codes
@@ -451,8 +467,10 @@ class WorkerProcess(Node):
             except ProtocolError as error:
                 self.mesh.oracle.fail("no exception", f"{self.epoch} does not understand its coordinator: {error}")
         session = self.core.session_of(item.peer)
-        if session is not None and session.welcomed:
-            self._addresses[session.number] = self._works[item.peer][1]
+        address = self._works[item.peer][1] if item.peer in self._works else ""
+        is_welcomed = session is not None and session.welcomed
+        if session is not None and is_welcomed and self._addresses.get(session.number) != address:
+            self._addresses[session.number] = address
             self.watchdog.wake()
 
     def _note_work(self, peer: int, message: Message) -> None:

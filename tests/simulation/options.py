@@ -13,6 +13,7 @@ from actorq.config import ClientSettings, CoordinatorSettings, LivenessSettings,
 
 FAULTS = (
     "coordinator crash",
+    "coordinator drain",
     "worker crash",
     "worker stop",
     "worker drain",

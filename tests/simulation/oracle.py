@@ -18,6 +18,8 @@ The invariants, by the name under which a violation is reported (`docs/architect
     stale session           a message of a session that is over, or was replaced, changes nothing
     accepted                what a client heard to be accepted by a coordinator with a journal is in the journal
     acknowledged            what a worker heard to be taken care of is in the journal
+    replay                  once all is written, what a new coordinator would know is what this one knows
+    broadcast               a command is answered: by each node, or with the name of each that did not
     prompt                  where nothing breaks, a client hears of an outcome without having to ask
     busy loop               a thread does not wake up again and again with nothing to do
     check                   the indexes of a coordinator agree after each step
@@ -95,6 +97,8 @@ class Record:
     """By session: the first."""
     revoked: dict[str, None] = field(default_factory=dict)
     """Coordinators that have acknowledged its revocation."""
+    refused: dict[str, None] = field(default_factory=dict)
+    """Sessions whose submission of it was refused, as the disk failed."""
     leases_lost: int = 0
     """Leases that ended with neither an outcome nor a return of the call."""
     kills: Counter[str] = field(default_factory=Counter)
@@ -243,6 +247,7 @@ class Oracle:
             self.fail("one terminal state", f"{session} sees two outcomes of {task_id}", task_id)
         record.seen[session] = outcome
         if isinstance(error, CallRefused) and TROUBLE in error.reason and self.mesh.options.refuses:
+            record.refused[session] = None
             return
         if isinstance(error, (CallRefused, EncodeError, OperationalError)):
             self.fail("unexpected", f"{session} was refused {task_id}: {error}", task_id)

@@ -176,7 +176,7 @@ def _forget_kept_revocations(restore: Method, keeping: Keeping, kept: Kept) -> N
 
 
 def _forget_kept_starts(restore: Method, keeping: Keeping, kept: Kept) -> None:
-    kept.started = frozenset()
+    kept.started = {}
     restore(keeping, kept)
 
 

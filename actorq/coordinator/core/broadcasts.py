@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ class Broadcasts:
     def __init__(self) -> None:
         self._open: dict[int, _Open] = {}
         self._count = 0
+        self.open_by_peer: Counter[Peer] = Counter()
 
     def open(
         self,
@@ -46,6 +48,7 @@ class Broadcasts:
         """Begin one for `peer`, to these nodes: their epochs and the names to show. Returns the token for the nodes."""
         self._count += 1
         self._open[self._count] = _Open(peer, token, deadline_s, awaited, is_order, missing)
+        self.open_by_peer[peer] += 1
         return self._count
 
     def reply(self, number: int, node: str, value: Any) -> None:
@@ -64,12 +67,19 @@ class Broadcasts:
         if not self._open:
             return []
         done = [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]
-        return [self._open.pop(number).answer() for number in done]
+        return [self._close(number).answer() for number in done]
 
     def forget(self, peer: Peer) -> None:
         """Who asked has gone."""
         for number in [number for number, each in self._open.items() if each.peer == peer]:
-            del self._open[number]
+            self._close(number)
+
+    def _close(self, number: int) -> _Open:
+        broadcast = self._open.pop(number)
+        self.open_by_peer[broadcast.peer] -= 1
+        if not self.open_by_peer[broadcast.peer]:
+            del self.open_by_peer[broadcast.peer]
+        return broadcast
 
     def next_s(self) -> float | None:
         """Monotonic time of the first deadline."""

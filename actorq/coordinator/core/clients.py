@@ -41,6 +41,8 @@ class Client:
     """By the client's numbers, for this connection."""
     deferred: deque[Submit] = field(default_factory=deque)
     """Submissions that wait for room. Bounded by the client's window."""
+    deferred_bytes: int = 0
+    """Arguments in them."""
     pressed: bool = False
     """It was told so."""
     watched: set[str] = field(default_factory=set)
@@ -64,4 +66,5 @@ class Client:
         self.specs = {}
         self.deferred.clear()
         self.asking = self.asked = 0
+        self.deferred_bytes = 0
         self.pressed = False

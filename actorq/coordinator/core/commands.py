@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain, count
 from typing import Any
 
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import State
@@ -28,10 +29,13 @@ TIMEOUT_LIMIT_S = 3600.0
 class Commands:
     """What clients ask and order."""
 
-    def __init__(self, state: State, mesh: Mesh, searches: Searches, broadcasts: Broadcasts) -> None:
+    def __init__(
+        self, state: State, mesh: Mesh, searches: Searches, broadcasts: Broadcasts, handover: Handover
+    ) -> None:
         self._state = state
         self._mesh = mesh
         self._searches = searches
+        self._handover = handover
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
@@ -70,6 +74,12 @@ class Commands:
         if own is not None:
             self._run_on_coordinators(peer, client, message, own)
             return
+        limit = self._state.settings.order_limit
+        if self.broadcasts.open_by_peer[peer] >= limit:
+            self._state.hits["orders"] += 1
+            error = {"error": f"{limit:,} commands of this client are not answered yet: give this one later"}
+            self._state.send(peer, m.Replies(message.token, {self._state.name: error}, []))
+            return
         nodes = self._nodes(message.destination)
         shown = _show({each.epoch: each.name for each in nodes})
         # A name that no node has is awaited as well, under itself: it will be missing.
@@ -85,6 +95,9 @@ class Commands:
         """Run a command of coordinators here, and, unless one of them asks, on all others."""
         names = message.destination
         mesh = self._mesh
+        if message.command == "drain_coordinator" and not names and not client.is_coordinator:
+            self._state.send(peer, m.Replies(message.token, {self._state.name: {"error": "name the one to drain"}}, []))
+            return
         is_ours = client.is_coordinator or not names or self._state.name in names
         others = [] if client.is_coordinator else [each for each in mesh.others() if not names or each.name in names]
         links = [link for link in mesh.open_links() if link.member in others]
@@ -118,7 +131,14 @@ class Commands:
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "dead_letters": lambda _: list(self._state.dead_letters),
+            "drain_coordinator": lambda _: self._leave(),
         }
+
+    def _leave(self) -> dict[str, str]:
+        try:
+            return {"ok": self._handover.begin()}
+        except ValueError as error:
+            return {"error": str(error)}
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are. Returns what became of each."""
@@ -131,6 +151,8 @@ class Commands:
             kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, terminate)]
             if kept:
                 self._state.operations.append(KeepRevocations(kept, until_s, terminate))
+        if self._state.trouble:
+            return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
@@ -157,6 +179,7 @@ class Commands:
             "name": self._state.name,
             "epoch": self._state.epoch,
             "uptime_s": round(self._state.now_s - self._state.started_s, 3),
+            "leaves": self._state.is_leaving,
             "durable": self._state.settings.durable,
             "data_dir": self._state.settings.data_dir,
             "unwritten": self._state.unwritten,
@@ -173,6 +196,7 @@ class Commands:
             "coordinators": [
                 {"name": each.name, "address": each.address, "in_touch": each not in silent} for each in others
             ],
+            "limits": limits.usage(self._state, max(self.broadcasts.open_by_peer.values(), default=0)),
             "link": self._state.counts(),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workers": [
@@ -202,8 +226,13 @@ def _show(names: dict[str, str]) -> dict[str, str]:
     """The same keys, with names that differ: of several nodes with one name the second is ``name#2``, and so on."""
     shown: dict[str, str] = {}
     taken: set[str] = set()
+    last: dict[str, int] = {}
     for key, name in names.items():
-        candidates = chain([name], (f"{name}#{number}" for number in count(2)))
-        shown[key] = next(each for each in candidates if each not in taken)
-        taken.add(shown[key])
+        candidate, number = name, last.get(name, 1)
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}#{number}"
+        last[name] = number
+        shown[key] = candidate
+        taken.add(candidate)
     return shown

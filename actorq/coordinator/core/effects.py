@@ -28,5 +28,7 @@ class Effects:
     """Sessions to end, after their messages were sent."""
     dial: list[str] = field(default_factory=list)
     """Addresses of other coordinators, to open connections to."""
+    has_left: bool = False
+    """This coordinator has left the mesh, and has nothing any more: its process may end."""
     deadline_s: float | None = None
     """Monotonic time at which the core wants `finish` to be called again, at the latest."""

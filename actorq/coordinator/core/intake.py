@@ -14,6 +14,8 @@ from actorq.wire.messages import CODE_MISSING, Call, CallSpec
 
 LAST_TIME_S = 253_402_300_799.0
 """The end of the year 9999, which is the last one that a datetime knows."""
+DIGESTS_KEPT = 1000
+"""Of functions for which there was no room: of others the client is told that they are missing, and sends them again."""
 NO_TIME = "its start or expiry is no point in time: give seconds or a datetime up to the year 9999"
 
 
@@ -26,6 +28,8 @@ class Intake:
         self._deferring: dict[str, Client] = {}
         self._no_entry = SpecEntry(FOREIGN, CallSpec(""), state.no_lane, False)
         """Stands for the specs that a client has not sent."""
+        self._without_room: set[str] = set()
+        """Digests of functions that were not kept."""
 
     def submit(self, peer: Peer, client: Client, message: m.Submit) -> None:
         if message.seq <= client.seq:
@@ -36,10 +40,14 @@ class Intake:
                 client.specs[number] = self._state.entry(spec)
         if client.deferred or self._must_ask(client, message) or not self._has_room(client, message):
             waiting = sum([len(each.calls) for each in client.deferred])
-            if waiting + len(message.calls) > self._state.settings.client_window:
+            settings = self._state.settings
+            is_over = waiting + len(message.calls) > settings.client_window
+            if is_over or client.deferred_bytes >= settings.client_window_bytes:
+                self._state.hits["window"] += 1
                 self._state.hang_up(peer)  # It pays no heed to its window. Whoever does is never here.
                 return
             client.deferred.append(message)
+            client.deferred_bytes += _size_bytes(message)
             self._deferring[client.session] = client
             if not client.pressed and not self._has_room(client, client.deferred[0]):
                 client.pressed = True
@@ -84,17 +92,28 @@ class Intake:
     def _has_room(self, client: Client, message: m.Submit) -> bool:
         if message.resent and self._state.trouble:
             return False  # They may be running, so they cannot be refused.
-        return self._state.body_bytes < self._state.settings.queued_bytes and not self._full_queue(client, message)
+        state, settings = self._state, self._state.settings
+        has_room = state.body_bytes < settings.queued_bytes and len(state.calls) < settings.call_limit
+        return has_room and not self._full_queue(client, message)
 
     def _pressure(self, client: Client, message: m.Submit) -> str:
         if message.resent and self._state.trouble:
             return self._state.trouble
+        state, settings = self._state, self._state.settings
         queue = self._full_queue(client, message)
+        if len(state.calls) >= settings.call_limit:
+            state.hits["calls"] += 1
+            return (
+                f"{settings.call_limit:,} calls wait, are scheduled or run, which is the limit: start more workers, or "
+                f"submit more slowly"
+            )
         if queue:
+            state.hits["queue"] += 1
             return (
                 f"queue {queue!r} holds its limit of {self._state.settings.queue_limit:,} calls: start more "
                 f"workers for it, or submit more slowly"
             )
+        state.hits["arguments"] += 1
         return (
             f"arguments of calls that have not ended fill their limit of {self._state.settings.queued_bytes:,} bytes: "
             f"start more workers, or pass references to large data"
@@ -106,7 +125,9 @@ class Intake:
                 if self._must_ask(client, client.deferred[0]):
                     self._ask_others(client, client.deferred[0])
                 else:
-                    self._accept(client, client.deferred.popleft())
+                    message = client.deferred.popleft()
+                    client.deferred_bytes -= _size_bytes(message)
+                    self._accept(client, message)
             if not client.deferred:
                 del self._deferring[client.session]
                 if client.pressed:
@@ -191,6 +212,10 @@ class Intake:
             )
         if entry.durable and self._state.trouble:
             return self._state.trouble
+        if entry.spec.code in self._without_room:
+            self._without_room.discard(entry.spec.code)  # The next one is said to miss it: then it is sent again.
+            limit_bytes = self._state.settings.code_limit_bytes
+            return f"functions by value that calls use fill their limit of {limit_bytes:,} bytes: try again later"
         return CODE_MISSING if entry.spec.code and entry.spec.code not in self._state.codes else ""
 
     def _is_ours(self, task_id: str) -> bool:
@@ -245,6 +270,11 @@ class Intake:
         if message.digest not in self._state.codes:
             if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
                 self._drop_unused_code()
+            if self._state.code_bytes + len(message.blob) > self._state.settings.code_limit_bytes:
+                self._state.hits["code"] += 1
+                self._without_room.add(message.digest)
+                return
+            self._without_room.discard(message.digest)
             self._state.codes[message.digest] = message.blob
             self._state.code_bytes += len(message.blob)
             if self._state.settings.durable:
@@ -256,10 +286,20 @@ class Intake:
         unused = self._state.codes.keys() - used
         if self._state.settings.durable and unused:
             self._state.operations.append(ForgetCodes(sorted(unused)))
+        for worker in self._state.workers.values():
+            for digest in worker.codes - used:
+                worker.codes.discard(digest)
+                self._state.send(worker.peer, m.Code(digest, b""))
         self._state.codes = {digest: blob for digest, blob in self._state.codes.items() if digest in used}
         self._state.code_bytes = sum(map(len, self._state.codes.values()))
+        if len(self._without_room) > DIGESTS_KEPT:
+            self._without_room.clear()
 
 
 def _has_sound_times(call: Call) -> bool:
     """Not so for NaN, which no comparison finds: at the root of the schedule it would hold up all others."""
     return 0 <= call.expires <= LAST_TIME_S and 0 <= call.not_before <= LAST_TIME_S
+
+
+def _size_bytes(message: m.Submit) -> int:
+    return sum([len(call.body) for call in message.calls])

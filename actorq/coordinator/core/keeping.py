@@ -34,9 +34,16 @@ class Keeping:
                 entry.is_kept = True
         operations.append(KeepCalls(calls))
         if any(entry.spec.at_most_once for entry in used):
-            started = [each.row for each in calls if each.worker and entries[each.spec].spec.at_most_once]
+            started = [
+                (each.row, each.attempt) for each in calls if each.worker and entries[each.spec].spec.at_most_once
+            ]
             if started:
                 operations.append(KeepStarts(started))
+
+    def new_row(self) -> int:
+        """The row of the next call."""
+        self.row += 1
+        return self.row
 
     def keep_client(self, client: Client) -> None:
         client.is_kept = True
@@ -59,6 +66,12 @@ class Keeping:
         if rows or kept:
             self._state.operations.append(Settle(rows, kept, self._state.wall_s))
 
+    def forget(self, calls: Sequence[Call]) -> None:
+        """The calls are another coordinator's now."""
+        rows = [call.row for call in calls if call.row]
+        if rows:
+            self._state.operations.append(Settle(rows, [], self._state.wall_s))
+
     def _worth_keeping(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         specs = {call.spec for call in calls}
         if len(specs) == 1:
@@ -80,11 +93,16 @@ class Keeping:
             state.codes[digest] = blob
             state.code_bytes += len(blob)
         calls, held_back, started, seq = state.calls, state.held_back, kept.started, state.seq
+        again: list[int] = []
         for call in kept.calls:
+            if call.id in held_back:  # Only in a journal that was damaged.
+                again.append(call.row)
+                continue
             seq += 1
             call.seq = seq
             if call.row in started:
                 call.lost = max(call.lost, 1)
+                call.attempt = started[call.row]
             calls.add(call)
             held_back[call.id] = call
             state.body_bytes += len(call.body)
@@ -92,6 +110,8 @@ class Keeping:
                 state.schedule.add(call.expires, call)
         state.seq = seq
         self.row = kept.calls[-1].row if kept.calls else 0
+        if again:
+            state.operations.append(Settle(again, [], state.wall_s))
         for settled_s, outcomes in kept.outcomes:
             state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0))
         for task_id, until_s, terminate in kept.revocations:
@@ -112,6 +132,8 @@ class Keeping:
             client.is_kept = True
             state.clients[client.session] = state.clients_by_number[client.number] = client
             state.numbers = max(state.numbers, client.number)
+        # A client may be forgotten before its calls have ended: its number is not given to another one.
+        state.numbers = max([state.numbers, *{call.client for call in kept.calls}])
 
 
 def _is_wanted(entry: SpecEntry | None, outcome_state: int) -> bool:

@@ -189,7 +189,7 @@ class Leases:
         worker.begun[call.id] = None
         state = self._state
         if call.row and state.entries_by_number[call.spec].spec.at_most_once:
-            state.operations.append(KeepStarts([call.row]))
+            state.operations.append(KeepStarts([(call.row, call.attempt)]))
 
     def _is_guarded(self, call: Call) -> bool:
         """Whether its worker waits for Begin. Where we do not know yet (FOREIGN), it says Starting again."""
@@ -244,8 +244,10 @@ class Leases:
         if call is None:
             call = Call(task_id, FOREIGN, b"")
             self._state.calls.add(call)
-        elif self._state.held_back.pop(task_id, None) is None:
-            return False
+        elif task_id not in self._state.held_back or attempt < call.attempt:
+            return False  # Somebody else has it, or is known to have started it later.
+        else:
+            del self._state.held_back[task_id]
         call.attempt = attempt
         call.not_before = 0
         call.worker = worker.number
@@ -266,6 +268,8 @@ class Leases:
             elif call.expires and call.expires <= self._state.wall_s:
                 self._state.expire(call)
             else:
+                if 0 < call.expires <= self._state.latest_wall_s:  # It was skipped while it was leased.
+                    self._state.schedule.add(call.expires, call)
                 entry = self._state.entries_by_number[call.spec]
                 back.setdefault((call.spec, entry.spec.priority), []).append(call)
         for (number, priority), group in back.items():

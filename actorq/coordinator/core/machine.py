@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from actorq.config import CoordinatorSettings
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.commands import Commands
 from actorq.coordinator.core.effects import Effects, Peer
+from actorq.coordinator.core.handover import Handover, Inheritance
 from actorq.coordinator.core.intake import Intake
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.mesh import Mesh, PeerLink
@@ -56,7 +58,9 @@ class Coordinator:
         self._intake = Intake(self.state, self._searches)
         self._leases = Leases(self.state)
         self._sessions = Sessions(self.state, self.mesh, self._leases, self._broadcasts)
-        self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts)
+        self._handover = Handover(self.state, self.mesh)
+        self._inheritance = Inheritance(self.state)
+        self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts, self._handover)
         self._liveness_due_s = self._specs_due_s = now_s
         self._token = 0
         self._unconfirmed: deque[tuple[int, int, list[tuple[Peer, Message]]]] = deque()
@@ -73,16 +77,21 @@ class Coordinator:
             m.Starting: self._leases.starting,
             m.Heartbeat: self._sessions.heartbeat,
             m.Reply: self._commands.reply,
+            m.HandOver: self._inheritance.take,
+            m.HandOverOutcomes: self._inheritance.take_outcomes,
             m.Bye: self._sessions.bye,
         }
 
     # -- the interface to the shell ------------------------------------------------------------------------------
 
-    def restore(self, kept: Kept, now_s: float, wall_s: float) -> None:
-        """Take over what a store kept. The calls wait one grace, from `now_s` on, for workers to list what they run."""
+    def restore(self, kept: Kept) -> None:
+        """Take over what a store kept. The calls wait one grace for workers to list what they run."""
+        self.state.keeping.restore(kept)
+
+    def begin(self, now_s: float, wall_s: float) -> None:
+        """Nodes can connect from now on (monotonic and Unix time), which may be long after all began: so does the grace."""
         state = self.state
         state.started_s, state.now_s, state.wall_s = now_s, now_s, wall_s
-        state.keeping.restore(kept)
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""
@@ -99,6 +108,7 @@ class Coordinator:
                 worker.heard_s += pause_s
                 worker.lost_s += pause_s
         state.now_s, state.wall_s = now_s, wall_s
+        state.latest_wall_s = max(state.latest_wall_s, wall_s)
 
     def receive(self, peer: Peer, message: Message) -> None:
         """A message came. One from a session without a Hello changes nothing and is answered with Reset."""
@@ -125,6 +135,8 @@ class Coordinator:
                 self._searches.watch_again(link)
         elif isinstance(message, m.Settled):
             self._searches.settled(message.outcomes)
+        elif isinstance(message, m.Accepted):
+            self._handover.accepted(link.peer, message.seq)
         elif isinstance(message, m.Report):
             self._searches.report(link.peer, message)
         elif isinstance(message, m.Replies):
@@ -169,9 +181,13 @@ class Coordinator:
         self._searches.finish()
         self._intake.accept_deferred()
         self._searches.answer_parked()
-        self._leases.dispatch()
+        self._handover.finish()
+        if not state.is_leaving:
+            self._leases.dispatch()
         for peer, replies, is_order in self._broadcasts.pop_done(state.now_s):
-            if is_order:  # What it has changed is said when it is durable. An answer need not wait for a slow disk.
+            if is_order and not state.trouble:
+                # What it has changed is said when it is durable. An answer need not wait, and nothing waits for a disk
+                # that cannot be written.
                 state.acks.append((peer, replies))
             else:
                 state.send(peer, replies)
@@ -180,6 +196,7 @@ class Coordinator:
         effects, state.effects = state.effects, Effects()
         self._hold_acks(effects)
         effects.deadline_s = self._deadline_s()
+        effects.has_left = self._handover.is_done and not self._unconfirmed
         return effects
 
     def stats(self) -> dict[str, Any]:
@@ -260,8 +277,7 @@ class Coordinator:
             if state.revoked[oldest][0] > state.wall_s and len(state.revoked) <= state.settings.revocation_count:
                 break
             del state.revoked[oldest]
-        gone_s = state.now_s - state.settings.client_age_s
-        gone = [each for each in state.clients.values() if each.peer is None and each.left_s < gone_s]
+        gone = list(limits.clients_to_forget(state))
         if gone:
             state.keeping.forget_clients(gone)
         for client in gone:
@@ -281,7 +297,7 @@ class Coordinator:
         broadcast_s = self._broadcasts.next_s()
         if broadcast_s is not None:
             due.append(broadcast_s)
-        others = (self._receipts.next_s(), self._searches.next_s(), self.mesh.next_s())
+        others = (self._receipts.next_s(), self._searches.next_s(), self.mesh.next_s(), self._handover.next_s())
         due += [when_s for when_s in others if when_s is not None]
         return min(due, default=None)
 

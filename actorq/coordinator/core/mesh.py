@@ -28,6 +28,8 @@ class PeerLink:
     peer: Peer
     nonce: str = ""
     is_open: bool = False
+    leaves: bool = False
+    """The other one leaves the mesh."""
     member: Member = Member("")  # noqa: RUF009 - it is frozen
 
 
@@ -66,7 +68,15 @@ class Mesh:
 
     def view(self, nonce: str = "") -> m.View:
         """What those who ask are told."""
-        return m.View(nonce, self.own, self.others())
+        return m.View(nonce, self.own, self.others(), self._state.is_leaving, self._state.settings.durable)
+
+    def announce_leave(self) -> None:
+        """Have everybody told whether this coordinator leaves."""
+        self._is_changed = True
+
+    def heirs(self) -> list[PeerLink]:
+        """The sessions with those that stay."""
+        return [link for link in self.open_links() if not link.leaves]
 
     def meet(self, member: Member) -> None:
         """Another coordinator is there, and says where."""
@@ -134,6 +144,7 @@ class Mesh:
         self.lose(link.peer)
 
     def _view(self, link: PeerLink, view: m.View) -> None:
+        self._note_leave(link, view.leaves)
         if not link.is_open and view.nonce == link.nonce:
             if view.own.epoch == self.own.epoch:
                 self._hang_up(link)
@@ -148,6 +159,14 @@ class Mesh:
             versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
             self._state.send(link.peer, m.PeerHello(versions, link.nonce, self.own))
         self._learn(link, view.others)
+
+    def _note_leave(self, link: PeerLink, leaves: bool) -> None:
+        if link.is_open and leaves != link.leaves:
+            link.leaves = leaves
+            if leaves:
+                self.part(link.member.epoch)
+            else:
+                self.meet(link.member)
 
     def _welcome(self, link: PeerLink, welcome: m.Welcome) -> bool:
         if link.is_open or welcome.nonce != link.nonce:

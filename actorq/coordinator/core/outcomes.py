@@ -50,6 +50,10 @@ class OutcomeCache:
                 return outcome
         return None
 
+    def all(self) -> list[Outcome]:
+        """All that are kept, the oldest first."""
+        return [outcome for generation in self._generations for outcome in generation.outcomes.values()]
+
     def expire(self, now_s: float) -> None:
         """Drop generations that are over age."""
         while self._generations and now_s - self._generations[0].opened_s > self._age_s:

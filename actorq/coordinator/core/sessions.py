@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -90,10 +91,19 @@ class Sessions:
             party.lost_s = self._state.now_s
 
     def _welcome(self, peer: Peer, hello: Any, admit: Callable[[Peer, Any], None]) -> None:
+        if self._state.is_leaving and isinstance(hello, m.ClientHello):
+            self._state.send(peer, m.Rejected("this coordinator leaves the mesh: use another one"))
+            self._state.effects.hang_ups.append(peer)
+            return
         try:
             version = frames.agree_version(hello.versions)
         except VersionMismatch as error:
             self._state.send(peer, m.Rejected(str(error)))
+            self._state.effects.hang_ups.append(peer)
+            return
+        reason = limits.why_rejected(self._state, peer, hello)
+        if reason:
+            self._state.send(peer, m.Rejected(reason))
             self._state.effects.hang_ups.append(peer)
             return
         admit(peer, hello)
@@ -112,6 +122,7 @@ class Sessions:
                 sorted(settings.transient_queues) if settings.durable else [],
                 self._mesh.own.address,
                 self._mesh.others(),
+                settings.client_window_bytes,
             ),
         )
 
@@ -205,7 +216,7 @@ class Sessions:
             worker.list_if_idle()
 
     def heartbeat(self, peer: Peer, worker: Worker, message: m.Heartbeat) -> None:
-        worker.running = dict(message.running)
+        worker.running = {task_id: attempt for task_id, attempt in message.running if task_id in worker.leases}
         worker.lag_s, worker.rss_bytes = message.lag_s, message.rss_bytes
         if worker.contact in (Contact.READY, Contact.BUSY):
             is_busy = message.lag_s >= self._state.settings.liveness.busy_s

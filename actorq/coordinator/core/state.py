@@ -6,7 +6,7 @@ A call is in exactly one place: a lane (ready), the schedule (waits for its time
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -22,7 +22,7 @@ from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import TaskRevokedError, WorkerLostError
 from actorq.stores.api import KeepDeadLetter, Operation
 from actorq.wire import messages as m
-from actorq.wire.batches import batches
+from actorq.wire.batches import batches, chunks
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_failure
@@ -47,6 +47,8 @@ class State:
         """Monotonic time of the batch."""
         self.wall_s = wall_s
         """Unix time of the batch."""
+        self.latest_wall_s = wall_s
+        """The latest that the clock has said: it may have been set back since."""
         self.started_s = now_s
         self.counts: Callable[[], dict[str, int]] = dict
         """What the shell counts besides, for `Commands.stats`."""
@@ -81,12 +83,16 @@ class State:
         self.seq = 0
         self.numbers = 0
         self.slots = 0
+        self.hits: Counter[str] = Counter()
+        """How often each limit was reached, by its name."""
         self.late_reports = 0
         self.settled_count = 0
         self.effects = Effects()
         self.operations: list[Operation] = []
         """To be stored at the end of the batch."""
         self.keeping = Keeping(self)
+        self.is_leaving = False
+        """It hands all that it has to other coordinators, and ends."""
         self.dead_letter_number = 0
         self.trouble = ""
         """Why nothing can be stored at present, if so."""
@@ -118,7 +124,12 @@ class State:
         client.watched.clear()
 
     def watch(self, client: Client, task_id: str) -> None:
-        """Have the client told when the call settles."""
+        """Have the client told when the call settles, or that it waits for too many."""
+        if len(client.watched) >= self.settings.watch_limit and task_id not in client.watched:
+            self.hits["watched"] += 1
+            limit = f"this client waits for the outcomes of {self.settings.watch_limit:,} calls of others already"
+            self.send(client.peer, m.Refused([(task_id, f"{limit}: wait for fewer at a time")]))
+            return
         self.watchers.setdefault(task_id, {})[client] = None
         client.watched.add(task_id)
 
@@ -135,6 +146,7 @@ class State:
         entry = self.entries.get(spec)
         if entry is None:
             if len(self.entries) >= SPEC_LIMIT:
+                self.hits["specs"] += 1
                 return SpecEntry(NO_ROOM, spec, self.no_lane, False)
             self.spec_numbers += 1
             number = self.spec_numbers
@@ -159,6 +171,9 @@ class State:
             del self.entries[entry.spec], self.entries_by_number[entry.number]
         self.keeping.forget_specs(unused)
         for worker in self.workers.values():
+            gone = [(number, CallSpec("")) for number in sorted(worker.specs - used)]
+            for each in chunks(gone, m.MAX_NAMES):
+                self.send(worker.peer, m.Define(list(each), []))
             worker.specs &= used
         self.lanes.forget_empty({entry.lane for entry in self.entries.values()})
         for client in self.clients.values():

@@ -183,11 +183,28 @@ class Worker:
 
     def capacity(self) -> int:
         """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
-        unacked = sum([session.unacked_count for session in self.sessions.values()])
-        if self.draining or unacked > self.settings.unacked_limit:
+        settings, sessions = self.settings, self.sessions.values()
+        is_full = (
+            sum([session.unacked_count for session in sessions]) > settings.unacked_limit
+            or sum([session.unacked_bytes for session in sessions]) > settings.unacked_bytes
+        )
+        if self.draining or is_full:
             return 0
-        settings = self.settings
         return self.slots + min(int(self._rate * settings.lookahead_work_s), settings.lookahead_limit)
+
+    def usage(self) -> dict[str, dict[str, int]]:
+        """What this node is made to hold, by the name of each limit. From any thread.
+
+        Of limits that are those of one session, the session that has most counts.
+        """
+        settings, sessions = self.settings, list(self.sessions.values())
+        rows = {
+            "unacked": (sum(each.unacked_count for each in sessions), settings.unacked_limit),
+            "unacked_bytes": (sum(each.unacked_bytes for each in sessions), settings.unacked_bytes),
+            "specs": (max((each.spec_count for each in sessions), default=0), settings.spec_limit),
+            "code": (max((each.code_bytes for each in sessions), default=0), settings.code_bytes),
+        }
+        return {name: {"now": now, "limit": limit} for name, (now, limit) in rows.items()}
 
     def job_of(self, call: Call) -> Any:
         """The job of a call that was delivered."""
@@ -229,14 +246,14 @@ class Worker:
         if self._session_at(connection) is None:
             if view.nonce != connection.nonce:
                 return
-            if not self._join(connection, view.own.epoch):
+            if not self._join(connection, view):
                 return
         self._learn(connection, view.others)
 
-    def _join(self, connection: Connection, epoch: str) -> bool:
+    def _join(self, connection: Connection, view: m.View) -> bool:
         """Open a session over this connection, unless another one leads to the same coordinator."""
         assert connection.peer is not None
-        session = next((each for each in self.sessions.values() if each.coordinator == epoch), None)
+        session = next((each for each in self.sessions.values() if each.coordinator == view.own.epoch), None)
         if session is not None and session.peer is not None:
             twin = self.directory.of(session.peer)
             if twin is not None:
@@ -246,6 +263,8 @@ class Worker:
         if session is None:
             session = self._own_session(connection)
         connection.number = session.number
+        if session.coordinator != view.own.epoch and not view.durable:
+            session.forget_guarded()
         session.open(connection.peer, self._first_capacity(session))
         return True
 
@@ -280,11 +299,17 @@ class Worker:
         if now_s < self.directory.next_s():
             return
         self._effects.hang_ups += [each.peer for each in self.directory.overdue(now_s) if each.peer is not None]
-        for gone in self.directory.forget_gone():
-            session = None if gone.number is None else self.sessions.get(gone.number)
-            if session is not None and session.peer is None and not self.leases.of(session.number):
-                del self.sessions[session.number]
+        for gone in self.directory.forget_gone(self._is_needed):
+            if gone.number is not None:
+                self.sessions.pop(gone.number, None)
         self._effects.dial += self.directory.due(now_s)
+
+    def _is_needed(self, number: int) -> bool:
+        """Whether something of a session is left, so that its coordinator has to be found again."""
+        session = self.sessions.get(number)
+        return session is not None and (
+            session.peer is not None or not session.is_idle() or bool(self.leases.of(number))
+        )
 
     # -- how much to ask for -------------------------------------------------------------------------------------
 
@@ -321,6 +346,7 @@ class Worker:
         """Say to each coordinator how much it may lease, where that is news."""
         total = self.capacity()
         if len(self.sessions) == 1:
+            self._is_share_due = False
             (session,) = self.sessions.values()
             if session.welcomed:
                 wanted = (total, self.slots)

@@ -73,7 +73,8 @@ class Session:
         self.capacity = (0, 0)
         """What it was told: leases it may grant, and slots."""
         self.unreported: list[Outcome] = []
-        self.unacked_count = 0
+        self.unacked_count = self.unacked_bytes = 0
+        self.code_bytes = 0
         self._shared = shared
         self._leases = shared.leases
         self._effects = effects
@@ -82,6 +83,8 @@ class Session:
         self._codes: dict[str, bytes] = {}
         self._clients: dict[int, ReplyTo] = {}
         self._unacked: deque[tuple[int, list[Outcome]]] = deque()
+        self._unacked_sizes: deque[int] = deque()
+        """Bytes of the bodies in each."""
         self._given_back: deque[tuple[str, int]] = deque()
         self._owes_relay = False
         self._hello_s = 0.0
@@ -116,6 +119,14 @@ class Session:
             )
         )
 
+    def forget_guarded(self) -> None:
+        """Nobody knows any more whether the guarded calls that have not started were given to another worker."""
+        leases = self._leases
+        for task_id in [each for each, (call, _) in leases.guarded.items() if call.worker == self.number]:
+            del leases.guarded[task_id]
+            leases.announced.discard(task_id)
+            leases.held.pop(task_id, None)
+
     def lose(self) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
         self.peer, self.welcomed = None, False
@@ -135,7 +146,7 @@ class Session:
         elif kind is m.Define:
             self._define(message)
         elif kind is m.Code:
-            self._codes[message.digest] = message.blob
+            self._keep_code(message)
         elif kind is m.Begin:
             self._begin(message.ids)
         elif kind is m.Revoke:
@@ -150,6 +161,8 @@ class Session:
         self.leases_hold_until_s = self._hello_s + shared.settings.liveness.grace_s
         self.coordinator, self.coordinator_name = welcome.epoch, welcome.name
         self._clients = {}
+        self._codes.clear()  # Sent anew, before what needs them.
+        self.code_bytes = 0
         relayed = shared.unreachable()
         for each in [each for each, until_s in relayed.items() if until_s <= shared.now_s]:
             del relayed[each]
@@ -158,7 +171,8 @@ class Session:
                 call.client = call.client and ANOTHER_SESSION
         again = [outcome for _, batch in self._unacked for outcome in batch]
         self._unacked.clear()
-        self.unacked_count = 0
+        self._unacked_sizes.clear()
+        self.unacked_count = self.unacked_bytes = 0
         for batch in batches(again, REPORT_BATCH):
             self._send_report(batch, relay=True)
         self._forget_announced()
@@ -171,9 +185,27 @@ class Session:
 
     # -- messages ------------------------------------------------------------------------------------------------
 
+    def _keep_code(self, message: m.Code) -> None:
+        self.code_bytes += len(message.blob) - len(self._codes.pop(message.digest, b""))
+        if message.blob:
+            self._codes[message.digest] = message.blob
+        limit_bytes = self._shared.settings.code_bytes
+        if self.code_bytes > limit_bytes:
+            raise ProtocolError(f"the coordinator has sent functions of more than {limit_bytes:,} bytes")
+
+    @property
+    def spec_count(self) -> int:
+        """How many specs it has defined."""
+        return len(self._jobs)
+
     def _define(self, message: m.Define) -> None:
         for number, spec in message.specs:
-            self._jobs[number] = self._shared.make_job(spec, self._codes.get(spec.code))
+            if spec.task or spec.code:
+                self._jobs[number] = self._shared.make_job(spec, self._codes.get(spec.code))
+            else:
+                self._jobs.pop(number, None)
+        if len(self._jobs) > self._shared.settings.spec_limit:
+            raise ProtocolError(f"the coordinator has defined more than {self._shared.settings.spec_limit:,} specs")
         keys = dict(message.keys)
         for number, session, address in message.clients:
             known = self._clients.pop(number, None)
@@ -185,6 +217,8 @@ class Session:
     def _deliver(self, message: m.Deliver) -> None:
         if message.seq <= self.delivered:
             return
+        if min([call.attempt for call in message.calls], default=1) < 1:
+            raise ProtocolError("a delivery has no number: what becomes of it could not be reported")
         self.delivered = message.seq
         self.backlog, self.heard_s = message.backlog, self._shared.now_s
         self._acked(message.acked)
@@ -307,13 +341,17 @@ class Session:
 
     def _send_report(self, outcomes: list[Outcome], relay: bool) -> None:
         self._reports += 1
+        size_bytes = sum([len(outcome.body) for outcome in outcomes])
         self._unacked.append((self._reports, outcomes))
+        self._unacked_sizes.append(size_bytes)
         self.unacked_count += len(outcomes)
+        self.unacked_bytes += size_bytes
         self._send(m.Finished(self._reports, outcomes, relay))
 
     def _acked(self, seq: int) -> None:
         while self._unacked and self._unacked[0][0] <= seq:
             self.unacked_count -= len(self._unacked.popleft()[1])
+            self.unacked_bytes -= self._unacked_sizes.popleft()
 
     def unacked(self) -> list[Outcome]:
         """Outcomes that the coordinator has not acknowledged. From any thread."""

@@ -80,3 +80,9 @@ def test_a_command_imports_only_what_it_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=30)
     assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
+
+
+def test_queues_cannot_be_excepted_from_a_journal_that_is_not_there(run: Run) -> None:
+    result = run("coordinator", "--transient", "metrics")
+    assert result.exit_code == 2
+    assert "--transient goes with --data" in result.stderr

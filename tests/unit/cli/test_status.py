@@ -49,6 +49,20 @@ def test_without_a_coordinator_it_is_unavailable(run: Run, mesh: FakeMesh) -> No
     assert result.stderr == "Error: no coordinator answered\n"
 
 
+def test_limits_that_were_reached_are_shown_and_others_are_not(run: Run, mesh: FakeMesh) -> None:
+    mesh.replies["ping"] = {"w1@a": PONG}
+    stats = mesh.replies["coordinator"]["coordinator@here"]
+    stats["limits"] = {
+        "calls": {"now": 5, "limit": 20_000, "hits": 0},
+        "watched": {"now": 1000, "limit": 1000, "hits": 2},
+        "code": {"now": 3, "limit": 4, "hits": 1},
+    }
+    assert run("status").stdout.splitlines()[3:] == [
+        "coordinator@here: limit watched reached 2 times, now 1,000 of 1,000",
+        "coordinator@here: limit code reached once, now 3 of 4",
+    ]
+
+
 @pytest.mark.parametrize("nodes", [{}, {"w1@a": PONG}])
 def test_json_is_one_object_whatever_was_found(run: Run, mesh: FakeMesh, nodes: dict[str, object]) -> None:
     mesh.replies["ping"] = nodes
@@ -62,6 +76,22 @@ def test_verbose_shows_what_each_worker_does(run: Run, mesh: FakeMesh) -> None:
     shown = run("status", "--verbose").stdout
     assert "coordinator@here: 3 calls wait, 7 settled, 1 clients" in shown
     assert "12 ms" in shown and "50 MiB" in shown
+
+
+@pytest.mark.parametrize(("unwritten", "lag"), [(0, "all is written"), (1234, "1,234 records are not written yet")])
+def test_it_says_where_calls_are_kept(run: Run, mesh: FakeMesh, unwritten: int, lag: str) -> None:
+    stats = stats_of("tasks.add") | {"durable": True, "data_dir": "/data", "unwritten": unwritten, "trouble": ""}
+    mesh.replies |= {"ping": {"worker@here": PONG}, "coordinator": {"coordinator@here": stats}}
+    result = run("status")
+    assert f"coordinator@here: keeps calls in /data, {lag}\n" in result.stdout
+    assert result.stderr == ""
+
+
+def test_trouble_with_the_journal_is_shown(run: Run, mesh: FakeMesh) -> None:
+    trouble = "the journal in /data cannot be written: the disk is full"
+    stats = stats_of("tasks.add") | {"durable": True, "data_dir": "/data", "unwritten": 5, "trouble": trouble}
+    mesh.replies |= {"ping": {"worker@here": PONG}, "coordinator": {"coordinator@here": stats}}
+    assert run("status").stderr == f"coordinator@here: {trouble}\n"
 
 
 def test_wait_ready_waits_for_the_coordinator_and_then_for_a_worker(

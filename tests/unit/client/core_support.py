@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from actorq.client.core import Client
@@ -82,9 +83,18 @@ class Bench:
         assert isinstance(hello, m.ClientHello)
         return hello
 
-    def connect(self, epoch: str = "coordinator", durable: bool = False, window: int = 100) -> None:
-        """The connection that was dialled is up, and welcomed by this coordinator."""
-        self.hear(m.Welcome(1, self.open().nonce, epoch, epoch, window, durable))
+    def connect(
+        self,
+        epoch: str = "coordinator",
+        durable: bool = False,
+        window: int = 100,
+        transient: Sequence[str] = (),
+        others: Sequence[str] = (),
+    ) -> None:
+        """The connection that was dialled is up, and welcomed by this coordinator, which names `others`."""
+        members = [m.Member(address) for address in others]
+        nonce = self.open().nonce
+        self.hear(m.Welcome(1, nonce, epoch, epoch, window, durable, transient=list(transient), others=members))
 
     def reconnect(self, epoch: str = "coordinator", **options: Any) -> None:
         """The connection is lost, and after a while there is another one."""

@@ -6,7 +6,8 @@ import pytest
 
 from actorq.errors import CallRefused
 from actorq.wire import messages as m
-from tests.unit.client.core_support import BY_VALUE, IGNORED, SPECS, Bench, failure_of
+from actorq.wire.messages import Call
+from tests.unit.client.core_support import BY_VALUE, IGNORED, PLAIN, SPECS, Bench, failure_of
 
 
 @pytest.fixture(params=[False, True], ids=["once", "each message twice"])
@@ -175,6 +176,23 @@ def test_what_a_coordinator_with_a_journal_has_accepted_is_its_own_to_keep(bench
     assert bench.submitted() == [(["unaccepted"], True)]
 
 
+def test_calls_of_its_transient_queues_stay_ours_all_the_same(bench: Bench) -> None:
+    bench.reconnect(durable=True, transient=["default"])
+    bench.submit("accepted", "settled")
+    bench.hear(m.Accepted(1))
+    bench.hear(bench.settle("settled"))
+    bench.reconnect("another incarnation", durable=True)
+    assert bench.submitted() == [(["accepted"], True)]
+
+
+def test_calls_of_its_other_queues_do_not(bench: Bench) -> None:
+    bench.reconnect(durable=True, transient=["metrics"])
+    bench.submit("accepted")
+    bench.hear(m.Accepted(1))
+    bench.reconnect("another incarnation", durable=True)
+    assert bench.submitted() == []
+
+
 def test_what_still_waits_here_is_sent_once(bench: Bench) -> None:
     bench.core.window = 0
     bench.submit("a")
@@ -207,3 +225,61 @@ def test_nothing_from_an_earlier_connection_counts(bench: Bench) -> None:
     bench.core.receive(old, m.Accepted(1))
     bench.core.receive(old, m.Reset())
     assert bench.core.is_open and bench.core.unaccepted_count == 1
+
+
+# -- how much may be out, and may wait -----------------------------------------------------------------------------
+
+
+def large(bench: Bench, *ids: str, size_bytes: int) -> None:
+    bench.core.outbox.extend(Call(task_id, PLAIN, bytes(size_bytes)) for task_id in ids)
+
+
+def test_nothing_is_sent_while_as_many_bytes_are_out_as_the_coordinator_allows() -> None:
+    bench = Bench(connect=False)
+    bench.hear(m.Welcome(1, bench.open().nonce, "c", "c", 100, window_bytes=100))
+    large(bench, "a", "b", size_bytes=60)
+    bench.step()
+    large(bench, "c", size_bytes=1)
+    bench.step()
+    assert bench.submitted() == [(["a", "b"], False)]  # The last one may go beyond it.
+    assert not bench.core.has_window()
+    # When that is accepted, it goes on
+    bench.hear(m.Accepted(1))
+    assert bench.submitted() == [(["c"], False)]
+    assert bench.core.unaccepted_bytes == 1
+
+
+def test_the_window_of_bytes_is_open_after_a_reconnect() -> None:
+    bench = Bench(connect=False)
+    bench.hear(m.Welcome(1, bench.open().nonce, "c", "c", 100, window_bytes=100))
+    large(bench, "a", size_bytes=200)
+    bench.step()
+    bench.reconnect(window=100)
+    assert bench.core.has_window()
+
+
+def test_calls_that_cannot_be_sent_are_not_out() -> None:
+    bench = Bench()
+    large(bench, "a", size_bytes=50)
+    bench.step()
+    [submit] = bench.take(m.Submit)
+    bench.core.unsendable(submit, ValueError("why"))
+    assert bench.core.unaccepted_bytes == 0
+
+
+def test_the_larger_the_arguments_the_fewer_calls_may_wait() -> None:
+    bench = Bench(outbox_limit=1000, outbox_bytes=100_000)
+    assert bench.core.room == 1000
+    large(bench, "a", size_bytes=950)
+    bench.step()
+    assert bench.core.room == 100
+    # Also where they are not sent, because the window is closed
+    bench.hear(m.Accepted(1))
+    bench.core.window = 0
+    large(bench, "b", size_bytes=10_000)
+    bench.step()
+    assert bench.core.room == 10
+    # And one of any size may
+    large(bench, "c", size_bytes=1_000_000)
+    bench.step()
+    assert bench.core.room == 1

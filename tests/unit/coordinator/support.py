@@ -41,6 +41,9 @@ class Bench:
         self.settings = CoordinatorSettings(durable=shelf is not None, **settings)
         self.parties: dict[int, Party] = {}
         self.hung_up: list[int] = []
+        self.dialled: dict[str, int] = {}
+        """Connections to other coordinators, by address."""
+        self.has_left = False
         self.deadline_s: float | None = None
         self._unwritten: list[tuple[int, Sequence[Any]]] = []
         self._packer = frames.Packer()
@@ -57,7 +60,7 @@ class Bench:
             if self.store is not None:
                 self.store.close()
             self.store = MemoryStore(self.shelf)
-            self.core.restore(self.store.load(), self.now_s, self.wall_s)
+            self.core.restore(self.store.load())
         self.step()
 
     @property
@@ -105,6 +108,11 @@ class Bench:
             if peer in self.parties:
                 self.parties[peer].inbox += messages
         self.hung_up += effects.hang_ups
+        self.has_left = effects.has_left
+        for address in effects.dial:
+            peer = self._new_peer()
+            self.dialled[address] = peer
+            self.core.mesh.dialled(address, peer)
         self.deadline_s = effects.deadline_s
         if effects.token:
             self._unwritten.append((effects.token, effects.persist))
@@ -145,6 +153,23 @@ class Bench:
         control.say(m.ControlHello(VERSIONS, "nonce", worker.name, worker.epoch))
         return control
 
+    def coordinator(self, name: str, epoch: str = "", others: Sequence[str] = ()) -> CoordinatorParty:
+        """Another coordinator that has said Hello, and has welcomed this one."""
+        address = f"tcp://{name}:1"
+        own = m.Member(address, epoch or f"{name}-1", name)
+        party = CoordinatorParty(self, self._new_peer(), own)
+        party.say(m.PeerHello(VERSIONS, "nonce", own))
+        self.wait(3.0)
+        party.link = Party(self, self.dialled[address])
+        self.core.mesh.opened(party.link.peer)
+        self.step()
+        (discover,) = party.link.take(m.Discover)
+        known = [m.Member(f"tcp://{other}:1", "", other) for other in others]
+        party.link.say(m.View(discover.nonce, own, known))
+        (hello,) = party.link.take(m.PeerHello)
+        party.link.say(m.Welcome(1, hello.nonce, name, own.epoch, address=address, others=known))
+        return party
+
     def stranger(self) -> Party:
         """A connection on which nothing has been said."""
         return Party(self, self._new_peer())
@@ -175,6 +200,16 @@ class Party:
         found = [message for message in self.inbox if isinstance(message, kind)]
         self.inbox = [message for message in self.inbox if not isinstance(message, kind)]
         return [message for number, message in enumerate(found) if number == 0 or message != found[number - 1]]
+
+
+class CoordinatorParty(Party):
+    """Another coordinator: what it asks on the connection that it has dialled; `link` is the one that we have."""
+
+    link: Party
+
+    def __init__(self, bench: Bench, peer: int, own: m.Member) -> None:
+        super().__init__(bench, peer)
+        self.own = own
 
 
 class ClientParty(Party):
@@ -285,4 +320,11 @@ def reason_of(outcome: Outcome) -> str:
     return str(decode_failure(bytes(frames.bytes_of(outcome.body))))
 
 
-_ANY_KIND = {**frames.HELLO, **frames.FROM_CLIENT, **frames.FROM_WORKER, **frames.FROM_CONTROL}
+_ANY_KIND = {
+    **frames.HELLO,
+    **frames.FROM_CLIENT,
+    **frames.FROM_WORKER,
+    **frames.FROM_CONTROL,
+    **frames.FROM_COORDINATOR,
+    **frames.TO_COORDINATOR,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actorq.coordinator.core import Coordinator
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec
@@ -165,6 +166,26 @@ def test_a_call_that_may_run_once_and_has_started_is_given_up_after_a_restart(be
     assert bench.worker("another", slots=2).delivered() == ["waiting"]
 
 
+def test_a_worker_that_had_it_before_the_one_that_started_it_does_not_start_it(bench: Bench) -> None:
+    # Given a call that went from a worker out of touch to another one, which has started it
+    first = bench.worker("first")
+    bench.client("session").submit("a", spec=ONCE)
+    early = first.attempt("a")
+    first.die()
+    second = bench.worker("second")
+    assert second.announce("a") == ["a"]
+    late = second.attempt("a")
+    # When the coordinator starts again, and both come back
+    before = bench.epoch
+    bench.start()
+    first = bench.worker("first", epoch=first.epoch, coordinator=before, held=[("a", early)])
+    second = bench.worker("second", epoch=second.epoch, coordinator=before, held=[("a", late)])
+    # Then it is the second one's
+    assert first.begun() == [] and [each.ids for each in first.take(m.Revoke) if each.forget] == [["a"]]
+    second.report("a", attempt=late)
+    assert bench.state_of("a") == "SUCCESS"
+
+
 def test_it_is_so_too_if_its_worker_had_it_from_an_earlier_coordinator(bench: Bench) -> None:
     # Given a call that a client and a worker bring to a new coordinator, in either order
     bench.client("session").submit("first", spec=ONCE, fresh=False, resent=True)
@@ -208,3 +229,304 @@ def test_a_call_that_was_taken_out_of_its_line_when_it_was_written_is_not_lost(b
     bench.store.commit(bench.store.prepare(bench._unwritten[0][1]))
     restart(bench)
     assert bench.worker(slots=3).delivered() == ["a", "b", "c"]
+
+
+# -- what is not kept --------------------------------------------------------------------------------------------
+
+
+def test_a_success_that_nobody_wants_to_know_of_is_not_kept_and_a_failure_is(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(slots=2)
+    client.submit("good", "bad", spec=CallSpec("add", ignore_result=True))
+    worker.report("good")
+    worker.report("bad", state=m.FAILURE)
+    restart(bench)
+    assert (bench.state_of("good"), bench.state_of("bad")) == ("unknown", "FAILURE")
+
+
+def test_that_a_call_which_may_run_once_has_run_is_kept_in_any_case(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("a", spec=CallSpec("add", ignore_result=True, acks_late=False))
+    worker.announce("a")
+    worker.report("a")
+    restart(bench)
+    assert bench.state_of("a") == "SUCCESS"
+
+
+def test_what_has_settled_leaves_nothing_but_its_outcome(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(slots=3)
+    client.submit("a", "b", "c")
+    worker.report("a", "b", "c")
+    assert bench.shelf is not None
+    assert (list(bench.shelf.calls), list(bench.shelf.outcomes)) == ([], ["a", "b", "c"])
+
+
+def test_calls_of_transient_queues_stay_their_clients_own() -> None:
+    bench = Bench(shelf=Shelf(), transient_queues=frozenset({"metrics"}))
+    client, worker = bench.client(), bench.worker(slots=5, queues=["default", "metrics"])
+    # Given calls of both kinds, of which some have settled
+    client.submit("kept", "settled")
+    client.submit("passing", "passed", spec=CallSpec("add", queue="metrics"))
+    worker.report("settled", "passed")
+    # When the coordinator starts again
+    restart(bench)
+    # Then it knows of those that it keeps
+    states = {task_id: bench.state_of(task_id) for task_id in ("kept", "settled", "passing", "passed")}
+    assert states == {"kept": "open", "settled": "SUCCESS", "passing": "unknown", "passed": "unknown"}
+
+
+def test_clients_are_told_which_queues_are_transient() -> None:
+    bench = Bench(shelf=Shelf(), transient_queues=frozenset({"metrics"}))
+    [welcome] = bench.client().take(m.Welcome)
+    assert welcome.durable and welcome.transient == ["metrics"]
+    assert Bench(transient_queues=frozenset({"metrics"})).client().take(m.Welcome)[0].transient == []
+
+
+def test_calls_of_transient_queues_are_accepted_without_the_disk() -> None:
+    bench = Bench(shelf=Shelf(), transient_queues=frozenset({"metrics"}))
+    bench.is_slow = True
+    client = bench.client()
+    client.submit("a", spec=CallSpec("add", queue="metrics"))
+    assert client.accepted() == 1
+
+
+# -- who waits, and what else is remembered ----------------------------------------------------------------------
+
+
+def test_results_go_straight_to_a_client_that_has_not_come_back(bench: Bench) -> None:
+    bench.client("session").submit("a")
+    restart(bench)
+    worker = bench.worker()
+    assert worker.delivered() == ["a"]
+    [define] = worker.take(m.Define)
+    assert define.clients == [(worker.calls["a"].client, "session", "tcp://session:1")]
+
+
+def test_the_last_reply_address_of_a_client_is_the_one_that_is_kept(bench: Bench) -> None:
+    client = bench.client("session")
+    client.submit("a")
+    bench.lose(client)
+    bench.stranger().say(m.ClientHello((1, 1), "nonce", "name", "session", "tcp://elsewhere:2"))
+    restart(bench)
+    worker = bench.worker()
+    [define] = worker.take(m.Define)
+    assert [address for _, _, address in define.clients] == ["tcp://elsewhere:2"]
+
+
+def test_a_client_that_has_submitted_nothing_is_not_kept(bench: Bench) -> None:
+    bench.client("looks around").say(m.Query(1, ["a"]))
+    assert bench.shelf is not None and bench.shelf.clients == {}
+
+
+def test_clients_that_are_forgotten_are_forgotten_on_disk_too() -> None:
+    bench = Bench(shelf=Shelf(), client_age_s=5.0)
+    client, worker = bench.client(), bench.worker()
+    client.submit("a")
+    worker.report("a")
+    bench.lose(client)
+    for _ in range(20):
+        worker.control.say(m.Heartbeat(bench.now_s, 0.0, []))
+        bench.wait(0.5)
+    assert bench.shelf is not None and bench.shelf.clients == {}
+
+
+def test_functions_that_are_dropped_are_dropped_on_disk_too() -> None:
+    bench = Bench(shelf=Shelf(), code_bytes=10)
+    client = bench.client()
+    client.say(m.Code("first", b"12345678"))
+    client.say(m.Code("second", b"12345678"))
+    assert bench.shelf is not None and list(bench.shelf.codes) == ["second"]
+
+
+def test_dead_letters_outlive_the_coordinator_and_go_on(bench: Bench) -> None:
+    for task_id in ("first", "second"):
+        worker = bench.worker(f"for {task_id}")
+        bench.client().submit(task_id, spec=ONCE)
+        worker.announce(task_id)
+        worker.die()
+        restart(bench)
+    letters = bench.client().order("dead_letters")
+    assert [letter["id"] for letter in letters] == ["first", "second"]
+
+
+def test_a_worker_that_missed_a_revocation_hears_of_it_as_it_was_meant(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(slots=2)
+    client.submit("ends", "does not start")
+    attempts = [(task_id, worker.attempt(task_id)) for task_id in ("ends", "does not start")]
+    bench.lose(worker)
+    bench.lose(worker.control)
+    client.order("revoke", ids=["ends"], terminate=True)
+    client.order("revoke", ids=["does not start"])
+    before = bench.epoch
+    bench.start()
+    back = bench.worker(epoch=worker.epoch, coordinator=before, held=attempts, slots=2)
+    told = {task_id: message.terminate for message in back.take(m.Revoke) for task_id in message.ids}
+    assert told == {"ends": True, "does not start": False}
+
+
+def test_outcomes_that_were_too_old_when_it_stopped_are_not_there_when_it_starts(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("a")
+    worker.report("a")
+    bench.wall_s += bench.settings.outcome_age_s + 1
+    restart(bench)
+    bench.worker("another")
+    bench.wait(1.0)
+    assert bench.state_of("a") == "unknown"
+
+
+def test_a_new_coordinator_goes_on_counting(bench: Bench) -> None:
+    client, worker = bench.client("one"), bench.worker(slots=1)
+    client.submit("a", "b")
+    worker.report("a")
+    restart(bench)
+    bench.client("two").submit("c", spec=CallSpec("mul"))
+    restart(bench)
+    worker = bench.worker(slots=5, offers=["add", "mul"])
+    assert worker.delivered() == ["b", "c"]
+    sessions = {number: session for define in worker.take(m.Define) for number, session, _ in define.clients}
+    assert [sessions[worker.calls[each].client] for each in ("b", "c")] == ["one", "two"]
+
+
+def test_the_number_of_a_client_that_is_forgotten_is_not_given_to_another_while_its_calls_are_open() -> None:
+    bench = Bench(shelf=Shelf(), client_age_s=5.0)
+    worker, client = bench.worker("busy", queues=["other"]), bench.client("gone")
+    client.submit("a")
+    bench.lose(client)
+    for _ in range(20):
+        worker.control.say(m.Heartbeat(bench.now_s, 0.0, []))
+        bench.wait(0.5)
+    restart(bench)
+    for number in range(5):
+        bench.client(f"new-{number}")
+    worker = bench.worker()
+    assert worker.delivered() == ["a"]
+    [define] = worker.take(m.Define)
+    assert define.clients == []
+
+
+def test_the_grace_begins_when_all_is_restored() -> None:
+    bench = Bench(shelf=Shelf())
+    bench.client().submit("a")
+    assert bench.store is not None
+    # Given a coordinator whose journal takes nearly a grace to read
+    core = Coordinator("coordinator", "epoch", bench.settings, 0.0, bench.wall_s)
+    core.restore(bench.store.load())
+    core.begin(1.9, bench.wall_s)
+    for now_s in (1.95, 3.0):
+        core.advance(now_s, bench.wall_s)
+        core.finish()
+    assert list(core.state.held_back) == ["a"]
+
+
+def test_a_row_number_that_a_client_sends_means_nothing() -> None:
+    bench = Bench(shelf=Shelf(), transient_queues=frozenset({"metrics"}))
+    client, worker = bench.client(), bench.worker(queues=["metrics"])
+    client.submit("kept")
+    row = bench.core.state.keeping.row
+    client.submit("passing", spec=CallSpec("add", queue="metrics"), row=row)
+    worker.report("passing")
+    restart(bench)
+    assert bench.state_of("kept") == "open"
+
+
+# -- trouble -----------------------------------------------------------------------------------------------------
+
+TROUBLE = "the journal in /data cannot be written: database or disk is full; free some space on its disk"
+
+
+def in_trouble(bench: Bench, trouble: str = TROUBLE) -> None:
+    """The store reports that it cannot be written, or that it can again."""
+    bench.core.report_trouble(trouble)
+    bench.step()
+
+
+def test_while_the_store_cannot_be_written_new_calls_are_refused_and_told_why(bench: Bench) -> None:
+    client = bench.client()
+    in_trouble(bench)
+    client.submit("a")
+    [refused] = client.take(m.Refused)
+    assert refused.calls[0] == ("a", TROUBLE)
+    assert bench.state_of("a") == "unknown"
+    assert bench.core.stats()["trouble"] == TROUBLE
+
+
+def test_what_was_taken_before_goes_on_meanwhile(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("a", "b")
+    bench.is_slow = True
+    in_trouble(bench)
+    worker.report("a")
+    assert worker.delivered() == ["b"]
+    assert bench.core.stats()["unwritten"] == 1
+    # And is acknowledged when it can be written
+    assert worker.take(m.Acked) == []
+    in_trouble(bench, "")
+    bench.write()
+    bench.wait(0.01)
+    assert worker.take(m.Acked) != [] and bench.core.stats()["unwritten"] == 0
+
+
+def test_it_says_how_it_stands_although_nothing_can_be_written(bench: Bench) -> None:
+    client = bench.client()
+    bench.is_slow = True
+    client.submit("a")
+    in_trouble(bench)
+    assert client.order("coordinator")["trouble"] == TROUBLE
+    assert client.order("dead_letters") == []
+
+
+def test_calls_can_be_revoked_although_nothing_can_be_written(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("runs", "waits")
+    bench.is_slow = True
+    in_trouble(bench)
+    became = client.order("revoke", ids=["runs", "waits"], terminate=True)
+    assert became["runs"] == f"its worker was told; not written down yet: {TROUBLE}"
+    assert worker.take(m.Revoke) == [m.Revoke(["runs"], terminate=True)]
+    assert bench.state_of("waits") == "REVOKED"
+
+
+def test_it_takes_calls_again_when_the_store_can_be_written(bench: Bench) -> None:
+    client = bench.client()
+    in_trouble(bench)
+    in_trouble(bench, "")
+    client.submit("a")
+    assert client.take(m.Refused) == [] and bench.state_of("a") == "open"
+
+
+def test_calls_of_transient_queues_are_taken_in_spite_of_it() -> None:
+    bench = Bench(shelf=Shelf(), transient_queues=frozenset({"metrics"}))
+    client, worker = bench.client(), bench.worker(queues=["metrics"])
+    in_trouble(bench)
+    client.submit("a", spec=CallSpec("add", queue="metrics"))
+    assert worker.delivered() == ["a"]
+
+
+def test_a_call_that_is_known_is_not_refused_when_it_comes_again(bench: Bench) -> None:
+    client = bench.client("session")
+    client.submit("a")
+    bench.lose(client)
+    in_trouble(bench)
+    again = bench.client("session")
+    again.submit("a", fresh=False)
+    assert again.take(m.Refused) == [] and bench.state_of("a") == "open"
+
+
+def test_calls_that_may_be_running_wait_until_the_trouble_is_over(bench: Bench) -> None:
+    client = bench.client()
+    in_trouble(bench)
+    client.submit("a", fresh=False, resent=True)
+    assert client.take(m.Refused) == []
+    assert client.take(m.Pressure)[-1].reason == TROUBLE
+    in_trouble(bench, "")
+    assert bench.state_of("a") == "open"
+    assert client.take(m.Pressure)[-1].reason == ""
+
+
+def test_clients_hear_of_the_trouble_also_those_that_come_later(bench: Bench) -> None:
+    early = bench.client("early")
+    in_trouble(bench)
+    late = bench.client("late")
+    assert [each.take(m.Pressure)[-1].reason for each in (early, late)] == [TROUBLE, TROUBLE]
+    in_trouble(bench, "")
+    assert [each.take(m.Pressure)[-1].reason for each in (early, late)] == ["", ""]

@@ -113,3 +113,17 @@ def test_a_clock_that_is_set_back_delays_what_is_scheduled_and_harms_nothing(ben
         worker.control.say(m.Heartbeat(bench.now_s, 0.0, []))
         bench.wait(1.0)
     assert worker.delivered() == ["a"]
+
+
+def test_a_call_that_was_leased_when_its_time_was_over_expires_also_after_the_clock_was_set_back(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("a", expires=bench.wall_s + 1)
+    assert worker.delivered() == ["a"]
+    worker.control.say(m.Heartbeat(bench.now_s, 0.0, [("a", 1)]))
+    bench.wait(2.0)
+    bench.wall_s -= 5
+    worker.say(m.Capacity(0, 1))
+    worker.give_back("a")
+    assert client.outcomes() == {}
+    bench.wait(5.0)
+    assert client.outcomes() == {"a": "REVOKED"}

@@ -1,0 +1,235 @@
+"""A coordinator that leaves the mesh hands what it has to another one, and what another one hands over is taken in.
+
+It dispatches nothing any more and sends its clients away. What is leased ends here; what waits goes in batches to one
+other coordinator, which acknowledges a batch when it is durable there. Only then it is forgotten here. The outcomes
+follow when nothing else is left. If the other one is lost meanwhile, what it has not acknowledged goes to the next: it
+may run twice then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from actorq.coordinator.core.clients import Client
+from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.mesh import Mesh, PeerLink
+from actorq.coordinator.core.state import FOREIGN, State
+from actorq.errors import TaskRevokedError
+from actorq.stores.api import Settle
+from actorq.wire import messages as m
+from actorq.wire.batches import batches, chunks
+from actorq.wire.messages import Call, Outcome
+
+BATCH = 512
+ALONE_S = 10.0
+"""So long after the last one that could take over is lost, it stays in the mesh."""
+IN_FLIGHT = 8
+"""Batches that may be on their way at once."""
+
+
+@dataclass(slots=True)
+class _Heir:
+    """Who takes over, and what it has not acknowledged."""
+
+    link: PeerLink
+    seq: int = 0
+    sent: deque[tuple[int, list[Call]]] = field(default_factory=deque)
+    codes: set[str] = field(default_factory=set)
+
+
+class Handover:
+    """Leaving, on the side of the one that leaves."""
+
+    def __init__(self, state: State, mesh: Mesh) -> None:
+        self._state = state
+        self._mesh = mesh
+        self._heir: _Heir | None = None
+        self._sent: set[str] = set()
+        self._outcomes: Iterator[list[Outcome]] | None = None
+        self._had_heir_s = 0.0
+        self.is_done = False
+        """Nothing is left here, and the others know that this one is gone."""
+
+    def begin(self) -> str:
+        """Leave the mesh. Returns what is to be done until then, for people. Raises ValueError if nobody is there."""
+        state = self._state
+        if not self._mesh.heirs():
+            raise ValueError("no other coordinator is in touch, to which its calls could go")
+        if not state.is_leaving:
+            state.is_leaving = True
+            self._had_heir_s = state.now_s
+            self._mesh.announce_leave()
+            for party in [each for each in state.clients.values() if each.peer is not None]:
+                if not party.is_coordinator:
+                    self._send_away(party)
+        leased = sum(len(worker.leases) for worker in state.workers.values())
+        return f"leaves the mesh: {len(state.calls) - leased} calls to hand over, {leased} leased ones to end"
+
+    def _send_away(self, client: Client) -> None:
+        assert client.peer is not None
+        peer = client.peer
+        self._state.send(peer, self._mesh.view())
+        self._state.peers.pop(peer, None)
+        self._state.disconnect(client)
+        client.left_s = self._state.now_s
+        self._state.hang_up(peer)
+
+    def finish(self) -> None:
+        """Hand over what waits, as far as the other one has acknowledged what went before."""
+        if not self._state.is_leaving or self.is_done:
+            return
+        heir = self._choose_heir()
+        if heir is None:
+            if self._state.now_s >= self._had_heir_s + ALONE_S:
+                self._stay()
+            return
+        self._had_heir_s = self._state.now_s
+        while len(heir.sent) < IN_FLIGHT:
+            calls = list(islice(self._waiting(), BATCH))
+            if not calls:
+                break
+            self._send(heir, calls)
+        if not self._state.calls and not heir.sent:
+            self._send_outcomes(heir)
+
+    def _stay(self) -> None:
+        """Nobody is there any more who could take over."""
+        self._state.is_leaving = False
+        self._heir = None
+        self._mesh.announce_leave()
+
+    def next_s(self) -> float | None:
+        """When to give up leaving, if nobody takes over."""
+        return self._had_heir_s + ALONE_S if self._state.is_leaving and self._heir is None else None
+
+    def _choose_heir(self) -> _Heir | None:
+        links = self._mesh.heirs()
+        if self._heir is None or self._heir.link not in links:
+            self._sent.clear()
+            self._outcomes = None
+            self._heir = _Heir(links[0]) if links else None
+        return self._heir
+
+    def _waiting(self) -> Iterator[Call]:
+        """Calls that are not leased, and not on their way."""
+        held_back, sent = self._state.held_back, self._sent
+        for call in self._state.calls:
+            if not call.worker and call.spec != FOREIGN and call.id not in held_back and call.id not in sent:
+                yield call
+
+    def _send(self, heir: _Heir, calls: list[Call]) -> None:
+        state, link = self._state, heir.link
+        entries = [state.entries_by_number[number] for number in {call.spec for call in calls}]
+        for entry in entries:
+            code = entry.spec.code
+            if code and code not in heir.codes and code in state.codes:
+                heir.codes.add(code)
+                state.send(link.peer, m.Code(code, state.codes[code]))
+        clients = [state.clients_by_number.get(number) for number in {call.client for call in calls if call.client}]
+        known = [(each.number, each.session, each.name, each.reply_address) for each in clients if each is not None]
+        specs = [(entry.number, entry.spec) for entry in entries]
+        for batch in batches(calls):
+            heir.seq += 1
+            heir.sent.append((heir.seq, list(batch)))
+            self._sent.update([call.id for call in batch])
+            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch)))
+
+    def _send_outcomes(self, heir: _Heir) -> None:
+        if self._outcomes is None:
+            self._outcomes = iter([list(each) for each in chunks(self._state.outcomes.all())])
+        outcomes = next(self._outcomes, None)
+        if outcomes is None:
+            for link in self._mesh.open_links():
+                self._state.send(link.peer, m.Bye("it has left the mesh"))
+            self.is_done = True
+            return
+        for batch in batches(outcomes):
+            heir.seq += 1
+            heir.sent.append((heir.seq, []))
+            self._state.send(heir.link.peer, m.HandOverOutcomes(heir.seq, list(batch)))
+
+    def accepted(self, peer: Peer, seq: int) -> None:
+        """All batches up to `seq` are the other one's now."""
+        heir = self._heir
+        if heir is None or heir.link.peer != peer:
+            return
+        while heir.sent and heir.sent[0][0] <= seq:
+            calls = heir.sent.popleft()[1]
+            self._sent.difference_update([call.id for call in calls])
+            self._forget([call for call in calls if self._state.calls.get(call.id) is call and not call.worker])
+
+    def _forget(self, calls: Sequence[Call]) -> None:
+        state = self._state
+        for call in calls:
+            state.withdraw(call)
+            state.calls.remove(call)
+            state.body_bytes -= len(call.body)
+        state.keeping.forget(calls)
+
+
+class Inheritance:
+    """The other side: what is handed over by a coordinator that leaves."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def take(self, peer: Peer, giver: Client, message: m.HandOver) -> None:
+        """Take calls in, each once."""
+        state = self._state
+        if state.is_leaving:
+            return  # The giver hears so, and looks for another one.
+        clients = {number: self._client(session, name, address) for number, session, name, address in message.clients}
+        entries = {number: state.entry(spec) for number, spec in message.specs}
+        new: dict[int, list[Call]] = {}
+        for call in message.calls:
+            entry, client = entries.get(call.spec), clients.get(call.client)
+            if entry is None or call.id in state.calls or state.outcomes.get(call.id) is not None:
+                continue
+            call.spec, call.worker, call.row = entry.number, 0, 0
+            call.client = client.number if client is not None and entry.replies else 0
+            call.attempt = max(call.attempt, 0)
+            if self._place(call) and entry.durable:
+                call.row = state.keeping.new_row()
+                new.setdefault(call.client, []).append(call)
+        for number, calls in new.items():
+            state.keeping.keep(state.clients_by_number.get(number, giver), calls)
+        state.acks.append((peer, m.Accepted(message.seq)))
+
+    def take_outcomes(self, peer: Peer, giver: Client, message: m.HandOverOutcomes) -> None:
+        """Take in how calls have ended that the other one had."""
+        state = self._state
+        new = [each for each in message.outcomes if state.outcomes.get(each.id) is None and each.id not in state.calls]
+        state.outcomes.add(new, state.now_s)
+        if state.settings.durable and new:
+            state.operations.append(Settle([], new, state.wall_s))
+        state.acks.append((peer, m.Accepted(message.seq)))
+
+    def _client(self, session: str, name: str, reply_address: str) -> Client:
+        state = self._state
+        client = state.clients.get(session)
+        if client is None:
+            client = state.client(session, name, reply_address)
+            client.left_s = state.now_s
+        return client
+
+    def _place(self, call: Call) -> bool:
+        """Enter it, and put it where it has to wait. False if it ends here."""
+        state = self._state
+        state.calls.add(call)
+        state.body_bytes += len(call.body)
+        if call.id in state.revoked:
+            state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+            return False
+        if call.expires and call.expires <= state.wall_s:
+            state.expire(call)
+            return False
+        if call.expires:
+            state.schedule.add(call.expires, call)
+        if call.not_before > state.wall_s:
+            state.schedule.add(call.not_before, call)
+        else:
+            state.enqueue([call])
+        return True
