@@ -73,7 +73,10 @@ def use_all_descriptors() -> None:
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (ValueError, OSError):
+        pass  # Some systems name a limit that they do not grant.
 
 
 def keep_freed_memory(bytes_kept: int = 64 * 1024 * 1024) -> None:

@@ -364,7 +364,7 @@ class Session:
     def _run(self, started: Any) -> None:
         try:
             self._link = Link(ThreadWaiter(), self._turn, keys=self._keys)
-            reply_address = self._link.listen(f"tcp://{host_towards(self.addresses)}:*")
+            reply_address = self._listen(f"tcp://{host_towards(self.addresses)}:*")
             self.core = Client(
                 f"client@{socket.gethostname()}:{os.getpid()}",
                 ids.random_id(),
@@ -386,6 +386,14 @@ class Session:
             logger.critical("the session with the mesh has failed; the next call begins another one", exc_info=True)
         finally:
             self._end()
+
+    def _listen(self, address: str) -> str:
+        """As `Link.listen`; if that fails, the link is closed. One that is left open could not be collected later."""
+        try:
+            return self._link.listen(address)
+        except BaseException:
+            self._link.stop(0.0)
+            raise
 
     def _turn(self, events: list[Event]) -> float | None:
         core = self.core

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from actorq.coordinator.core import Coordinator
+from actorq.coordinator.core.state import SPEC_LIMIT
 from actorq.coordinator.reply_addresses import may_reply_to
 from actorq.keys import CODE, Grant, KeyRing, brings_code, why_denied
 from actorq.log import Sparse
@@ -131,6 +132,10 @@ class Guard:
                 banned.add(number)
             else:
                 banned.discard(number)
+        if len(banned) > SPEC_LIMIT:
+            why = f"{visitor.grant} names more than {SPEC_LIMIT:,} options that it may not use"
+            self._complain(visitor, why)
+            return Verdict(answer=m.Rejected(why), ends_session=True)
         refused = [call.id for call in message.calls if call.spec in banned] if banned else []
         if not refused:
             message.specs = [each for each in message.specs if each[0] not in banned]

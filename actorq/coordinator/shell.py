@@ -62,7 +62,11 @@ class CoordinatorActor(LinkOwner):
 
     def listen(self, address: str) -> str:
         """Let clients and workers connect; returns the real address. Raises AddressInUse, BadAddress."""
-        real_address = self.transport.listen(address)
+        try:
+            real_address = self.transport.listen(address)
+        except BaseException:
+            self.transport.stop(0.0)  # One that is left open could keep the process from ending.
+            raise
         if self._guard is None and not is_loopback(real_address):
             self._exposed, self._look_s = real_address, 0.0
         return real_address

@@ -8,6 +8,7 @@ tries both: a stranger must be refused, a guest let in.
 from __future__ import annotations
 
 import logging
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Gate(Source):
         """A key that is let in besides, while the gate is tested."""
         self.is_tested = False
         self._keys = keys
-        self._limit = limit or resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS
+        self._limit = limit or _most_connections()
         self._stats = stats
         self._complaints = Sparse(logger)
 
@@ -72,7 +73,7 @@ class Gate(Source):
             status, text = b"%d" % FULL, b"too many connections"
             self._stats.refused += 1
             self._complaints.warning(
-                time.monotonic(), "there are more than %d connections: no more are taken", self._limit
+                time.monotonic(), "there are more than %s connections: no more are taken", self._limit
             )
         self.socket.send_multipart([route, b"", b"1.0", number, status, text, user.encode(), b""], NOBLOCK)
 
@@ -92,6 +93,11 @@ class Gate(Source):
             time.monotonic(), "a peer at %s was refused: its key %s is not known here", address or "this host", key
         )
         return ""
+
+
+def _most_connections() -> float:
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if descriptors == resource.RLIM_INFINITY else max(descriptors - _OTHER_DESCRIPTORS, 1)
 
 
 def prove_gate(context: zmq.Context[Any], gate: Gate, keys: LinkKeys, address: str) -> None:

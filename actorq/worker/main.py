@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import Any
 
 from actorq import log, native
-from actorq.config import KEY_VARIABLE, VERSION, WorkerSettings
+from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
 from actorq.transport import LinkKeys
@@ -40,6 +40,8 @@ def run(options: WorkerOptions) -> int:
         keys = _keys_in(options.key) if options.key else None
         if options.key:
             os.environ[KEY_VARIABLE] = options.key  # Of applications that come here by value, too.
+        if options.insecure:
+            os.environ[INSECURE_VARIABLE] = "1"
         application: Any = find_application(options.app)
         for module in options.include:
             import_module(module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from actorq.config import ClientSettings
 from actorq.errors import BadKey, CallRefused, ImproperlyConfigured, NotPermitted, OperationalError
 from actorq.keys import CODE, CONTROL, ClusterKey, Role, client_keys, load_key, node_keys
 from actorq.keys.files import change, load_cluster_key, new_cluster_key, write_new
-from actorq.transport import Link
+from actorq.transport import Link, zap
 from actorq.wire import messages as m
 from actorq.wire.payload import code_blob, encode_call
 from tests.integration.mesh import Mesh, kill, wait_for_workers, worker_stats
@@ -490,6 +491,25 @@ def test_who_insists_is_reminded(nodes: Nodes) -> None:
     coordinator = nodes.start("coordinator", "--listen", "tcp://0.0.0.0:0", "--insecure")
     coordinator.wait_for_output("insecure: whoever reaches tcp://0.0.0.0:")
     coordinator.wait_for_output("WARNING/coordinator@")
+
+
+def test_a_port_in_use_is_an_error_that_says_so_and_ends_the_node(mesh: KeyedMesh, nodes: Nodes) -> None:
+    second = nodes.start("coordinator", "--listen", mesh.address, "--key", mesh.keys.cluster)
+    assert second.wait() == 78
+    assert "in use" in second.output() and "Traceback" not in second.output()
+
+
+def test_a_program_whose_reply_socket_would_let_strangers_in_goes_no_further(
+    mesh: KeyedMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(zap.Gate, "_user", lambda self, request: "anybody")
+        app = mesh.app(mesh.keys.cluster)
+        with app, pytest.raises(OperationalError, match="does not refuse an unknown key"):
+            app.send_task(ADD, (1, 2))
+    gc.collect()  # Nothing is left that would wait for ever when it is collected.
+    with app:
+        assert app.send_task(ADD, (1, 2)).get(timeout=20) == 3
 
 
 def test_a_key_file_that_is_open_to_others_keeps_nodes_from_starting(own_mesh: KeyedMesh) -> None:

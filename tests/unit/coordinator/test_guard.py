@@ -148,6 +148,21 @@ def test_specs_that_bring_code_do_not_come_to_the_core_even_if_no_call_names_the
     assert [number for number, _ in message.specs] == [1]
 
 
+def test_whoever_names_more_and_more_options_that_it_may_not_use_loses_its_session(
+    house: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "SPEC_LIMIT", 3)
+    alice = house.grant("alice")
+
+    def verdict(first: int) -> Verdict | None:
+        specs = [(first, m.CallSpec("code", code="x")), (first + 1, m.CallSpec("code", code="y"))]
+        return house.check(1, alice, submit(specs=specs, seq=first))
+
+    assert verdict(1) is None
+    last = verdict(3)
+    assert last is not None and last.ends_session
+
+
 def test_a_submission_that_is_refused_as_a_whole_is_still_counted(house: Gatehouse) -> None:
     # So the client hears Accepted, and does not send it again.
     verdict = house.check(1, house.grant("olga", Role.OBSERVER), submit(("a", 1), seq=7))

@@ -8,6 +8,7 @@ import pytest
 
 from actorq.keys import CODE, CONTROL, Role, why_denied
 from actorq.keys.rights import QUESTIONS, RIGHTS, Grant, grant
+from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
 
@@ -38,6 +39,11 @@ def test_a_node_may_send_everything() -> None:
 def test_a_client_may_send_what_clients_send_and_nothing_of_a_workers() -> None:
     assert may_send(PLAIN) == {m.Discover, m.ClientHello, m.Submit, m.Query, m.Ping}
     assert may_send(FULL) == {m.Discover, m.ClientHello, m.Submit, m.Query, m.Ping, m.Code}
+
+
+def test_what_a_client_has_to_say_it_may() -> None:
+    # A message that is added for clients has to be added to the table of roles, or to be kept from some.
+    assert may_send(FULL) | {m.Control} == set(frames.FROM_CLIENT.values())
 
 
 def test_an_observer_may_ask_and_has_no_further_rights() -> None:
