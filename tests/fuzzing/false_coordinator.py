@@ -63,6 +63,12 @@ class FalseCoordinator:
             hello: Any = frames.unpack(data, frames.HELLO)
         except ProtocolError:
             return
+        if isinstance(hello, m.Discover):
+            view = m.View(hello.nonce, m.Member(self.address, f"false-{self._rng.randrange(3)}", "false"), [])
+            self._say(route, [bytes(each) for each in frames.Packer().pack(view)])
+            return
+        if type(hello) not in HELLOS:
+            return
         if isinstance(hello, m.WorkerHello):
             self.pids.add(hello.pid)
         tape = Tape(self._rng.randbytes(400))

@@ -158,7 +158,7 @@ def test_a_host_that_cannot_be_found_is_named() -> None:
     with pytest.raises(OperationalError, match=r"tcp://no-such-host\.invalid:5570"):
         host_towards(["tcp://no-such-host.invalid:5570"])
     with pytest.raises(OperationalError, match=r"no-such-host\.invalid"):
-        Session(["tcp://no-such-host.invalid:5570"])
+        Session(["tcp://no-such-host.invalid:5570"], insecure=True)
 
 
 def test_the_way_to_an_address_of_ipv6_is_looked_up_with_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ def test_the_way_to_an_address_of_ipv6_is_looked_up_with_ipv6(monkeypatch: pytes
 
 def test_an_address_that_cannot_be_dialled_is_refused_in_the_caller() -> None:
     with pytest.raises(ActorqError, match="IPV6"):
-        Session(["tcp://fe80::1:5570"])
+        Session(["tcp://fe80::1:5570"], insecure=True)
 
 
 # -- two handles to one call -------------------------------------------------------------------------------------
