@@ -9,9 +9,11 @@ lost connection has received and nobody has read yet; and if half of a message w
 assertion in fq.cpp, by way of `hiccuped` and `term_endpoint`). So: nothing is sent before a connection is there, and
 the time until it would reconnect is longer than any socket lives.
 
-And one more. Where a connection is lost whose input libzmq has stopped, as a pipe is full, its next ping aborts the
-process (the assertion `!_io_error` in stream_engine_base.cpp). So who listens does not ping, and who pings, those that
-dial, has no limit to what it receives: its peers have one to what they send.
+And one more. Where a connection is lost whose input libzmq has stopped, as a pipe is full, the next ping aborts the
+process (the assertion `!_io_error` in stream_engine_base.cpp): our own, or one of the peer's that is among what was
+received and comes to be answered. So no socket has a limit to the number of messages that it receives. What peers send
+is limited by windows and credit, and on their side by the limit to what waits to be sent; who keeps to neither can fill
+this process's memory. (Keys decide who may try.)
 """
 
 from __future__ import annotations
@@ -77,7 +79,6 @@ def new_dialler(
 ) -> zmq.Socket[bytes]:
     """A DEALER for one connection, not connected yet."""
     socket = _new(context, zmq.DEALER, limits, keys)
-    socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.IPV6, addresses.is_ipv6(address))
     if keys is not None:
         lock_next_connection(socket, keys.own, keys.server)
@@ -87,7 +88,6 @@ def new_dialler(
 def new_caller(context: zmq.Context[Any], limits: LinkLimits, keys: LinkKeys | None) -> zmq.Socket[bytes]:
     """A ROUTER that connects to many."""
     socket = _new(context, zmq.ROUTER, limits, keys)
-    socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     return socket
 
@@ -109,7 +109,8 @@ def _new(context: zmq.Context[Any], kind: int, limits: LinkLimits, keys: LinkKey
     socket: zmq.Socket[bytes] = context.socket(kind)
     for option, value in _EVERY_SOCKET.items():
         socket.setsockopt(option, value)
-    socket.set_hwm(limits.pipe_messages)
+    socket.setsockopt(zmq.SNDHWM, limits.pipe_messages)
+    socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.MAXMSGSIZE, limits.max_frame_bytes + (OVERHEAD_BYTES if keys else 0))
     socket.setsockopt(zmq.LINGER, round(limits.hang_up_s * 1000))  # By default it waits for ever, also at exit.
     socket.setsockopt(zmq.CONNECT_TIMEOUT, round(limits.handshake_s * 1000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import pytest
+import zmq
 
 from actorq.errors import AddressInUse, BadAddress
 from actorq.transport import Down, Event, GreenWaiter, Link, LinkLimits, Received, ThreadWaiter, Up
@@ -609,9 +611,9 @@ def test_messages_for_a_stalled_peer_wait_in_order(world: SocketWorld, sender_li
 
 def test_a_link_with_a_stalled_peer_sleeps_between_its_attempts() -> None:
     waiter = CountingWaiter()
-    world = SocketWorld(ThreadWaiter)
-    receiver = world.node(LinkLimits(pipe_messages=10))
-    gate = Gate(receiver)
+    receiver = zmq.Context().socket(zmq.ROUTER)
+    receiver.set_hwm(1)
+    port = receiver.bind_to_random_port("tcp://127.0.0.1")
     peers: list[int] = []
 
     def turn(events: list[Event]) -> float | None:
@@ -623,19 +625,44 @@ def test_a_link_with_a_stalled_peer_sleeps_between_its_attempts() -> None:
         return None
 
     link = Link(waiter, turn, LinkLimits(pipe_messages=10))
-    address = receiver.listen()
-    thread = start_with_dial(link, address)
+    thread = start_with_dial(link, f"tcp://127.0.0.1:{port}")
     eventually(lambda: link.stats.stalls)
-    gate.wait_shut()
     before = waiter.rounds
     time.sleep(0.3)
     assert waiter.rounds - before < 150, "an attempt each 16 ms or so, not one after the other"
     assert link.backlog(peers[0]) > 0
-    gate.open()
-    eventually(lambda: len(receiver.messages()) == 1000)
+    count = 0
+    while count < 1000 and receiver.poll(10_000):
+        count += len(receiver.recv_multipart()[1:]) == 2
+    assert count == 1000
     link.stop()
     thread.join(10)
-    world.close()
+    receiver.context.destroy(0)
+
+
+FLOOD = """
+import os, sys, time, zmq
+socket = zmq.Context().socket(zmq.DEALER)
+for option, value in ((zmq.HEARTBEAT_IVL, 1), (zmq.HEARTBEAT_TIMEOUT, 60000), (zmq.SNDHWM, 0)):
+    socket.setsockopt(option, value)
+socket.connect(sys.argv[1])
+until_s = time.monotonic() + 0.5
+while time.monotonic() < until_s:
+    for _ in range(200):
+        socket.send(b"")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_peer_that_pings_and_dies_amid_a_flood_harms_nobody(nodes: Nodes, address: str) -> None:
+    # Given a process that is slower than its peer, which pings all the time: libzmq aborts those that stop their input
+    listener = nodes.start_command(sys.executable, "-c", PEER, "listen", address)
+    listener.wait_for_output("listens")
+    for _ in range(4):
+        subprocess.run([sys.executable, "-c", FLOOD, address], timeout=60)
+    # Then it still hears others
+    nodes.start_command(sys.executable, "-c", PEER, "dial", address).wait_for_output("up")
+    listener.wait_for_output("received here")
 
 
 def test_a_link_with_nothing_to_do_sleeps() -> None:
