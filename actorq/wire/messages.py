@@ -294,6 +294,12 @@ class Ping(Message):
 # -- coordinator to coordinator ------------------------------------------------------------------------------------
 
 
+class Unwatch(Message):
+    """Nobody waits for these any more, or they have settled elsewhere: takes back a Query with `wait`."""
+
+    ids: Ids
+
+
 class HandOver(Message):
     """Calls of a coordinator that leaves the mesh. `seq` counts the batches of a session from 1."""
 

@@ -79,6 +79,7 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
         if client.epoch in record.waiting and client.epoch not in record.seen:
             oracle.fail("lost", f"{client.epoch} does not hear of {record.id}", record.id)
     is_settled = epoch in record.settled or coordinator.core.state.outcomes.get(record.id) is not None
+    is_settled = is_settled or mesh.options.forgets  # Maybe; and dropped since.
     if epoch in record.accepted and not is_settled and not _was_settled_before(mesh, record, epoch):
         oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
     _check_revocation(mesh, coordinator, record)
@@ -178,8 +179,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
 
 def _are_wanted(mesh: Mesh, task_id: str, watchers: Iterable[Client]) -> bool:
     """Whether somebody still waits, or it is only another coordinator that was asked once."""
-    is_pending = any(task_id in client.core.pending for client in mesh.clients())
-    return is_pending or all(watcher.is_coordinator for watcher in watchers)
+    return any(task_id in client.core.pending for client in mesh.clients())
 
 
 def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:

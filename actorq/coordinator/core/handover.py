@@ -2,8 +2,9 @@
 
 It dispatches nothing any more and sends its clients away. What is leased ends here; what waits goes in batches to one
 other coordinator, which acknowledges a batch when it is durable there. Only then it is forgotten here. The outcomes
-follow when nothing else is left. If the other one is lost meanwhile, what it has not acknowledged goes to the next: it
-may run twice then.
+follow when nothing else is left. If the other one is lost meanwhile and does not come back, what it has not acknowledged
+goes to the next: it may run twice then. Calls that may run only once are given up instead; and that they may have started
+is noted before they are sent.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.state import FOREIGN, State
 from actorq.errors import TaskRevokedError
-from actorq.stores.api import Settle
+from actorq.stores.api import KeepStarts, Settle
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
 from actorq.wire.messages import Call, Outcome
@@ -48,6 +49,8 @@ class Handover:
         self._mesh = mesh
         self._heir: _Heir | None = None
         self._sent: set[str] = set()
+        self._doubtful: set[str] = set()
+        """Calls that were sent to one that is gone, and not acknowledged."""
         self._outcomes: Iterator[list[Outcome]] | None = None
         self._had_heir_s = 0.0
         self.is_done = False
@@ -81,12 +84,13 @@ class Handover:
         """Hand over what waits, as far as the other one has acknowledged what went before."""
         if not self._state.is_leaving or self.is_done:
             return
-        heir = self._choose_heir()
+        heir = self._find_heir()
         if heir is None:
             if self._state.now_s >= self._had_heir_s + ALONE_S:
                 self._stay()
             return
         self._had_heir_s = self._state.now_s
+        self._give_up_doubtful()
         while len(heir.sent) < IN_FLIGHT:
             calls = list(islice(self._waiting(), BATCH))
             if not calls:
@@ -98,20 +102,52 @@ class Handover:
     def _stay(self) -> None:
         """Nobody is there any more who could take over."""
         self._state.is_leaving = False
-        self._heir = None
+        self._doubt()
+        self._give_up_doubtful()
         self._mesh.announce_leave()
 
     def next_s(self) -> float | None:
         """When to give up leaving, if nobody takes over."""
-        return self._had_heir_s + ALONE_S if self._state.is_leaving and self._heir is None else None
+        return self._had_heir_s + ALONE_S if self._state.is_leaving else None
 
-    def _choose_heir(self) -> _Heir | None:
+    def _find_heir(self) -> _Heir | None:
+        """Who takes over now. One that is lost has some time to come back, if it may have taken something."""
         links = self._mesh.heirs()
-        if self._heir is None or self._heir.link not in links:
+        if self._heir is not None:
+            same = [link for link in links if link.member.epoch == self._heir.link.member.epoch]
+            if same:
+                return self._resume(self._heir, same[0])
+            if self._heir.sent and self._state.now_s < self._had_heir_s + ALONE_S:
+                return None
+            self._doubt()
+        if links:
+            self._heir = _Heir(links[0])
+        return self._heir
+
+    def _resume(self, heir: _Heir, link: PeerLink) -> _Heir:
+        """The same one is there, maybe on a new connection: then what it has not acknowledged is sent again."""
+        if heir.link is not link:
             self._sent.clear()
             self._outcomes = None
-            self._heir = _Heir(links[0]) if links else None
-        return self._heir
+            heir = self._heir = _Heir(link)
+        return heir
+
+    def _doubt(self) -> None:
+        """It is not known whether the last one has taken what it did not acknowledge."""
+        if self._heir is not None:
+            self._doubtful.update([call.id for _, calls in self._heir.sent for call in calls])
+        self._heir = self._outcomes = None
+        self._sent.clear()
+
+    def _give_up_doubtful(self) -> None:
+        """Calls that may run only once, and may have been run by one that is gone."""
+        state = self._state
+        doubtful, self._doubtful = self._doubtful, set()
+        for task_id in sorted(doubtful):
+            call = state.calls.get(task_id)
+            if call is not None and not call.worker and state.entries_by_number[call.spec].spec.at_most_once:
+                state.withdraw(call)
+                state.give_up(call, "a coordinator was lost that may have run it, and it may run only once")
 
     def _waiting(self) -> Iterator[Call]:
         """Calls that are not leased, and not on their way."""
@@ -123,6 +159,7 @@ class Handover:
     def _send(self, heir: _Heir, calls: list[Call]) -> None:
         state, link = self._state, heir.link
         entries = [state.entries_by_number[number] for number in {call.spec for call in calls}]
+        once = {entry.number: entry.spec.at_most_once for entry in entries}
         for entry in entries:
             code = entry.spec.code
             if code and code not in heir.codes and code in state.codes:
@@ -135,7 +172,10 @@ class Handover:
             heir.seq += 1
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch)))
+            starts = [(call.row, call.attempt + 1) for call in batch if call.row and once[call.spec]]
+            if starts:
+                state.operations.append(KeepStarts(starts))
+            state.acks.append((link.peer, m.HandOver(heir.seq, known, specs, list(batch))))
 
     def _send_outcomes(self, heir: _Heir) -> None:
         if self._outcomes is None:
@@ -149,7 +189,7 @@ class Handover:
         for batch in batches(outcomes):
             heir.seq += 1
             heir.sent.append((heir.seq, []))
-            self._state.send(heir.link.peer, m.HandOverOutcomes(heir.seq, list(batch)))
+            self._state.acks.append((heir.link.peer, m.HandOverOutcomes(heir.seq, list(batch))))
 
     def accepted(self, peer: Peer, seq: int) -> None:
         """All batches up to `seq` are the other one's now."""
@@ -179,8 +219,11 @@ class Inheritance:
     def take(self, peer: Peer, giver: Client, message: m.HandOver) -> None:
         """Take calls in, each once."""
         state = self._state
-        if state.is_leaving:
-            return  # The giver hears so, and looks for another one.
+        if state.is_leaving:  # So that the giver hears of it, and comes again if that is over.
+            state.peers.pop(peer, None)
+            state.disconnect(giver)
+            state.hang_up(peer)
+            return
         clients = {number: self._client(session, name, address) for number, session, name, address in message.clients}
         entries = {number: state.entry(spec) for number, spec in message.specs}
         new: dict[int, list[Call]] = {}

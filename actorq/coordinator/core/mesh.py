@@ -155,7 +155,7 @@ class Mesh:
                 self._directory.merge(link.connection, twin.connection)
                 self._hang_up(link)
                 return
-            link.member = view.own
+            link.member, link.leaves = view.own, view.leaves
             versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
             self._state.send(link.peer, m.PeerHello(versions, link.nonce, self.own))
         self._learn(link, view.others)
@@ -174,7 +174,8 @@ class Mesh:
         link.is_open = True
         link.member = Member(welcome.address or link.connection.address, welcome.epoch, welcome.name)
         self._directory.welcomed(link.connection)
-        self.meet(link.member)
+        if not link.leaves:
+            self.meet(link.member)
         self._learn(link, welcome.others)
         self._say_revocations(link)
         return True

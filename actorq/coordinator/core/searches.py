@@ -22,6 +22,8 @@ from actorq.wire.messages import Outcome
 Done = Callable[[dict[str, str], list[str]], None]
 """Called with the states of the calls that have not settled, empty for unknown ones, and the names of those coordinators
 that could not be asked. Of calls that have settled elsewhere the client was told the outcomes."""
+SWEEP_S = 1.0
+"""How often it is looked whether somebody still waits for what the others watch."""
 PATIENCE_S = 1.0
 """For how long the others may think about it."""
 
@@ -48,6 +50,9 @@ class Searches:
         self._mesh = mesh
         self._open: dict[int, _Search] = {}
         self._claims: Counter[str] = Counter()
+        self._watching: set[str] = set()
+        """Calls of which the others were asked to tell."""
+        self._sweep_s = state.now_s
         self._parked: list[Callable[[], None]] = []
         self._count = 0
 
@@ -99,13 +104,18 @@ class Searches:
 
     def watch(self, task_ids: Sequence[str]) -> None:
         """Have the others tell when these settle, which are not known here."""
+        self._watching.update(task_ids)
         for link in self._mesh.open_links():
             self._ask_to_watch(link, task_ids)
 
     def watch_again(self, link: PeerLink) -> None:
         """A session with another coordinator has begun: it may have what somebody waits for."""
         state = self._state
-        self._ask_to_watch(link, [task_id for task_id in state.watchers if state.calls.get(task_id) is None])
+        unknown = [
+            task_id for task_id in state.watchers if state.calls.get(task_id) is None and self._is_wanted(task_id)
+        ]
+        self._watching.update(unknown)
+        self._ask_to_watch(link, unknown)
 
     def _ask_to_watch(self, link: PeerLink, task_ids: Sequence[str]) -> None:
         for each in chunks(task_ids):
@@ -153,6 +163,21 @@ class Searches:
             search = self._close(number)
             silent = [*search.silent, *search.awaited.values()]
             search.done(search.states, silent[: m.MEMBER_LIMIT])
+        if self._watching and self._state.now_s >= self._sweep_s:
+            self._sweep_s = self._state.now_s + SWEEP_S
+            self._take_back_watches()
+
+    def _is_wanted(self, task_id: str) -> bool:
+        """Whether a client here waits for it: not only other coordinators, which ask for clients of their own."""
+        return any(not watcher.is_coordinator for watcher in self._state.watchers.get(task_id, ()))
+
+    def _take_back_watches(self) -> None:
+        """Of what nobody here waits for any more, as it has settled or they have gone, the others need not tell."""
+        over = sorted([task_id for task_id in self._watching if not self._is_wanted(task_id)])
+        self._watching.difference_update(over)
+        for link in self._mesh.open_links():
+            for each in chunks(over):
+                self._state.send(link.peer, m.Unwatch(list(each)))
 
     def _close(self, number: int) -> _Search:
         search = self._open.pop(number)
@@ -168,4 +193,5 @@ class Searches:
 
     def next_s(self) -> float | None:
         """Monotonic time of the first deadline."""
-        return min([each.deadline_s for each in self._open.values()]) if self._open else None
+        times = [each.deadline_s for each in self._open.values()]
+        return min([*times, self._sweep_s] if self._watching else times, default=None)

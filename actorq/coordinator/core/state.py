@@ -116,12 +116,16 @@ class State:
     def disconnect(self, client: Client) -> None:
         """The client's connection is over."""
         client.forget_connection()
-        for task_id in client.watched:
+        self.unwatch(client, list(client.watched))
+
+    def unwatch(self, client: Client, task_ids: Iterable[str]) -> None:
+        """The client does not want to be told of these any more."""
+        for task_id in client.watched.intersection(task_ids):
+            client.watched.discard(task_id)
             watchers = self.watchers[task_id]
             del watchers[client]
             if not watchers:
                 del self.watchers[task_id]
-        client.watched.clear()
 
     def watch(self, client: Client, task_id: str) -> None:
         """Have the client told when the call settles, or that it waits for too many."""

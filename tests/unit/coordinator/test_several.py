@@ -120,6 +120,24 @@ def test_who_waits_hears_when_it_settles_elsewhere_also_where_that_one_comes_lat
     assert client.outcomes() == {"x": "SUCCESS"}
 
 
+def test_others_need_not_tell_any_more_when_it_has_settled_or_nobody_waits(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    third, client, gone = bench.coordinator("yan"), bench.client(), bench.client("gone")
+    client.say(m.Query(0, ["x"], wait=True))
+    gone.say(m.Query(0, ["y"], wait=True))
+    other.link.say(m.Settled([outcome("x")]))
+    bench.lose(gone)
+    bench.wait(2.0)
+    assert [sorted(message.ids) for message in third.link.take(m.Unwatch)] == [["x", "y"]]
+
+
+def test_a_watch_is_taken_back(bench: Bench, other: CoordinatorParty) -> None:
+    other.say(m.Query(0, ["x", "y"], wait=True))
+    other.say(m.Unwatch(["x", "unknown"]))
+    assert list(bench.core.state.watchers) == ["y"]
+
+
 def test_a_question_of_another_coordinator_is_answered_and_not_passed_on(bench: Bench) -> None:
     asking, third = bench.coordinator("zoe"), bench.coordinator("yan")
     asking.say(m.Query(3, ["x"]))
