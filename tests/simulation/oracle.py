@@ -110,7 +110,7 @@ class Record:
 
     def is_of_several(self) -> bool:
         """Whether more than one coordinator took it: its client has gone from one to the other."""
-        return len({epoch.partition("/")[0] for epoch in (*self.accepted, *self.adopted)}) > 1
+        return len({epoch.partition("/")[0] for epoch in (*self.accepted, *self.adopted, *self.attempts)}) > 1
 
 
 class Oracle:

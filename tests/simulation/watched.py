@@ -59,10 +59,10 @@ class Watch:
     def _receive(self, receive: Callable[..., None], peer: int, message: Any) -> None:
         if isinstance(message, m.Capacity):
             self._told[self._worker_epoch(peer)] = message.capacity
-        elif isinstance(message, m.WorkerHello):
-            self._told[message.epoch] = message.capacity
         receive(peer, message)
         epoch = self._worker_epoch(peer)
+        if isinstance(message, m.WorkerHello) and epoch == message.epoch:  # Else it came late, and does not count.
+            self._told[epoch] = message.capacity
         if epoch:
             self._heard[epoch] = self.state.now_s
 

@@ -102,11 +102,12 @@ class Commands:
             self._state.send(peer, m.Replies(message.token, {self._state.name: {"error": "name the one to drain"}}, []))
             return
         is_ours = client.is_coordinator or not names or self._state.name in names
-        others = [] if client.is_coordinator else [each for each in mesh.others() if not names or each.name in names]
-        links = [link for link in mesh.open_links() if link.member in others]
+        links = [] if client.is_coordinator else mesh.open_links()
+        links = [link for link in links if not names or link.member.name in names]
         in_touch = [link.member for link in links] + ([mesh.own] if is_ours else [])
-        missing = [each.name or each.address for each in others if each not in in_touch]
+        missing = []
         if not client.is_coordinator:
+            missing = [each.name or each.address for each in mesh.silent() if not names or each.name in names]
             missing += [name for name in names if name not in {each.name for each in in_touch}]
         shown = _show({each.epoch: each.name for each in in_touch})
         token = self.broadcasts.open(

@@ -82,6 +82,8 @@ class Mesh:
         """Another coordinator is there, and says where."""
         if not member.address or member.address == self.own.address or member.epoch == self.own.epoch:
             return
+        if any(each.member.address == member.address and each.member != member for each in self.open_links()):
+            return  # We talk to another incarnation. If that is over, the next one says so on our own connection.
         known = self._known.get(member.address)
         self._known[member.address] = (member, self._state.now_s)
         if known is None or known[0] != member:

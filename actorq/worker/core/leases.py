@@ -61,6 +61,33 @@ class Leases:
             each.reverse()
         return attempts
 
+    def drop_unstarted(self, number: int) -> None:
+        """Forget what one session has leased and has not started."""
+        for _ in range(len(self.ready)):
+            try:
+                pair = self.ready.popleft()
+            except IndexError:
+                break  # The watchdog has taken the rest.
+            if pair[0].worker != number:
+                self.ready.append(pair)
+            elif self.held.get(pair[0].id) is pair[0]:
+                del self.held[pair[0].id]
+        for task_id in [each for each, (call, _) in self.guarded.items() if call.worker == number]:
+            self.drop_guarded(task_id)
+        for task_id in list(self.doubles):
+            self.take_double(task_id, number)
+
+    def drop_guarded(self, task_id: str) -> None:
+        """Forget a guarded call that has not started."""
+        del self.guarded[task_id]
+        self.announced.discard(task_id)
+        self.held.pop(task_id, None)
+
+    def has_unstarted(self, number: int) -> bool:
+        """Whether one session has leased something that has not started."""
+        waiting = [*self.waiting(), *self._all_doubles()]
+        return any(call.worker == number for call, _ in waiting)
+
     def take_waiting(self) -> Attempts:
         """As `take_unstarted`, with those that wait for their Begin, and all doubles."""
         attempts = self.take_unstarted()

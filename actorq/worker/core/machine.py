@@ -16,6 +16,8 @@ from actorq.worker.core.leases import Leases
 from actorq.worker.core.session import RELAY_S, JobFactory, Session, Shared, give_back_all
 
 SUSPECTS_PER_TURN = 4
+PATIENCE_S = 1.0
+"""So long after the leases of a coordinator that is out of touch are over, what has not started is dropped."""
 QUIET_S = 0.02
 """A coordinator that grants nothing for so long although it may has nothing that waits."""
 COUNT_EVERY_S = 0.005
@@ -154,6 +156,7 @@ class Worker:
     def finish(self) -> Effects:
         """End the batch and return the effects."""
         self._measure()
+        self._drop_what_is_over()
         if self.leases.doubles:
             for call, job in self.leases.pop_widows():
                 self.held[call.id] = call
@@ -170,6 +173,9 @@ class Worker:
     def next_s(self) -> float:
         """Monotonic time at which `finish` is to be called again, even if nothing happens."""
         next_s = self.directory.next_s()
+        for session in self.sessions.values():
+            if session.peer is None and self.leases.has_unstarted(session.number):
+                next_s = min(next_s, session.leases_hold_until_s + PATIENCE_S)
         return min(next_s, self._share_s) if self._is_share_due else next_s
 
     def drain(self) -> None:
@@ -303,6 +309,15 @@ class Worker:
             if gone.number is not None:
                 self.sessions.pop(gone.number, None)
         self._effects.dial += self.directory.due(now_s)
+
+    def _drop_what_is_over(self) -> None:
+        """What a coordinator has leased that is out of touch for long, and has not started, is not ours any more.
+
+        It gives such calls to others, or brings them again if it has not; and another coordinator may have got them.
+        """
+        for session in self.sessions.values():
+            if session.peer is None and self._shared.now_s >= session.leases_hold_until_s + PATIENCE_S:
+                self.leases.drop_unstarted(session.number)
 
     def _is_needed(self, number: int) -> bool:
         """Whether something of a session is left, so that its coordinator has to be found again."""

@@ -123,9 +123,7 @@ class Session:
         """Nobody knows any more whether the guarded calls that have not started were given to another worker."""
         leases = self._leases
         for task_id in [each for each, (call, _) in leases.guarded.items() if call.worker == self.number]:
-            del leases.guarded[task_id]
-            leases.announced.discard(task_id)
-            leases.held.pop(task_id, None)
+            leases.drop_guarded(task_id)
 
     def lose(self) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""

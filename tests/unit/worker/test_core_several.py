@@ -307,3 +307,24 @@ def test_guarded_calls_that_have_not_started_are_nobodys_when_a_coordinator_with
     worker.step(1.0)
     assert worker.welcome("a", epoch="another").held == []
     assert not worker.core.held and not worker.core.leases.guarded
+
+
+def test_what_has_not_started_of_a_coordinator_that_is_out_of_touch_for_long_is_dropped() -> None:
+    worker = Several("a", "b")
+    worker.welcome("a")
+    worker.welcome("b")
+    worker.hear("a", m.Define([(2, CallSpec("add", acks_late=False))], []))
+    worker.deliver("a", "runs", "waits")
+    worker.hear("a", m.Deliver(2, [Call("once", 2, b"", attempt=1)]))
+    worker.core.ready.popleft()
+    worker.deliver("b", "once", attempt=2)
+    worker.core.lose(worker.peers["a"])
+    worker.step(2.0)
+    assert set(worker.core.held) == {"runs", "waits", "once"}
+    # Others have got it by now, or it comes again
+    assert worker.core.next_s() <= worker.now_s + 1.0
+    worker.step(1.5)
+    assert set(worker.core.held) == {"runs", "once"}
+    # And what another coordinator has leased meanwhile need not wait for it
+    assert [starting.attempts for starting in worker.take("b", m.Starting)] == [[("once", 2)]]
+    assert worker.welcome("a").held == [("runs", 1)]
