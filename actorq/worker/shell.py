@@ -153,15 +153,17 @@ class WorkerActor(LinkOwner):
             if lines.is_verbose():
                 for call in message.calls:
                     lines.received(self._core.job_of(call).spec, call)
-        elif isinstance(message, m.Welcome):
+        elif isinstance(message, (m.View, m.Welcome)):
             session = self._core.session_of(peer)
-            if session is not None and session.welcomed:
+            if session is not None and self._watchdog.addresses.get(session.number) != address:
+                # Also before it is welcomed: by then a call of another coordinator may keep the hub busy for long.
+                self._watchdog.addresses[session.number] = address
+                self._watchdog.wake()
+            if isinstance(message, m.Welcome) and session is not None and session.welcomed:
                 # Good news, for whoever has read bad ones.
                 level = logging.INFO if self._says_unheard_s else logging.WARNING
                 self._says_unheard_s = math.inf
                 self._refusals.pop(address, None)
-                self._watchdog.addresses[session.number] = address
-                self._watchdog.wake()
                 if message.max_body_bytes:
                     self._jobs.max_body_bytes = message.max_body_bytes
                 logger.log(level, "connected to coordinator %s at %s", message.name, address)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.schedule import PRUNE_AT
 from actorq.wire import messages as m
 from actorq.wire.messages import Outcome
@@ -163,7 +161,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
         "ready calls": [call.id for lane in state.lanes for level in lane.levels for call in level],
         "sessions of nobody": [peer for peer in state.peers if peer not in coordinator.ends],
         "control sessions of nobody": [peer for peer in state.controls if peer not in coordinator.ends],
-        "watchers": [each for each, clients in state.watchers.items() if not _are_wanted(mesh, each, clients)],
+        "watchers": [each for each in state.watchers if not _is_wanted(mesh, each)],
     }
     for what, value in left.items():
         if value:
@@ -177,9 +175,13 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
             mesh.oracle.fail("left behind", f"the coordinator still knows {worker.epoch}")
 
 
-def _are_wanted(mesh: Mesh, task_id: str, watchers: Iterable[Client]) -> bool:
-    """Whether somebody still waits, or it is only another coordinator that was asked once."""
-    return any(task_id in client.core.pending for client in mesh.clients())
+def _is_wanted(mesh: Mesh, task_id: str) -> bool:
+    """Whether somebody still waits."""
+    if any(task_id in client.core.pending for client in mesh.clients()):
+        return True
+    # A coordinator that is gone may have been the only one that knew how it ended; its client has heard from the worker.
+    record = mesh.oracle.record(task_id)
+    return any(mesh.coordinator(epoch) is None for epoch in record.accepted)
 
 
 def _check_workers(mesh: Mesh, coordinator: CoordinatorProcess) -> None:

@@ -335,8 +335,10 @@ class Job:
 class Run:
     """A running call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, coordinator: str) -> None:
         self.call = call
+        self.coordinator = coordinator
+        """Epoch of the one that has leased it."""
         self.is_over = False
 
 
@@ -468,8 +470,7 @@ class WorkerProcess(Node):
                 self.mesh.oracle.fail("no exception", f"{self.epoch} does not understand its coordinator: {error}")
         session = self.core.session_of(item.peer)
         address = self._works[item.peer][1] if item.peer in self._works else ""
-        is_welcomed = session is not None and session.welcomed
-        if session is not None and is_welcomed and self._addresses.get(session.number) != address:
+        if session is not None and self._addresses.get(session.number) != address:
             self._addresses[session.number] = address
             self.watchdog.wake()
 
@@ -530,7 +531,7 @@ class WorkerProcess(Node):
 
     def _start(self, call: Call) -> None:
         record = self.mesh.oracle.started(self, call)
-        run = Run(call)
+        run = Run(call, self.core.sessions[call.worker].coordinator)
         self._runs.append(run)
         body = b"%s made %d of %s" % (self.epoch.encode(), call.attempt, call.id.encode())
         record.executions[body] = call.attempt
@@ -555,8 +556,7 @@ class WorkerProcess(Node):
             self.mesh.loop.after(0.5, partial(self._kill_by, run))
         elif self.is_alive and not run.is_over:
             record = self.mesh.oracle.record(run.call.id)
-            session = self.core.sessions.get(run.call.worker)
-            record.kills["" if session is None else session.coordinator] += 1
+            record.kills[run.coordinator] += 1
             self.mesh.crash(self.machine)
 
     def _end(self, task_id: str, attempt: int) -> None:
