@@ -183,14 +183,20 @@ class Worker:
 
     def capacity(self) -> int:
         """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
-        settings, sessions = self.settings, self.sessions.values()
-        is_full = (
-            sum([session.unacked_count for session in sessions]) > settings.unacked_limit
-            or sum([session.unacked_bytes for session in sessions]) > settings.unacked_bytes
-        )
-        if self.draining or is_full:
+        if self.draining:
             return 0
+        settings = self.settings
         return self.slots + min(int(self._rate * settings.lookahead_work_s), settings.lookahead_limit)
+
+    def _owes_too_much(self, session: Session) -> bool:
+        """Whether a coordinator has left too many outcomes unacknowledged. It has its share of the limits: one that
+        cannot write, or has died for good, must not keep the node from working for the others.
+        """
+        settings, count = self.settings, len(self.sessions)
+        return (
+            session.unacked_count * count > settings.unacked_limit
+            or session.unacked_bytes * count > settings.unacked_bytes
+        )
 
     def usage(self) -> dict[str, dict[str, int]]:
         """What this node is made to hold, by the name of each limit. From any thread.
@@ -253,7 +259,7 @@ class Worker:
     def _join(self, connection: Connection, view: m.View) -> bool:
         """Open a session over this connection, unless another one leads to the same coordinator."""
         assert connection.peer is not None
-        session = next((each for each in self.sessions.values() if each.coordinator == view.own.epoch), None)
+        session = next((each for each in self.sessions.values() if each.leads_to == view.own.epoch), None)
         if session is not None and session.peer is not None:
             twin = self.directory.of(session.peer)
             if twin is not None:
@@ -261,23 +267,30 @@ class Worker:
             self._effects.hang_ups.append(connection.peer)
             return False
         if session is None:
-            session = self._own_session(connection)
+            session = self._own_session(connection, view.own.address)
         connection.number = session.number
         if session.coordinator != view.own.epoch and not view.durable:
             session.forget_guarded()
-        session.open(connection.peer, self._first_capacity(session))
+        session.open(connection.peer, self._first_capacity(session), view.own)
         return True
 
-    def _own_session(self, connection: Connection) -> Session:
-        """The session that this address led to before: its coordinator has started anew. Or else a new one."""
+    def _own_session(self, connection: Connection, own_address: str) -> Session:
+        """The session of the coordinator's last incarnation: it has started anew, at the address of this connection, or
+        at the one that it calls its own, which may have another name. Or else a new one.
+        """
         known = None if connection.number is None else self.sessions.get(connection.number)
         if known is not None and known.peer is None:
             return known
+        for session in self.sessions.values():
+            if session.peer is None and own_address and session.address == own_address:
+                return session
         self._numbers += 1
         session = self.sessions[self._numbers] = Session(self._numbers, self._shared, lambda: self._effects)
         return session
 
     def _first_capacity(self, session: Session) -> int:
+        if self._owes_too_much(session):
+            return 0
         if len(self.sessions) == 1:
             return self.capacity()
         return min(self.capacity(), self.leases.counts()[session.number] + 1)
@@ -349,8 +362,8 @@ class Worker:
             self._is_share_due = False
             (session,) = self.sessions.values()
             if session.welcomed:
-                wanted = (total, self.slots)
-                session.ask_for(total, _is_news(wanted, session.capacity))
+                wanted = (0 if self._owes_too_much(session) else total, self.slots)
+                session.ask_for(wanted[0], _is_news(wanted, session.capacity))
         elif self.sessions:
             self._share_out(total)
 
@@ -361,12 +374,18 @@ class Worker:
         if self._is_share_due or not sessions:
             return
         self._share_s = now_s + COUNT_EVERY_S
+        for session in sessions:
+            if self._owes_too_much(session):
+                session.ask_for(0, _is_news((0, self.slots), session.capacity))
+        sessions = [session for session in sessions if not self._owes_too_much(session)]
+        if not sessions:
+            return
         counts = self.leases.counts()
         held = [counts[session.number] for session in sessions]
         for session, count in zip(sessions, held, strict=True):
             if count < session.capacity[0] and now_s >= session.heard_s + QUIET_S:
                 session.backlog = 0
-        left = total - (counts.total() - sum(held)) if total else 0  # Calls of those out of reach run, too.
+        left = total - (counts.total() - sum(held)) if total else 0  # Calls of the others run, too.
         grants = share(left, held, [session.backlog for session in sessions])
         for session, count, grant in zip(sessions, held, grants, strict=True):
             wanted = (grant if total else 0, self.slots)

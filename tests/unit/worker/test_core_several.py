@@ -65,16 +65,16 @@ class Several:
         self.said[name] = [message for message in self.said[name] if not isinstance(message, kind)]
         return found
 
-    def answer(self, name: str, epoch: str = "", others: tuple[str, ...] = ()) -> None:
-        """The connection to `name` is up, and the coordinator there says who it is."""
+    def answer(self, name: str, epoch: str = "", others: tuple[str, ...] = (), own: str = "") -> None:
+        """The connection to `name` is up, and the coordinator there says who it is: at `own`, if that is another name."""
         self.core.opened(self.peers[name])
         self.step()
         discover = self.take(name, m.Discover)[-1]
-        self.hear(name, m.View(discover.nonce, member(name, epoch), [member(other) for other in others]))
+        self.hear(name, m.View(discover.nonce, member(own or name, epoch), [member(other) for other in others]))
 
-    def welcome(self, name: str, epoch: str = "", others: tuple[str, ...] = ()) -> m.WorkerHello:
+    def welcome(self, name: str, epoch: str = "", others: tuple[str, ...] = (), own: str = "") -> m.WorkerHello:
         """The coordinator there welcomes the worker. Returns the Hello."""
-        self.answer(name, epoch)
+        self.answer(name, epoch, own=own)
         hello = self.take(name, m.WorkerHello)[-1]
         epoch = epoch or f"epoch {name}"
         self._deliveries[name] = 0
@@ -131,6 +131,43 @@ def test_of_two_addresses_of_one_coordinator_one_is_used() -> None:
     worker.answer("b", epoch="one")
     assert worker.hung_up == [worker.peers["b"]] and not worker.take("b", m.WorkerHello)
     assert len(worker.core.sessions) == 1
+
+
+def test_of_two_addresses_of_one_coordinator_one_is_used_also_before_that_one_has_welcomed_it() -> None:
+    worker = Several("a", "b")
+    worker.answer("a", epoch="one")
+    worker.answer("b", epoch="one")
+    assert worker.hung_up == [worker.peers["b"]] and not worker.take("b", m.WorkerHello)
+    assert len(worker.core.sessions) == 1
+
+
+def test_a_coordinator_that_starts_anew_gets_the_same_session_also_by_another_of_its_addresses() -> None:
+    worker = Several("a", "b")
+    worker.welcome("a", epoch="one")
+    worker.answer("b", epoch="one", own="a")
+    worker.deliver("a", "1")
+    worker.core.lose(worker.peers["a"])
+    worker.step(1.0)
+    hello = worker.welcome("b", epoch="two", own="a")
+    assert hello.held == [("1", 1)] and hello.coordinator == "one"
+    # And the first address is no second session
+    worker.answer("a", epoch="two")
+    assert len(worker.core.sessions) == 1
+
+
+def test_a_coordinator_that_acknowledges_nothing_does_not_keep_the_node_from_working_for_the_others() -> None:
+    worker = Several("a", "b", unacked_limit=2)
+    worker.welcome("a")
+    worker.welcome("b")
+    worker.deliver("a", "1", "2", "3")
+    worker.run("1", "2", "3")
+    worker.step(1.0)
+    assert worker.session("a").capacity[0] == 0
+    assert worker.session("b").capacity[0] == 4
+    # Nor does it once it is gone, and never comes back
+    worker.core.lose(worker.peers["a"])
+    worker.step(1000.0)
+    assert worker.session("b").capacity[0] == 4
 
 
 def test_each_coordinator_hears_of_its_own_calls() -> None:
