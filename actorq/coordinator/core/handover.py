@@ -122,6 +122,7 @@ class Handover:
 
     def _send(self, heir: _Heir, calls: list[Call]) -> None:
         state, link = self._state, heir.link
+        calls = [call for call in calls if not self._lacks_code(call)]
         entries = [state.entries_by_number[number] for number in {call.spec for call in calls}]
         for entry in entries:
             code = entry.spec.code
@@ -136,6 +137,16 @@ class Handover:
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
             state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch)))
+
+    def _lacks_code(self, call: Call) -> bool:
+        """Whether its function was lost with a part of the journal: then it ends here."""
+        state = self._state
+        code = state.entries_by_number[call.spec].spec.code
+        if not code or code in state.codes:
+            return False
+        state.withdraw(call)
+        state.give_up(call, "its function is not there any more")
+        return True
 
     def _send_outcomes(self, heir: _Heir) -> None:
         if self._outcomes is None:
@@ -180,18 +191,32 @@ class Inheritance:
         """Take calls in, each once."""
         state = self._state
         if state.is_leaving:
-            return  # The giver hears so, and looks for another one.
+            state.hang_up(peer)  # The giver connects anew, hears so, and looks for another one.
+            return
+        codes = {spec.code for _, spec in message.specs if spec.code}
+        if not codes <= state.codes.keys():
+            state.hang_up(
+                peer
+            )  # No call has used it for a while, and it was forgotten: it is sent anew, with the calls.
+            return
         clients = {number: self._client(session, name, address) for number, session, name, address in message.clients}
-        entries = {number: state.entry(spec) for number, spec in message.specs}
+        entries = {number: state.entry(spec, is_owed=True) for number, spec in message.specs}
         new: dict[int, list[Call]] = {}
         for call in message.calls:
-            entry, client = entries.get(call.spec), clients.get(call.client)
-            if entry is None or call.id in state.calls or state.outcomes.get(call.id) is not None:
+            entry, client, known = entries.get(call.spec), clients.get(call.client), state.calls.get(call.id)
+            if entry is None or (known is not None and known.spec != FOREIGN):
+                continue
+            if state.outcomes.get(call.id) is not None:
                 continue
             call.spec, call.worker, call.row = entry.number, 0, 0
             call.client = client.number if client is not None and entry.replies else 0
             call.attempt = max(call.attempt, 0)
-            if self._place(call) and entry.durable:
+            if known is not None:  # A worker runs it, which has it from an earlier coordinator.
+                state.seq += 1
+                call.seq = state.seq
+                state.recognise(known, call)
+                call = known
+            if (known is not None or self._place(call)) and entry.durable:
                 call.row = state.keeping.new_row()
                 new.setdefault(call.client, []).append(call)
         for number, calls in new.items():
@@ -201,6 +226,9 @@ class Inheritance:
     def take_outcomes(self, peer: Peer, giver: Client, message: m.HandOverOutcomes) -> None:
         """Take in how calls have ended that the other one had."""
         state = self._state
+        if state.is_leaving:
+            state.hang_up(peer)
+            return
         new = [each for each in message.outcomes if state.outcomes.get(each.id) is None and each.id not in state.calls]
         state.outcomes.add(new, state.now_s)
         if state.settings.durable and new:

@@ -196,7 +196,8 @@ class Coordinator:
         effects, state.effects = state.effects, Effects()
         self._hold_acks(effects)
         effects.deadline_s = self._deadline_s()
-        effects.has_left = self._handover.is_done and not self._unconfirmed
+        # Who waits for a receipt would wait for ever, and call at an address where nobody is.
+        effects.has_left = self._handover.is_done and not self._unconfirmed and self._receipts.next_s() is None
         return effects
 
     def stats(self) -> dict[str, Any]:

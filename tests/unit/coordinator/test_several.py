@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from actorq.coordinator.core import state
+from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec, Outcome
@@ -83,6 +85,15 @@ def test_one_that_leaves_is_no_member_at_once(bench: Bench, other: CoordinatorPa
     client = bench.client()
     other.say(m.Bye("it has left the mesh"))
     assert client.take(m.View)[-1].others == []
+
+
+def test_no_more_are_named_than_a_message_takes(bench: Bench, other: CoordinatorParty) -> None:
+    for number in range(m.MEMBER_LIMIT):
+        bench.core.mesh.meet(m.Member(f"tcp://host{number}:1", f"epoch {number}"))
+    named = [member.address for member in bench.core.mesh.others()]
+    assert len(named) == m.MEMBER_LIMIT
+    assert other.own.address in named, "which is in touch"
+    assert "tcp://host0:1" not in named, "which was not met for the longest time"
 
 
 # -- questions -----------------------------------------------------------------------------------------------------
@@ -205,6 +216,30 @@ def test_it_is_taken_when_the_other_coordinator_does_not_answer(bench: Bench, ot
     assert worker.delivered() == ["x"]
 
 
+def test_an_answer_for_an_earlier_connection_of_the_client_is_none_for_the_next_one(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    worker, client = bench.worker(slots=5), bench.client("me")
+    client.submit("x", fresh=False, resent=True)
+    (query,) = other.link.take(m.Query)
+    again = bench.client("me")  # The end of the first connection was not noticed
+    other.link.say(m.Report(query.token, [("x", "")]))
+    again.submit("y", fresh=False, resent=True)
+    assert worker.delivered() == []
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [("y", "")]))
+    assert worker.delivered() == ["y"]
+
+
+def test_of_a_client_that_brings_very_many_calls_none_is_refused() -> None:
+    bench = Bench(watch_limit=2)
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.submit("a", "b", "c", fresh=False, resent=True)
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [(task_id, "PENDING") for task_id in "abc"]))
+    assert client.accepted() == 1 and not client.take(m.Refused), "it asks for its own calls in any case"
+
+
 def test_of_two_that_ask_each_other_at_the_same_time_one_takes_it() -> None:
     # Given one whose epoch is smaller, which is asked while it asks itself
     bench = Bench()
@@ -274,6 +309,7 @@ def test_what_is_leased_ends_here_and_its_outcome_is_handed_over(bench: Bench, o
     (outcomes,) = other.link.take(m.HandOverOutcomes)
     assert [each.id for each in outcomes.outcomes] == ["runs"]
     other.link.say(m.Accepted(outcomes.seq))
+    bench.wait(0.01)
     assert bench.has_left
 
 
@@ -309,6 +345,96 @@ def test_what_is_handed_over_is_taken_once_with_its_history(bench: Bench, other:
     assert [entry[1:] for each in worker.take(m.Define) for entry in each.clients] == [("me", "tcp://me:1")]
     bench.wait(0.01)
     assert len(other.take(m.Accepted)) == 1
+
+
+def test_a_function_that_comes_with_it_is_kept_although_there_is_no_room() -> None:
+    bench = Bench(code_bytes=3, code_limit_bytes=3)
+    other, worker = bench.coordinator("zoe"), bench.worker(slots=5)
+    spec = CallSpec("f", code="digest")
+    other.say(m.Code("digest", b"12345"), m.HandOver(1, [], [(7, spec)], [m.Call("x", 7, b"")]))
+    assert worker.delivered() == ["x"] and worker.take(m.Code) == [m.Code("digest", b"12345")]
+
+
+def test_who_hands_over_calls_whose_function_was_forgotten_is_to_begin_again(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    other.say(m.HandOver(1, [], [(7, CallSpec("f", code="digest"))], [m.Call("x", 7, b"")]))
+    bench.wait(0.1)
+    assert other.take(m.Reset) and not other.take(m.Accepted)
+    assert bench.state_of("x") == "unknown"
+
+
+def test_a_call_whose_function_the_one_that_leaves_has_lost_ends_there() -> None:
+    bench = Bench(shelf=Shelf())
+    assert bench.store is not None
+    client = bench.client()
+    client.say(m.Code("digest", b"function"))
+    client.submit("x", spec=CallSpec("f", code="digest"))
+    bench.store.commit(bench.store.prepare([ForgetCodes(["digest"])]))  # As if its row were damaged
+    bench.start()
+    bench.wait(3.0)
+    other = bench.coordinator("zoe")
+    drain(bench)
+    assert not other.link.take(m.HandOver)
+    assert bench.state_of("x") == "FAILURE"
+
+
+def test_there_is_room_for_the_options_of_calls_that_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "SPEC_LIMIT", 1)
+    bench = Bench()
+    bench.client().submit("own")
+    other, worker = bench.coordinator("zoe"), bench.worker(slots=5, offers=("add", "f"))
+    other.say(m.HandOver(1, [], [(7, CallSpec("f"))], [m.Call("x", 7, b"")]))
+    assert worker.delivered() == ["own", "x"]
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_a_call_that_is_handed_over_while_a_worker_runs_it_is_delivered_again_when_that_dies(is_durable: bool) -> None:
+    # Given a worker that has it from an earlier coordinator, which is gone
+    bench = Bench(shelf=Shelf() if is_durable else None)
+    other, worker = bench.coordinator("zoe"), bench.worker(coordinator="old", held=[("x", 1)])
+    call = m.Call("x", 7, b"arguments", client=3)
+    other.say(m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, SPEC)], [call]))
+    bench.wait(0.1)
+    assert other.take(m.Accepted) and worker.delivered() == []
+    if bench.store is not None:
+        assert [each.id for each in bench.store.load().calls] == ["x"]
+    worker.die()
+    assert bench.worker("another").delivered() == ["x"]
+
+
+def test_who_hands_over_to_one_that_leaves_itself_is_to_look_again(bench: Bench, other: CoordinatorParty) -> None:
+    third = bench.coordinator("yan")
+    drain(bench)
+    other.say(m.HandOver(1, [], [(7, SPEC)], [m.Call("x", 7, b"")]))
+    third.say(m.HandOverOutcomes(1, [outcome("y")]))
+    assert other.take(m.Reset) and third.take(m.Reset)
+
+
+def test_one_that_leaves_when_it_is_met_takes_nothing_over_and_is_no_member(bench: Bench) -> None:
+    other = bench.coordinator("zoe", leaves=True)
+    with pytest.raises(ValueError, match="no other coordinator"):
+        bench.core._handover.begin()
+    # And does when it stays after all
+    other.link.say(m.View("", other.own, [], leaves=False))
+    drain(bench)
+    assert bench.core.state.is_leaving
+
+
+def test_it_does_not_end_before_the_worker_has_heard_that_its_outcomes_are_there() -> None:
+    bench = Bench(shelf=Shelf())
+    other, client, worker = bench.coordinator("zoe"), bench.client(), bench.worker()
+    client.submit("x")
+    worker.delivered()
+    drain(bench)
+    bench.is_slow = True
+    worker.report("x")
+    (outcomes,) = other.link.take(m.HandOverOutcomes)
+    other.link.say(m.Accepted(outcomes.seq))
+    bench.write()
+    assert not bench.has_left
+    bench.wait(0.01)
+    assert worker.take(m.Acked) and bench.has_left
 
 
 def test_it_is_in_the_journal_before_that_is_said() -> None:
