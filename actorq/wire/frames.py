@@ -27,7 +27,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Define, m.Deliver, m.Begin, m.Revoke, m.Acked, m.Renewed, m.Command,
     m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye,
     m.Results,
-    m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes,
+    m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes, m.Unwatch,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -50,7 +50,7 @@ TO_CLIENT = kinds(
 TO_WORKER = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke])
 TO_CONTROL = kinds([m.Welcome, m.Rejected, m.Reset, m.Renewed, m.Command, m.Revoke, m.Acked])
 FROM_COORDINATOR = kinds(
-    [m.Discover, m.PeerHello, m.Query, m.Control, m.Ping, m.Code, m.HandOver, m.HandOverOutcomes, m.Bye]
+    [m.Discover, m.PeerHello, m.Query, m.Unwatch, m.Control, m.Ping, m.Code, m.HandOver, m.HandOverOutcomes, m.Bye]
 )
 """On a connection that another coordinator has dialled."""
 TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Settled, m.Report, m.Pressure, m.Replies])

@@ -302,6 +302,14 @@ class HandOver(Message):
     """Number, session, name and reply address of those that the calls are for."""
     specs: Specs
     calls: Calls
+    keys: list[tuple[int, Name]] = []
+    """Public keys of the clients' reply sockets, in a mesh with keys."""
+
+
+class Unwatch(Message):
+    """Nobody waits for the outcomes of these calls any more, for which Query with `wait` has asked."""
+
+    ids: Ids
 
 
 class HandOverOutcomes(Message):

@@ -57,5 +57,6 @@ MESSAGES: list[Message] = [
     m.PeerHello((1, 1), "nonce", MEMBER),
     m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, calls()),
     m.HandOverOutcomes(1, outcomes()),
+    m.Unwatch(["task"]),
 ]
 """Of each kind one, as a test checks."""

@@ -54,6 +54,7 @@ MESSAGES: list[Message] = [
     m.PeerHello((1, 1), "nonce", MEMBER),
     m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, CALLS),
     m.HandOverOutcomes(1, OUTCOMES),
+    m.Unwatch(["task"]),
 ]
 ALL_KINDS = frames.kinds(Message.__subclasses__())
 

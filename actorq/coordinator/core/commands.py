@@ -60,6 +60,9 @@ class Commands:
         else:
             self._searches.answer(client, peer, message.token, states)
 
+    def unwatch(self, peer: Peer, client: Client, message: m.Unwatch) -> None:
+        self._state.unwatch(client, message.ids)
+
     def _state_of(self, task_id: str) -> str:
         call = self._state.calls.get(task_id)
         if call is None:

@@ -131,12 +131,13 @@ class Handover:
                 state.send(link.peer, m.Code(code, state.codes[code]))
         clients = [state.clients_by_number.get(number) for number in {call.client for call in calls if call.client}]
         known = [(each.number, each.session, each.name, each.reply_address) for each in clients if each is not None]
+        keys = [(each.number, each.reply_key) for each in clients if each is not None and each.reply_key]
         specs = [(entry.number, entry.spec) for entry in entries]
         for batch in batches(calls):
             heir.seq += 1
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch)))
+            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys))
 
     def _lacks_code(self, call: Call) -> bool:
         """Whether its function was lost with a part of the journal: then it ends here."""
@@ -199,7 +200,11 @@ class Inheritance:
                 peer
             )  # No call has used it for a while, and it was forgotten: it is sent anew, with the calls.
             return
-        clients = {number: self._client(session, name, address) for number, session, name, address in message.clients}
+        keys = dict(message.keys)
+        clients = {
+            number: self._client(session, name, address, keys.get(number, ""))
+            for number, session, name, address in message.clients
+        }
         entries = {number: state.entry(spec, is_owed=True) for number, spec in message.specs}
         new: dict[int, list[Call]] = {}
         for call in message.calls:
@@ -235,11 +240,12 @@ class Inheritance:
             state.operations.append(Settle([], new, state.wall_s))
         state.acks.append((peer, m.Accepted(message.seq)))
 
-    def _client(self, session: str, name: str, reply_address: str) -> Client:
+    def _client(self, session: str, name: str, reply_address: str, reply_key: str) -> Client:
         state = self._state
         client = state.clients.get(session)
         if client is None:
             client = state.client(session, name, reply_address)
+            client.reply_key = reply_key
             client.left_s = state.now_s
         return client
 

@@ -63,7 +63,10 @@ def usage(state: State, orders: int) -> dict[str, dict[str, int]]:
         "sessions": (len(state.peers) + len(state.controls), settings.session_limit),
         "workers": (len(state.workers), settings.worker_limit),
         "worker_names": (_most_name_chars(state), settings.worker_name_chars),
-        "watched": (max((len(each.watched) for each in clients), default=0), settings.watch_limit),
+        "watched": (
+            max((len(each.watched) for each in clients if not each.is_coordinator), default=0),
+            settings.watch_limit,
+        ),
         "orders": (orders, settings.order_limit),
         "clients_away": (sum(each.peer is None for each in clients), settings.client_count),
         "code": (state.code_bytes, settings.code_limit_bytes),

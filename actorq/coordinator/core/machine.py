@@ -69,6 +69,7 @@ class Coordinator:
             m.Submit: self._intake.submit,
             m.Code: self._intake.keep_code,
             m.Query: self._commands.query,
+            m.Unwatch: self._commands.unwatch,
             m.Control: self._commands.control,
             m.Ping: _do_nothing,  # From a session that is not known it is answered with Reset; that is its use.
             m.Capacity: self._leases.set_capacity,
@@ -181,6 +182,7 @@ class Coordinator:
         self._searches.finish()
         self._intake.accept_deferred()
         self._searches.answer_parked()
+        self._searches.unwatch()
         self._handover.finish()
         if not state.is_leaving:
             self._leases.dispatch()

@@ -111,6 +111,16 @@ class Searches:
         for each in chunks(task_ids):
             self._state.send(link.peer, m.Query(0, list(each), wait=True))
 
+    def unwatch(self) -> None:
+        """What nobody waits for any more the others need not tell."""
+        state = self._state
+        if state.unwatched:
+            ids = [task_id for task_id in dict.fromkeys(state.unwatched) if task_id not in state.watchers]
+            state.unwatched.clear()
+            for link in self._mesh.open_links():
+                for each in chunks(ids):
+                    state.send(link.peer, m.Unwatch(list(each)))
+
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Another coordinator has these outcomes."""
         told: dict[Client, list[Outcome]] = {}
@@ -120,6 +130,8 @@ class Searches:
                 searching.setdefault(task_id, []).append(search.client)
         for outcome in outcomes:
             clients = dict.fromkeys(searching.get(outcome.id, ()))
+            if outcome.id in self._state.watchers:
+                self._state.unwatched.append(outcome.id)
             for client in self._state.watchers.pop(outcome.id, ()):
                 client.watched.discard(outcome.id)
                 clients[client] = None

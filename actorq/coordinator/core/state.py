@@ -62,6 +62,8 @@ class State:
         self.dead_letters: deque[dict[str, Any]] = deque(maxlen=settings.dead_letter_count)
         self.watchers: dict[str, dict[Client, None]] = {}
         """Who else wants to hear of a call's outcome."""
+        self.unwatched: list[str] = []
+        """Calls for which nobody waits any more since this batch: other coordinators may have been asked for them."""
         self.workers: dict[str, Worker] = {}
         self.workers_by_number: dict[int, Worker] = {}
         self.clients: dict[str, Client] = {}
@@ -116,18 +118,28 @@ class State:
     def disconnect(self, client: Client) -> None:
         """The client's connection is over."""
         client.forget_connection()
-        for task_id in client.watched:
+        self.unwatched += self.unwatch(client, list(client.watched))
+
+    def unwatch(self, client: Client, task_ids: Iterable[str]) -> list[str]:
+        """The client waits for these no more. Returns those for which nobody else does."""
+        gone = []
+        for task_id in task_ids:
+            if task_id not in client.watched:
+                continue
+            client.watched.discard(task_id)
             watchers = self.watchers[task_id]
             del watchers[client]
             if not watchers:
                 del self.watchers[task_id]
-        client.watched.clear()
+                gone.append(task_id)
+        return gone
 
     def watch(self, client: Client, task_id: str, asks_again: bool = False) -> None:
         """Have the client told when the call settles, or that it waits for too many. `asks_again`: the call is its own, so
         that it asks for it in any case.
         """
-        if len(client.watched) >= self.settings.watch_limit and task_id not in client.watched:
+        is_full = len(client.watched) >= self.settings.watch_limit and task_id not in client.watched
+        if is_full and not client.is_coordinator:  # Which waits for what its clients may wait for.
             self.hits["watched"] += 1
             if asks_again:
                 return
@@ -195,6 +207,8 @@ class State:
             self.keeping.settle(calls, outcomes)
         if self.watchers:
             for outcome in outcomes:
+                if outcome.id in self.watchers:
+                    self.unwatched.append(outcome.id)
                 for client in self.watchers.pop(outcome.id, ()):
                     client.watched.discard(outcome.id)
                     self.tell(client, m.Settled([outcome]))

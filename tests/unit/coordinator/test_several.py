@@ -131,6 +131,32 @@ def test_who_waits_hears_when_it_settles_elsewhere_also_where_that_one_comes_lat
     assert client.outcomes() == {"x": "SUCCESS"}
 
 
+def test_others_are_told_when_nobody_waits_any_more(bench: Bench, other: CoordinatorParty) -> None:
+    third, client = bench.coordinator("yan"), bench.client()
+    client.say(m.Query(0, ["x", "y", "z"], wait=True))
+    # It has settled at one of them, or here; or who waited has gone
+    third.link.say(m.Settled([outcome("x")]))
+    assert other.link.take(m.Unwatch) == [m.Unwatch(["x"])]
+    owner, worker = bench.client("owner"), bench.worker()
+    owner.submit("y")
+    assert worker.delivered() == ["y"]
+    worker.report("y")
+    assert other.link.take(m.Unwatch) == [m.Unwatch(["y"])]
+    bench.lose(client)
+    assert other.link.take(m.Unwatch) == [m.Unwatch(["z"])]
+    assert bench.core.state.watchers == {}
+
+
+def test_what_another_coordinator_waits_for_is_forgotten_when_it_says_so() -> None:
+    bench = Bench(watch_limit=1)
+    other, client = bench.coordinator("zoe"), bench.client()
+    other.say(m.Query(0, ["x", "y"], wait=True))
+    client.say(m.Query(0, ["x"], wait=True))
+    assert not other.take(m.Refused), "it waits for what all of its clients wait for"
+    other.say(m.Unwatch(["x", "y", "unknown"]))
+    assert [[party.session for party in each] for each in bench.core.state.watchers.values()] == [["client"]]
+
+
 def test_a_question_of_another_coordinator_is_answered_and_not_passed_on(bench: Bench) -> None:
     asking, third = bench.coordinator("zoe"), bench.coordinator("yan")
     asking.say(m.Query(3, ["x"]))
@@ -273,12 +299,14 @@ def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> 
     assert bench.store is not None
     store = bench.store
     other, client = bench.coordinator("zoe"), bench.client("me")
+    bench.core.state.clients["me"].reply_key = "key"
     client.submit("ready", "too")
     client.submit("later", not_before=bench.wall_s + 100)
     drain(bench)
     handed = other.link.take(m.HandOver)
     assert sorted(call.id for each in handed for call in each.calls) == ["later", "ready", "too"]
     assert {entry[1:] for each in handed for entry in each.clients} == {("me", "me", "tcp://me:1")}
+    assert handed[0].keys == [(handed[0].clients[0][0], "key")]
     assert len(store.load().calls) == 3
     other.link.say(m.Accepted(handed[-1].seq))
     assert len(bench.core.state.calls) == 0 and len(store.load().calls) == 0
@@ -338,11 +366,13 @@ def test_it_stays_when_the_one_that_was_to_take_over_does_not_come_back(bench: B
 def test_what_is_handed_over_is_taken_once_with_its_history(bench: Bench, other: CoordinatorParty) -> None:
     worker = bench.worker(slots=5, offers=("add", "f"))
     call = m.Call("x", 7, b"arguments", client=3, attempt=2, lost=1)
-    message = m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, CallSpec("add"))], [call])
+    message = m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, CallSpec("add"))], [call], [(3, "key")])
     other.say(message, message)
     assert worker.delivered() == ["x"]
     assert (worker.calls["x"].attempt, worker.calls["x"].lost) == (3, 1)
-    assert [entry[1:] for each in worker.take(m.Define) for entry in each.clients] == [("me", "tcp://me:1")]
+    define = worker.take(m.Define)[0]
+    assert [entry[1:] for entry in define.clients] == [("me", "tcp://me:1")]
+    assert [key for _, key in define.keys] == ["key"]
     bench.wait(0.01)
     assert len(other.take(m.Accepted)) == 1
 
