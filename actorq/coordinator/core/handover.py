@@ -3,7 +3,7 @@
 It dispatches nothing any more and sends its clients away. What is leased ends here; what waits goes in batches to one
 other coordinator, which acknowledges a batch when it is durable there. Only then it is forgotten here. The outcomes
 follow when nothing else is left. If the other one is lost meanwhile, what it has not acknowledged goes to the next: it
-may run twice then.
+may run twice then. What may run only once is given up instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.state import FOREIGN, State
 from actorq.errors import TaskRevokedError
-from actorq.stores.api import Settle
+from actorq.stores.api import KeepStarts, Settle
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
 from actorq.wire.messages import Call, Outcome
@@ -83,7 +83,7 @@ class Handover:
             return
         heir = self._choose_heir()
         if heir is None:
-            if self._state.now_s >= self._had_heir_s + ALONE_S:
+            if self._state.now_s >= self._had_heir_s + ALONE_S or self._is_first_of_all_that_leave():
                 self._stay()
             return
         self._had_heir_s = self._state.now_s
@@ -95,23 +95,45 @@ class Handover:
         if not self._state.calls and not heir.sent:
             self._send_outcomes(heir)
 
+    def _is_first_of_all_that_leave(self) -> bool:
+        """All are told to leave at once. One has to stay, and it is this one."""
+        epochs = [link.member.epoch for link in self._mesh.open_links()]
+        return bool(epochs) and self._state.epoch < min(epochs) and not self._mesh.silent()
+
     def _stay(self) -> None:
         """Nobody is there any more who could take over."""
         self._state.is_leaving = False
-        self._heir = None
+        self._give_up_heir()
         self._mesh.announce_leave()
 
     def next_s(self) -> float | None:
         """When to give up leaving, if nobody takes over."""
-        return self._had_heir_s + ALONE_S if self._state.is_leaving and self._heir is None else None
+        return self._had_heir_s + ALONE_S if self._state.is_leaving and not self._mesh.heirs() else None
 
     def _choose_heir(self) -> _Heir | None:
-        links = self._mesh.heirs()
-        if self._heir is None or self._heir.link not in links:
-            self._sent.clear()
-            self._outcomes = None
-            self._heir = _Heir(links[0]) if links else None
+        links, last = self._mesh.heirs(), self._heir
+        if last is not None and last.link in links:
+            return last
+        if not links:
+            return None
+        same = [link for link in links if last is not None and link.member.epoch == last.link.member.epoch]
+        if same:
+            self._sent.clear()  # It takes nothing twice.
+        else:
+            self._give_up_heir()
+        self._outcomes = None
+        self._heir = _Heir((same or links)[0])
         return self._heir
+
+    def _give_up_heir(self) -> None:
+        """The last one does not come back. What may run only once may have started there, or will."""
+        last, self._heir = self._heir, None
+        self._sent.clear()
+        for call in [call for _, calls in last.sent for call in calls] if last is not None else ():
+            is_here = self._state.calls.get(call.id) is call and not call.worker
+            if is_here and self._state.entries_by_number[call.spec].spec.at_most_once:
+                self._state.withdraw(call)
+                self._state.give_up(call, "it was handed over to a coordinator that was lost, and may run only once")
 
     def _waiting(self) -> Iterator[Call]:
         """Calls that are not leased, and not on their way."""
@@ -137,7 +159,14 @@ class Handover:
             heir.seq += 1
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys))
+            self._note_starts(batch)
+            state.acks.append((link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys)))
+
+    def _note_starts(self, calls: Sequence[Call]) -> None:
+        """What may run only once may start as soon as this is said, whatever becomes of this coordinator."""
+        once = [each for each in calls if each.row and self._state.entries_by_number[each.spec].spec.at_most_once]
+        if once:
+            self._state.operations.append(KeepStarts([(each.row, each.attempt) for each in once]))
 
     def _lacks_code(self, call: Call) -> bool:
         """Whether its function was lost with a part of the journal: then it ends here."""

@@ -77,7 +77,9 @@ class Intake:
                 state.watch(client, task_id, asks_again=True)
             self._searches.watch(elsewhere)
             gone = {task_id for task_id in unknown if states.get(task_id, "settled")}
+            client.deferred_bytes -= _size_bytes(message)
             message.calls = [call for call in message.calls if call.id not in gone]
+            client.deferred_bytes += _size_bytes(message)
 
         self._searches.claim(client, peer, unknown, answered)
 

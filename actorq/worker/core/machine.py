@@ -302,7 +302,9 @@ class Worker:
 
     def _reject(self, connection: Connection, reason: str) -> None:
         is_known = any(each.welcomed for each in self.sessions.values() if each.peer != connection.peer)
-        if not is_known:
+        if (
+            not is_known and not self.held
+        ):  # What runs is not ended for that. There may be room for this node in a moment.
             self._effects.rejected = f"the coordinator at {connection.address} does not take this worker: {reason}"
         elif connection.peer is not None:
             self._effects.hang_ups.append(connection.peer)

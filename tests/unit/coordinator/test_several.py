@@ -257,6 +257,14 @@ def test_an_answer_for_an_earlier_connection_of_the_client_is_none_for_the_next_
     assert worker.delivered() == ["y"]
 
 
+def test_what_another_one_has_fills_no_window(bench: Bench, other: CoordinatorParty) -> None:
+    client = bench.client("me")
+    client.submit("x", fresh=False, resent=True, body=b"arguments")
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [("x", "PENDING")]))
+    assert client.accepted() == 1 and bench.core.state.clients["me"].deferred_bytes == 0
+
+
 def test_of_a_client_that_brings_very_many_calls_none_is_refused() -> None:
     bench = Bench(watch_limit=2)
     other, client = bench.coordinator("zoe"), bench.client()
@@ -361,6 +369,53 @@ def test_it_stays_when_the_one_that_was_to_take_over_does_not_come_back(bench: B
     assert not bench.core.state.is_leaving
     worker.say(m.Capacity(1, 1))
     assert worker.delivered() == ["b"]
+
+
+@pytest.mark.parametrize("then", ["another takes over", "it stays", "it starts again"])
+def test_a_call_that_may_run_once_goes_to_one_coordinator_only(then: str) -> None:
+    bench = Bench(shelf=Shelf())
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.submit("x", spec=CallSpec("add", acks_late=False))
+    client.submit("y")
+    drain(bench)
+    assert [call.id for each in other.link.take(m.HandOver) for call in each.calls] == ["x", "y"]
+    # Its acknowledgement does not come
+    if then == "it starts again":
+        bench.start()
+        bench.wait(3.0)
+    else:
+        third = bench.coordinator("yan") if then == "another takes over" else None
+        bench.lose(other.link)
+        if third is not None:
+            assert [call.id for each in third.link.take(m.HandOver) for call in each.calls] == ["y"]
+        bench.wait(12.0)
+    assert bench.state_of("x") == "FAILURE" and bench.state_of("y") == "open"
+
+
+def test_the_same_one_is_handed_it_again_when_it_is_back() -> None:
+    bench = Bench()
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.submit("x", spec=CallSpec("add", acks_late=False))
+    drain(bench)
+    (handed,) = other.link.take(m.HandOver)
+    bench.lose(other.link)
+    again = bench.coordinator("zoe")
+    assert again.link.take(m.HandOver) == [handed], "where it is known already"
+
+
+def test_of_two_that_are_told_to_leave_at_once_one_stays() -> None:
+    bench = Bench()
+    later = bench.coordinator("zoe", epoch="zzz")
+    bench.client().submit("x")
+    drain(bench)
+    later.link.say(m.View("", later.own, [], leaves=True))
+    assert not bench.core.state.is_leaving
+    bench = Bench()
+    earlier = bench.coordinator("abe", epoch="aaa")
+    bench.client().submit("x")
+    drain(bench)
+    earlier.link.say(m.View("", earlier.own, [], leaves=True))
+    assert bench.core.state.is_leaving
 
 
 def test_what_is_handed_over_is_taken_once_with_its_history(bench: Bench, other: CoordinatorParty) -> None:

@@ -25,6 +25,7 @@ class Several:
         self.straight: list[str] = []
         self.dialled: list[str] = []
         self.hung_up: list[int] = []
+        self.rejected = ""
         self.peers: dict[str, int] = {}
         self._packer = frames.Packer()
         self._deliveries: dict[str, int] = defaultdict(int)
@@ -48,6 +49,7 @@ class Several:
             self.said[names[peer]] += messages
         for outcomes in effects.results.values():
             self.straight += [outcome.id for outcome in outcomes]
+        self.rejected = self.rejected or effects.rejected
         for peer in effects.hang_ups:
             self.hung_up.append(peer)
             self.core.lose(peer)
@@ -329,6 +331,22 @@ def test_a_coordinator_that_rejects_it_does_not_end_it_while_another_one_takes_i
     worker.hear("b", m.Rejected("bring both to the same release"))
     assert worker.hung_up == [worker.peers["b"]]
     assert worker.core.welcomed
+
+
+def test_a_coordinator_that_rejects_it_does_not_end_it_while_calls_run() -> None:
+    worker = Several("a")
+    worker.welcome("a")
+    worker.deliver("a", "1")
+    worker.core.lose(worker.peers["a"])
+    worker.step(1.0)
+    worker.answer("a", epoch="another")
+    worker.hear("a", m.Rejected("there is no room"))
+    assert worker.hung_up == [worker.peers["a"]] and not worker.rejected
+    worker.run("1")
+    worker.step(1.0)
+    worker.answer("a", epoch="another")
+    worker.hear("a", m.Rejected("there is no room"))
+    assert "there is no room" in worker.rejected
 
 
 def test_guarded_calls_that_have_not_started_are_nobodys_when_a_coordinator_without_a_journal_starts_anew() -> None:
