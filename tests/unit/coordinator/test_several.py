@@ -286,6 +286,19 @@ def test_of_two_that_ask_each_other_at_the_same_time_one_takes_it() -> None:
     assert later.take(m.Report) == [m.Report(5, [("x", "PENDING")])]
 
 
+def test_the_one_that_has_asked_first_takes_it_although_a_third_one_is_slow() -> None:
+    bench = Bench()
+    earlier, slow = bench.coordinator("abe", epoch="aaa"), bench.coordinator("zoe", epoch="zzz")
+    client = bench.client()
+    client.submit("x", fresh=False)
+    (query,) = earlier.link.take(m.Query)
+    earlier.link.say(m.Report(query.token, [("x", "")]))
+    earlier.say(m.Query(5, ["x"]))
+    assert slow.link.take(m.Query) and not earlier.take(m.Report)
+    bench.wait(1.5)
+    assert earlier.take(m.Report) == [m.Report(5, [("x", "PENDING")])]
+
+
 def test_the_one_with_the_greater_epoch_answers_that_it_has_nothing() -> None:
     bench = Bench()
     earlier, client = bench.coordinator("abe", epoch="aaa"), bench.client()
