@@ -154,6 +154,8 @@ class Worker:
     def finish(self) -> Effects:
         """End the batch and return the effects."""
         self._measure()
+        if self.leases.guarded:
+            self._forget_guarded()
         if self.leases.doubles:
             for call, job in self.leases.pop_widows():
                 self.held[call.id] = call
@@ -351,6 +353,15 @@ class Worker:
         for number, attempts in starting.items():
             announced.update(task_id for task_id, _ in attempts)
             self.sessions[number].announce(attempts)
+
+    def _forget_guarded(self) -> None:
+        """Guarded calls of a coordinator that is out of reach for a grace: their Begin may never come, and they would keep
+        slots, and leases of others for the same calls, from being used. If it comes back, it hears that they are not held.
+        """
+        lost_s = self._shared.now_s - self.settings.liveness.grace_s
+        for session in self.sessions.values():
+            if session.peer is None and session.lost_s <= lost_s:
+                session.forget_guarded()
 
     def _to_announce(self) -> list[Call]:
         leases, sessions = self.leases, self.sessions

@@ -66,6 +66,8 @@ class Session:
         """Where that one is to be called, as it says itself."""
         self.leases_hold_until_s = 0.0
         """Results go straight to clients until then; set by the watchdog too."""
+        self.lost_s = 0.0
+        """When the last connection that was welcomed broke."""
         self.delivered = 0
         """Deliver messages that came in this session."""
         self.backlog = 0
@@ -130,7 +132,7 @@ class Session:
         )
 
     def forget_guarded(self) -> None:
-        """Nobody knows any more whether the guarded calls that have not started were given to another worker."""
+        """Those that have not started are not held any more. It may be that another worker was given them."""
         leases = self._leases
         for task_id in [each for each, (call, _) in leases.guarded.items() if call.worker == self.number]:
             del leases.guarded[task_id]
@@ -139,6 +141,8 @@ class Session:
 
     def lose(self) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
+        if self.welcomed:
+            self.lost_s = self._shared.now_s
         self.peer, self.welcomed, self._opened_to = None, False, ""
         self._forget_announced()
 

@@ -362,3 +362,21 @@ def test_guarded_calls_that_have_not_started_are_nobodys_when_a_coordinator_with
     worker.step(1.0)
     assert worker.welcome("a", epoch="another").held == []
     assert not worker.core.held and not worker.core.leases.guarded
+
+
+def test_guarded_calls_of_a_coordinator_that_does_not_come_back_are_nobodys_after_a_grace() -> None:
+    worker = Several("a", "b", concurrency=2)
+    worker.welcome("a")
+    worker.welcome("b")
+    worker.hear("a", m.Define([(2, CallSpec("add", acks_late=False))], []))
+    worker.hear("a", m.Deliver(1, [Call(each, 2, b"", attempt=1) for each in "xyz"]))
+    worker.deliver("b", "x")
+    worker.core.lose(worker.peers["a"])
+    worker.step(1.0)
+    assert worker.take("b", m.Starting) == [], "it may be back in a moment"
+    worker.step(1.5)
+    # Whoever has leased one as well may have it run, and the slots are free for others
+    assert [each.attempts for each in worker.take("b", m.Starting)] == [[("x", 1)]]
+    assert list(worker.core.held) == ["x"]
+    worker.step(0.1)
+    assert worker.session("b").capacity[0] == 2
