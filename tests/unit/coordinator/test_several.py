@@ -96,6 +96,14 @@ def test_no_more_are_named_than_a_message_takes(bench: Bench, other: Coordinator
     assert "tcp://host0:1" not in named, "which was not met for the longest time"
 
 
+def test_no_client_takes_the_place_of_a_coordinator(bench: Bench, other: CoordinatorParty) -> None:
+    client = bench.client(f"coordinator {other.own.epoch}")
+    assert client.take(m.Rejected) and not client.take(m.Welcome)
+    assert other.peer not in bench.hung_up
+    other.say(m.Query(1, ["x"]))
+    assert other.take(m.Report)
+
+
 # -- questions -----------------------------------------------------------------------------------------------------
 
 
