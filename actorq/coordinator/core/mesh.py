@@ -82,6 +82,8 @@ class Mesh:
         """Another coordinator is there, and says where."""
         if not member.address or member.address == self.own.address or member.epoch == self.own.epoch:
             return
+        if any(link.leaves and link.member.epoch == member.epoch for link in self.open_links()):
+            return
         known = self._known.get(member.address)
         if known is None and len(self._known) >= MEMBER_LIMIT:
             self._forget_one()
@@ -183,7 +185,9 @@ class Mesh:
         link.is_open = True
         link.member = Member(welcome.address or link.connection.address, welcome.epoch, welcome.name)
         self._directory.welcomed(link.connection)
-        if not link.leaves:
+        if link.leaves:
+            self.part(link.member.epoch)
+        else:
             self.meet(link.member)
         self._learn(link, welcome.others)
         self._say_revocations(link)

@@ -9,7 +9,7 @@ from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec, Outcome
-from tests.unit.coordinator.support import SPEC, Bench, CoordinatorParty
+from tests.unit.coordinator.support import SPEC, VERSIONS, Bench, CoordinatorParty
 
 OWN = "tcp://own:1"
 
@@ -102,6 +102,14 @@ def test_no_client_takes_the_place_of_a_coordinator(bench: Bench, other: Coordin
     assert other.peer not in bench.hung_up
     other.say(m.Query(1, ["x"]))
     assert other.take(m.Report)
+
+
+def test_a_coordinator_finds_room_where_clients_do_not() -> None:
+    bench = Bench(session_limit=1)
+    bench.client()
+    assert bench.client("too many").take(m.Rejected)
+    bench.coordinator("zoe")
+    assert [member.name for member in bench.core.mesh.others()] == ["zoe"]
 
 
 # -- questions -----------------------------------------------------------------------------------------------------
@@ -201,6 +209,15 @@ def test_a_revocation_goes_to_all_and_to_those_that_come_later(bench: Bench, oth
     late = bench.coordinator("yan")
     (order,) = late.link.take(m.Control)
     assert order.command == "revoke" and order.arguments == {"ids": ["x"], "terminate": True}
+
+
+def test_an_earlier_order_that_another_coordinator_tells_of_takes_nothing_from_a_later_one() -> None:
+    bench = Bench(shelf=Shelf())
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.order("revoke", ids=["x"], terminate=True)
+    other.say(m.Control(0, "revoke", {"ids": ["x", "y"], "terminate": False}, [], 0.0))
+    bench.start()
+    assert {task_id: ends for task_id, (_, ends) in bench.core.state.revoked.items()} == {"x": True, "y": False}
 
 
 def test_what_another_coordinator_has_revoked_does_not_start_here(bench: Bench, other: CoordinatorParty) -> None:
@@ -519,6 +536,9 @@ def test_who_hands_over_to_one_that_leaves_itself_is_to_look_again(bench: Bench,
 
 def test_one_that_leaves_when_it_is_met_takes_nothing_over_and_is_no_member(bench: Bench) -> None:
     other = bench.coordinator("zoe", leaves=True)
+    again = bench.stranger()
+    again.say(m.PeerHello(VERSIONS, "nonce", other.own))
+    assert again.take(m.Welcome)[0].others == []
     with pytest.raises(ValueError, match="no other coordinator"):
         bench.core._handover.begin()
     # And does when it stays after all
