@@ -48,6 +48,8 @@ class Handover:
         self._mesh = mesh
         self._heir: _Heir | None = None
         self._sent: set[str] = set()
+        self._noted: dict[str, int] = {}
+        """Calls that may run only once, with the number of the batch after which that is in the journal."""
         self._outcomes: Iterator[list[Outcome]] | None = None
         self._had_heir_s = 0.0
         self.is_done = False
@@ -103,6 +105,7 @@ class Handover:
     def _stay(self) -> None:
         """Nobody is there any more who could take over."""
         self._state.is_leaving = False
+        self._noted.clear()
         self._give_up_heir()
         self._mesh.announce_leave()
 
@@ -139,8 +142,21 @@ class Handover:
         """Calls that are not leased, and not on their way."""
         held_back, sent = self._state.held_back, self._sent
         for call in self._state.calls:
-            if not call.worker and call.spec != FOREIGN and call.id not in held_back and call.id not in sent:
+            is_free = not call.worker and call.spec != FOREIGN and call.id not in held_back and call.id not in sent
+            if is_free and (not call.row or self._is_noted(call)):
                 yield call
+
+    def _is_noted(self, call: Call) -> bool:
+        """Whether it is written down, where it may run only once, that it may have started. It may as soon as it is handed
+        over, whatever becomes of this coordinator.
+        """
+        state, noted = self._state, self._noted
+        if not state.entries_by_number[call.spec].spec.at_most_once:
+            return True
+        if call.id not in noted:
+            noted[call.id] = state.token + 1
+            state.operations.append(KeepStarts([(call.row, call.attempt)]))
+        return noted[call.id] <= state.confirmed
 
     def _send(self, heir: _Heir, calls: list[Call]) -> None:
         state, link = self._state, heir.link
@@ -159,14 +175,7 @@ class Handover:
             heir.seq += 1
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            self._note_starts(batch)
-            state.acks.append((link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys)))
-
-    def _note_starts(self, calls: Sequence[Call]) -> None:
-        """What may run only once may start as soon as this is said, whatever becomes of this coordinator."""
-        once = [each for each in calls if each.row and self._state.entries_by_number[each.spec].spec.at_most_once]
-        if once:
-            self._state.operations.append(KeepStarts([(each.row, each.attempt) for each in once]))
+            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys))
 
     def _lacks_code(self, call: Call) -> bool:
         """Whether its function was lost with a part of the journal: then it ends here."""

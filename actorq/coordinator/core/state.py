@@ -96,6 +96,8 @@ class State:
         self.is_leaving = False
         """It hands all that it has to other coordinators, and ends."""
         self.dead_letter_number = 0
+        self.token = self.confirmed = 0
+        """Numbers of the last batch that was handed to the store, and of the last one that is durable."""
         self.trouble = ""
         """Why nothing can be stored at present, if so."""
         self.unwritten = 0
