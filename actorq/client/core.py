@@ -327,7 +327,7 @@ class Client:
         if is_new:
             again += untaken  # They may have come to the last coordinator.
             untaken = []
-            ours = [each.call for each in list(self.pending.values()) if each.call is not None]
+            ours = self._accepted_calls()
             if not self._durable:  # And what it had accepted is lost with it.
                 again += ours
                 self._awaited.clear()
@@ -336,6 +336,12 @@ class Client:
         done = {call.id for call in (*list(self.outbox), *list(self.chosen))}
         self._again = self._select(again, done)
         self._untaken = self._select(untaken, done)
+
+    def _accepted_calls(self) -> list[Call]:
+        """Not all that are pending: a call is so a moment before it is in the outbox, and has not been sent then."""
+        ids = [task_id for awaited in self._awaited for task_id in awaited.ids]
+        known = [self.pending.get(task_id) for task_id in ids]
+        return [call for each in known if each is not None and (call := each.call) is not None]
 
     def _select(self, calls: list[Call], done: set[str]) -> deque[Call]:
         """Those that are not done with, once each. A call that has settled is not pending any more, if it ever was."""

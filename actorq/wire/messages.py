@@ -294,12 +294,6 @@ class Ping(Message):
 # -- coordinator to coordinator ------------------------------------------------------------------------------------
 
 
-class Unwatch(Message):
-    """Nobody waits for these any more, or they have settled elsewhere: takes back a Query with `wait`."""
-
-    ids: Ids
-
-
 class HandOver(Message):
     """Calls of a coordinator that leaves the mesh. `seq` counts the batches of a session from 1."""
 
@@ -308,6 +302,14 @@ class HandOver(Message):
     """Number, session, name and reply address of those that the calls are for."""
     specs: Specs
     calls: Calls
+    keys: list[tuple[int, Name]] = []
+    """Public keys of the clients' reply sockets, in a mesh with keys."""
+
+
+class Unwatch(Message):
+    """Nobody waits for the outcomes of these calls any more, for which Query with `wait` has asked."""
+
+    ids: Ids
 
 
 class HandOverOutcomes(Message):

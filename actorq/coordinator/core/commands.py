@@ -152,9 +152,10 @@ class Commands:
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
-            kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, terminate)]
-            if kept:
-                self._state.operations.append(KeepRevocations(kept, until_s, terminate))
+            for ends in (False, True):
+                kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, ends)]
+                if kept:
+                    self._state.operations.append(KeepRevocations(kept, until_s, ends))
         if self._state.trouble:
             return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
@@ -162,7 +163,8 @@ class Commands:
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
             return "already settled"
-        self._state.revoked.pop(task_id, None)
+        _, ends = self._state.revoked.pop(task_id, (0.0, False))
+        terminate = terminate or ends  # Another coordinator may tell of an earlier order.
         self._state.revoked[task_id] = (until_s, terminate)
         call = self._state.calls.get(task_id)
         if call is None:

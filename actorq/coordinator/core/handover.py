@@ -2,9 +2,8 @@
 
 It dispatches nothing any more and sends its clients away. What is leased ends here; what waits goes in batches to one
 other coordinator, which acknowledges a batch when it is durable there. Only then it is forgotten here. The outcomes
-follow when nothing else is left. If the other one is lost meanwhile and does not come back, what it has not acknowledged
-goes to the next: it may run twice then. Calls that may run only once are given up instead; and that they may have started
-is noted before they are sent.
+follow when nothing else is left. If the other one is lost meanwhile, what it has not acknowledged goes to the next: it
+may run twice then. What may run only once is given up instead.
 """
 
 from __future__ import annotations
@@ -49,8 +48,8 @@ class Handover:
         self._mesh = mesh
         self._heir: _Heir | None = None
         self._sent: set[str] = set()
-        self._doubtful: set[str] = set()
-        """Calls that were sent to one that is gone, and not acknowledged."""
+        self._noted: dict[str, int] = {}
+        """Calls that may run only once, with the number of the batch after which that is in the journal."""
         self._outcomes: Iterator[list[Outcome]] | None = None
         self._had_heir_s = 0.0
         self.is_done = False
@@ -84,13 +83,12 @@ class Handover:
         """Hand over what waits, as far as the other one has acknowledged what went before."""
         if not self._state.is_leaving or self.is_done:
             return
-        heir = self._find_heir()
+        heir = self._choose_heir()
         if heir is None:
-            if self._state.now_s >= self._had_heir_s + ALONE_S:
+            if self._state.now_s >= self._had_heir_s + ALONE_S or self._is_first_of_all_that_leave():
                 self._stay()
             return
         self._had_heir_s = self._state.now_s
-        self._give_up_doubtful()
         while len(heir.sent) < IN_FLIGHT:
             calls = list(islice(self._waiting(), BATCH))
             if not calls:
@@ -99,67 +97,71 @@ class Handover:
         if not self._state.calls and not heir.sent:
             self._send_outcomes(heir)
 
+    def _is_first_of_all_that_leave(self) -> bool:
+        """All are told to leave at once. One has to stay, and it is this one."""
+        epochs = [link.member.epoch for link in self._mesh.open_links()]
+        return bool(epochs) and self._state.epoch < min(epochs) and not self._mesh.silent()
+
     def _stay(self) -> None:
         """Nobody is there any more who could take over."""
         self._state.is_leaving = False
-        self._doubt()
-        self._give_up_doubtful()
+        self._noted.clear()
+        self._give_up_heir()
         self._mesh.announce_leave()
 
     def next_s(self) -> float | None:
         """When to give up leaving, if nobody takes over."""
-        return self._had_heir_s + ALONE_S if self._state.is_leaving else None
+        return self._had_heir_s + ALONE_S if self._state.is_leaving and not self._mesh.heirs() else None
 
-    def _find_heir(self) -> _Heir | None:
-        """Who takes over now. One that is lost has some time to come back, if it may have taken something."""
-        links = self._mesh.heirs()
-        if self._heir is not None:
-            same = [link for link in links if link.member.epoch == self._heir.link.member.epoch]
-            if same:
-                return self._resume(self._heir, same[0])
-            if self._heir.sent and self._state.now_s < self._had_heir_s + ALONE_S:
-                return None
-            self._doubt()
-        if links:
-            self._heir = _Heir(links[0])
+    def _choose_heir(self) -> _Heir | None:
+        links, last = self._mesh.heirs(), self._heir
+        if last is not None and last.link in links:
+            return last
+        if not links:
+            return None
+        same = [link for link in links if last is not None and link.member.epoch == last.link.member.epoch]
+        if same:
+            self._sent.clear()  # It takes nothing twice.
+        else:
+            self._give_up_heir()
+        self._outcomes = None
+        self._heir = _Heir((same or links)[0])
         return self._heir
 
-    def _resume(self, heir: _Heir, link: PeerLink) -> _Heir:
-        """The same one is there, maybe on a new connection: then what it has not acknowledged is sent again."""
-        if heir.link is not link:
-            self._sent.clear()
-            self._outcomes = None
-            heir = self._heir = _Heir(link)
-        return heir
-
-    def _doubt(self) -> None:
-        """It is not known whether the last one has taken what it did not acknowledge."""
-        if self._heir is not None:
-            self._doubtful.update([call.id for _, calls in self._heir.sent for call in calls])
-        self._heir = self._outcomes = None
+    def _give_up_heir(self) -> None:
+        """The last one does not come back. What may run only once may have started there, or will."""
+        last, self._heir = self._heir, None
         self._sent.clear()
-
-    def _give_up_doubtful(self) -> None:
-        """Calls that may run only once, and may have been run by one that is gone."""
-        state = self._state
-        doubtful, self._doubtful = self._doubtful, set()
-        for task_id in sorted(doubtful):
-            call = state.calls.get(task_id)
-            if call is not None and not call.worker and state.entries_by_number[call.spec].spec.at_most_once:
-                state.withdraw(call)
-                state.give_up(call, "a coordinator was lost that may have run it, and it may run only once")
+        for call in [call for _, calls in last.sent for call in calls] if last is not None else ():
+            is_here = self._state.calls.get(call.id) is call and not call.worker
+            if is_here and self._state.entries_by_number[call.spec].spec.at_most_once:
+                self._state.withdraw(call)
+                self._state.give_up(call, "it was handed over to a coordinator that was lost, and may run only once")
 
     def _waiting(self) -> Iterator[Call]:
         """Calls that are not leased, and not on their way."""
         held_back, sent = self._state.held_back, self._sent
         for call in self._state.calls:
-            if not call.worker and call.spec != FOREIGN and call.id not in held_back and call.id not in sent:
+            is_free = not call.worker and call.spec != FOREIGN and call.id not in held_back and call.id not in sent
+            if is_free and (not call.row or self._is_noted(call)):
                 yield call
+
+    def _is_noted(self, call: Call) -> bool:
+        """Whether it is written down, where it may run only once, that it may have started. It may as soon as it is handed
+        over, whatever becomes of this coordinator.
+        """
+        state, noted = self._state, self._noted
+        if not state.entries_by_number[call.spec].spec.at_most_once:
+            return True
+        if call.id not in noted:
+            noted[call.id] = state.token + 1
+            state.operations.append(KeepStarts([(call.row, call.attempt)]))
+        return noted[call.id] <= state.confirmed
 
     def _send(self, heir: _Heir, calls: list[Call]) -> None:
         state, link = self._state, heir.link
+        calls = [call for call in calls if not self._lacks_code(call)]
         entries = [state.entries_by_number[number] for number in {call.spec for call in calls}]
-        once = {entry.number: entry.spec.at_most_once for entry in entries}
         for entry in entries:
             code = entry.spec.code
             if code and code not in heir.codes and code in state.codes:
@@ -167,15 +169,23 @@ class Handover:
                 state.send(link.peer, m.Code(code, state.codes[code]))
         clients = [state.clients_by_number.get(number) for number in {call.client for call in calls if call.client}]
         known = [(each.number, each.session, each.name, each.reply_address) for each in clients if each is not None]
+        keys = [(each.number, each.reply_key) for each in clients if each is not None and each.reply_key]
         specs = [(entry.number, entry.spec) for entry in entries]
         for batch in batches(calls):
             heir.seq += 1
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            starts = [(call.row, call.attempt + 1) for call in batch if call.row and once[call.spec]]
-            if starts:
-                state.operations.append(KeepStarts(starts))
-            state.acks.append((link.peer, m.HandOver(heir.seq, known, specs, list(batch))))
+            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys))
+
+    def _lacks_code(self, call: Call) -> bool:
+        """Whether its function was lost with a part of the journal: then it ends here."""
+        state = self._state
+        code = state.entries_by_number[call.spec].spec.code
+        if not code or code in state.codes:
+            return False
+        state.withdraw(call)
+        state.give_up(call, "its function is not there any more")
+        return True
 
     def _send_outcomes(self, heir: _Heir) -> None:
         if self._outcomes is None:
@@ -189,7 +199,7 @@ class Handover:
         for batch in batches(outcomes):
             heir.seq += 1
             heir.sent.append((heir.seq, []))
-            self._state.acks.append((heir.link.peer, m.HandOverOutcomes(heir.seq, list(batch))))
+            self._state.send(heir.link.peer, m.HandOverOutcomes(heir.seq, list(batch)))
 
     def accepted(self, peer: Peer, seq: int) -> None:
         """All batches up to `seq` are the other one's now."""
@@ -219,22 +229,37 @@ class Inheritance:
     def take(self, peer: Peer, giver: Client, message: m.HandOver) -> None:
         """Take calls in, each once."""
         state = self._state
-        if state.is_leaving:  # So that the giver hears of it, and comes again if that is over.
-            state.peers.pop(peer, None)
-            state.disconnect(giver)
-            state.hang_up(peer)
+        if state.is_leaving:
+            state.hang_up(peer)  # The giver connects anew, hears so, and looks for another one.
             return
-        clients = {number: self._client(session, name, address) for number, session, name, address in message.clients}
-        entries = {number: state.entry(spec) for number, spec in message.specs}
+        codes = {spec.code for _, spec in message.specs if spec.code}
+        if not codes <= state.codes.keys():
+            state.hang_up(
+                peer
+            )  # No call has used it for a while, and it was forgotten: it is sent anew, with the calls.
+            return
+        keys = dict(message.keys)
+        clients = {
+            number: self._client(session, name, address, keys.get(number, ""))
+            for number, session, name, address in message.clients
+        }
+        entries = {number: state.entry(spec, is_owed=True) for number, spec in message.specs}
         new: dict[int, list[Call]] = {}
         for call in message.calls:
-            entry, client = entries.get(call.spec), clients.get(call.client)
-            if entry is None or call.id in state.calls or state.outcomes.get(call.id) is not None:
+            entry, client, known = entries.get(call.spec), clients.get(call.client), state.calls.get(call.id)
+            if entry is None or (known is not None and known.spec != FOREIGN):
+                continue
+            if state.outcomes.get(call.id) is not None:
                 continue
             call.spec, call.worker, call.row = entry.number, 0, 0
             call.client = client.number if client is not None and entry.replies else 0
             call.attempt = max(call.attempt, 0)
-            if self._place(call) and entry.durable:
+            if known is not None:  # A worker runs it, which has it from an earlier coordinator.
+                state.seq += 1
+                call.seq = state.seq
+                state.recognise(known, call)
+                call = known
+            if (known is not None or self._place(call)) and entry.durable:
                 call.row = state.keeping.new_row()
                 new.setdefault(call.client, []).append(call)
         for number, calls in new.items():
@@ -244,17 +269,21 @@ class Inheritance:
     def take_outcomes(self, peer: Peer, giver: Client, message: m.HandOverOutcomes) -> None:
         """Take in how calls have ended that the other one had."""
         state = self._state
+        if state.is_leaving:
+            state.hang_up(peer)
+            return
         new = [each for each in message.outcomes if state.outcomes.get(each.id) is None and each.id not in state.calls]
         state.outcomes.add(new, state.now_s)
         if state.settings.durable and new:
             state.operations.append(Settle([], new, state.wall_s))
         state.acks.append((peer, m.Accepted(message.seq)))
 
-    def _client(self, session: str, name: str, reply_address: str) -> Client:
+    def _client(self, session: str, name: str, reply_address: str, reply_key: str) -> Client:
         state = self._state
         client = state.clients.get(session)
         if client is None:
             client = state.client(session, name, reply_address)
+            client.reply_key = reply_key
             client.left_s = state.now_s
         return client
 

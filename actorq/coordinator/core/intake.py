@@ -61,23 +61,27 @@ class Intake:
 
     def _ask_others(self, client: Client, message: m.Submit) -> None:
         """Before these calls are taken: does another coordinator have some of them?"""
-        state = self._state
-        assert client.peer is not None
+        state, peer = self._state, client.peer
+        assert peer is not None
         unknown = [
             call.id for call in message.calls if call.id not in state.calls and state.outcomes.get(call.id) is None
         ]
         client.asking = message.seq
 
         def answered(states: dict[str, str], silent: list[str]) -> None:
+            if client.peer != peer:
+                return  # It has connected anew, and sends them again.
             client.asking, client.asked = 0, message.seq
             elsewhere = [task_id for task_id in unknown if states.get(task_id)]
             for task_id in elsewhere:
-                state.watch(client, task_id)
+                state.watch(client, task_id, asks_again=True)
             self._searches.watch(elsewhere)
             gone = {task_id for task_id in unknown if states.get(task_id, "settled")}
+            client.deferred_bytes -= _size_bytes(message)
             message.calls = [call for call in message.calls if call.id not in gone]
+            client.deferred_bytes += _size_bytes(message)
 
-        self._searches.claim(client, client.peer, unknown, answered)
+        self._searches.claim(client, peer, unknown, answered)
 
     def _full_queue(self, client: Client, message: m.Submit) -> str:
         limit = self._state.settings.queue_limit
@@ -256,21 +260,18 @@ class Intake:
         elif known is None:
             state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked before it was submitted"))
         elif known.spec == FOREIGN:
-            known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
-            known.expires = call.expires
-            if known.expires:
-                state.schedule.add(known.expires, known)
-            state.body_bytes += len(known.body)
+            state.recognise(known, call)
             return [known]
         elif known.client != client.number:
-            state.watch(client, call.id)
+            state.watch(client, call.id, asks_again=True)
         return []
 
     def keep_code(self, peer: Peer, client: Client, message: m.Code) -> None:
         if message.digest not in self._state.codes:
             if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
                 self._drop_unused_code()
-            if self._state.code_bytes + len(message.blob) > self._state.settings.code_limit_bytes:
+            is_over = self._state.code_bytes + len(message.blob) > self._state.settings.code_limit_bytes
+            if is_over and not client.is_coordinator:  # Whose calls, which are handed over, cannot be refused.
                 self._state.hits["code"] += 1
                 self._without_room.add(message.digest)
                 return

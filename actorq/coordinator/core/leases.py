@@ -66,11 +66,13 @@ class Leases:
         """Tell the worker what the numbers in `call` mean, and give it the function if that travels by value."""
         define = m.Define([], [])
         if call.spec not in worker.specs:
-            worker.specs.add(call.spec)
-            spec = self._state.entries_by_number[call.spec].spec
-            if spec.code and spec.code not in worker.codes:
+            spec, codes = self._state.entries_by_number[call.spec].spec, self._state.codes
+            if spec.code in codes and spec.code not in worker.codes:
                 worker.codes.add(spec.code)
-                self._state.send(worker.peer, m.Code(spec.code, self._state.codes[spec.code]))
+                self._state.send(worker.peer, m.Code(spec.code, codes[spec.code]))
+            if not spec.code or spec.code in worker.codes:
+                worker.specs.add(call.spec)
+            # Else it was lost with a part of the journal: the call fails there, the next one may bring it again.
             define.specs.append((call.spec, spec))
         if call.client not in worker.clients:
             worker.clients.add(call.client)

@@ -14,7 +14,8 @@ def why_rejected(state: State, peer: Peer, hello: Message) -> str:
     settings = state.settings
     is_another = peer not in state.peers and peer not in state.controls
     is_known = isinstance(hello, (m.WorkerHello, m.ControlHello)) and hello.epoch in state.workers
-    if is_another and not is_known and len(state.peers) + len(state.controls) >= settings.session_limit:
+    limit = settings.session_limit + (m.MEMBER_LIMIT if isinstance(hello, m.PeerHello) else 0)
+    if is_another and not is_known and len(state.peers) + len(state.controls) >= limit:
         state.hits["sessions"] += 1
         return f"{settings.session_limit:,} clients and workers are connected, which is this coordinator's limit"
     if isinstance(hello, m.WorkerHello):
@@ -63,7 +64,10 @@ def usage(state: State, orders: int) -> dict[str, dict[str, int]]:
         "sessions": (len(state.peers) + len(state.controls), settings.session_limit),
         "workers": (len(state.workers), settings.worker_limit),
         "worker_names": (_most_name_chars(state), settings.worker_name_chars),
-        "watched": (max((len(each.watched) for each in clients), default=0), settings.watch_limit),
+        "watched": (
+            max((len(each.watched) for each in clients if not each.is_coordinator), default=0),
+            settings.watch_limit,
+        ),
         "orders": (orders, settings.order_limit),
         "clients_away": (sum(each.peer is None for each in clients), settings.client_count),
         "code": (state.code_bytes, settings.code_limit_bytes),

@@ -62,7 +62,6 @@ class Coordinator:
         self._inheritance = Inheritance(self.state)
         self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts, self._handover)
         self._liveness_due_s = self._specs_due_s = now_s
-        self._token = 0
         self._unconfirmed: deque[tuple[int, int, list[tuple[Peer, Message]]]] = deque()
         """Batches that are not durable yet: token, number of records, what is said when it is."""
         self._handlers: dict[type[Message], Callable[[Peer, Any, Any], None]] = {
@@ -155,6 +154,7 @@ class Coordinator:
     def persisted(self, token: int) -> None:
         """All operations up to `token` are durable: what waited for that may be said."""
         state = self.state
+        state.confirmed = token
         while self._unconfirmed and self._unconfirmed[0][0] <= token:
             _, count, acks = self._unconfirmed.popleft()
             state.unwritten -= count
@@ -197,7 +197,8 @@ class Coordinator:
         effects, state.effects = state.effects, Effects()
         self._hold_acks(effects)
         effects.deadline_s = self._deadline_s()
-        effects.has_left = self._handover.is_done and not self._unconfirmed
+        # Who waits for a receipt would wait for ever, and call at an address where nobody is.
+        effects.has_left = self._handover.is_done and not self._unconfirmed and self._receipts.next_s() is None
         return effects
 
     def stats(self) -> dict[str, Any]:
@@ -211,12 +212,12 @@ class Coordinator:
         state = self.state
         acks, state.acks = state.acks, []
         if state.operations:
-            self._token += 1
+            state.token += 1
             effects.persist, state.operations = state.operations, []
-            effects.token = self._token
+            effects.token = state.token
             count = sum([size_of(operation) for operation in effects.persist])
             state.unwritten += count
-            self._unconfirmed.append((self._token, count, acks))
+            self._unconfirmed.append((state.token, count, acks))
         elif acks and self._unconfirmed:
             self._unconfirmed[-1][2].extend(acks)  # In order: after those that still wait for the store.
         else:

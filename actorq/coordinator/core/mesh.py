@@ -14,7 +14,7 @@ from actorq.coordinator.core.state import State
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
 from actorq.wire.batches import chunks
-from actorq.wire.messages import Member, Message
+from actorq.wire.messages import MEMBER_LIMIT, Member, Message
 
 LOOK_EVERY_S = 1.0
 """Of looking for members that nobody has met for too long."""
@@ -84,11 +84,21 @@ class Mesh:
             return
         if any(each.member.address == member.address and each.member != member for each in self.open_links()):
             return  # We talk to another incarnation. If that is over, the next one says so on our own connection.
+        if any(link.leaves and link.member.epoch == member.epoch for link in self.open_links()):
+            return
         known = self._known.get(member.address)
+        if known is None and len(self._known) >= MEMBER_LIMIT:
+            self._forget_one()
         self._known[member.address] = (member, self._state.now_s)
         if known is None or known[0] != member:
             self._is_changed = True
         self._directory.learn(None, [(member.address, member.epoch)], self._open_epochs(), self._state.now_s)
+
+    def _forget_one(self) -> None:
+        """There are more than can be named: without the one that was not met for the longest time, of the silent ones."""
+        heard = {link.member.address for link in self.open_links()}
+        oldest = min(self._known, key=lambda address: (address in heard, self._known[address][1]))
+        del self._known[oldest]
 
     def part(self, epoch: str) -> None:
         """Another coordinator has left the mesh for good."""
@@ -146,8 +156,9 @@ class Mesh:
         self.lose(link.peer)
 
     def _view(self, link: PeerLink, view: m.View) -> None:
-        self._note_leave(link, view.leaves)
-        if not link.is_open and view.nonce == link.nonce:
+        if link.is_open:
+            self._note_leave(link, view.leaves)
+        elif view.nonce == link.nonce:
             if view.own.epoch == self.own.epoch:
                 self._hang_up(link)
                 self._directory.drop(link.connection)  # Our own address, by another name.
@@ -163,7 +174,7 @@ class Mesh:
         self._learn(link, view.others)
 
     def _note_leave(self, link: PeerLink, leaves: bool) -> None:
-        if link.is_open and leaves != link.leaves:
+        if leaves != link.leaves:
             link.leaves = leaves
             if leaves:
                 self.part(link.member.epoch)
@@ -176,7 +187,9 @@ class Mesh:
         link.is_open = True
         link.member = Member(welcome.address or link.connection.address, welcome.epoch, welcome.name)
         self._directory.welcomed(link.connection)
-        if not link.leaves:
+        if link.leaves:
+            self.part(link.member.epoch)
+        else:
             self.meet(link.member)
         self._learn(link, welcome.others)
         self._say_revocations(link)

@@ -2,7 +2,7 @@
 
 When a client wants to know of them, and before calls are taken that may be known elsewhere: ids that users chose, and
 what a client brings that has lost its coordinator. (Of two that ask each other at the same moment the one with the
-smaller epoch answers when it has taken the call.)
+smaller epoch answers when it has taken the call. So does one that has the other's answer, and waits for a third one.)
 """
 
 from __future__ import annotations
@@ -75,7 +75,16 @@ class Searches:
 
     def has_claimed(self, task_ids: Sequence[str], asker: Client) -> bool:
         """Whether one of these calls is about to be taken here, and so not by the coordinator that asks now."""
-        return self._state.epoch < asker.epoch and any(task_id in self._claims for task_id in task_ids)
+        claims = self._claims
+        if not any(task_id in claims for task_id in task_ids):
+            return False
+        return self._state.epoch < asker.epoch or self._is_not_waited_for(asker, set(task_ids))
+
+    def _is_not_waited_for(self, asker: Client, task_ids: set[str]) -> bool:
+        """Whether a claim to one of these does not wait for the one that asks now: it was first, and others are slow."""
+        asked = {link.peer for link in self._mesh.open_links() if link.member.epoch == asker.epoch}
+        searches = [search for search in self._open.values() if not task_ids.isdisjoint(search.claimed)]
+        return any(asked.isdisjoint(search.awaited) for search in searches)
 
     def park(self, question: Callable[[], None]) -> None:
         """Have a question of another coordinator's answered when it is known what becomes of what was claimed."""

@@ -18,6 +18,8 @@ from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
 
+COORDINATOR = "coordinator "
+"""What the sessions of other coordinators begin with, before their epochs, which everybody knows: no client's may."""
 REASON_CHARS = 1000
 """So much is kept of why a node ended."""
 
@@ -95,6 +97,10 @@ class Sessions:
             self._state.send(peer, m.Rejected("this coordinator leaves the mesh: use another one"))
             self._state.effects.hang_ups.append(peer)
             return
+        if isinstance(hello, m.ClientHello) and hello.session.startswith(COORDINATOR):
+            self._state.send(peer, m.Rejected(f"no client's session begins with {COORDINATOR!r}: use another id"))
+            self._state.effects.hang_ups.append(peer)
+            return
         try:
             version = frames.agree_version(hello.versions)
         except VersionMismatch as error:
@@ -151,7 +157,7 @@ class Sessions:
 
     def _peer_hello(self, peer: Peer, hello: m.PeerHello) -> None:
         """Another coordinator has connected: it asks as a client does."""
-        session = f"coordinator {hello.own.epoch}"
+        session = COORDINATOR + hello.own.epoch
         self._client_hello(peer, m.ClientHello(hello.versions, hello.nonce, hello.own.name, session, ""))
         client = self._state.clients[session]
         client.is_coordinator, client.epoch = True, hello.own.epoch

@@ -94,6 +94,8 @@ class State:
         self.is_leaving = False
         """It hands all that it has to other coordinators, and ends."""
         self.dead_letter_number = 0
+        self.token = self.confirmed = 0
+        """Numbers of the last batch that was handed to the store, and of the last one that is durable."""
         self.trouble = ""
         """Why nothing can be stored at present, if so."""
         self.unwritten = 0
@@ -127,10 +129,15 @@ class State:
             if not watchers:
                 del self.watchers[task_id]
 
-    def watch(self, client: Client, task_id: str) -> None:
-        """Have the client told when the call settles, or that it waits for too many."""
-        if len(client.watched) >= self.settings.watch_limit and task_id not in client.watched:
+    def watch(self, client: Client, task_id: str, asks_again: bool = False) -> None:
+        """Have the client told when the call settles, or that it waits for too many. `asks_again`: the call is its own, so
+        that it asks for it in any case.
+        """
+        is_full = len(client.watched) >= self.settings.watch_limit and task_id not in client.watched
+        if is_full and not client.is_coordinator:  # Which waits for what its clients may wait for.
             self.hits["watched"] += 1
+            if asks_again:
+                return
             limit = f"this client waits for the outcomes of {self.settings.watch_limit:,} calls of others already"
             self.send(client.peer, m.Refused([(task_id, f"{limit}: wait for fewer at a time")]))
             return
@@ -146,10 +153,11 @@ class State:
             self.clients_by_number[client.number] = client
         return client
 
-    def entry(self, spec: CallSpec) -> SpecEntry:
+    def entry(self, spec: CallSpec, is_owed: bool = False) -> SpecEntry:
+        """Where calls with this spec belong. `is_owed`: they were accepted already, so there has to be room."""
         entry = self.entries.get(spec)
         if entry is None:
-            if len(self.entries) >= SPEC_LIMIT:
+            if len(self.entries) >= SPEC_LIMIT and not is_owed:
                 self.hits["specs"] += 1
                 return SpecEntry(NO_ROOM, spec, self.no_lane, False)
             self.spec_numbers += 1
@@ -251,6 +259,14 @@ class State:
             call.not_before = 0
             entry.lane.levels[entry.spec.priority].append(call)
             entry.lane.grow(1)
+
+    def recognise(self, known: Call, call: Call) -> None:
+        """The call of a lease that an earlier coordinator has granted (FOREIGN) has come."""
+        known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
+        known.expires, known.lost = call.expires, call.lost
+        if known.expires:
+            self.schedule.add(known.expires, known)
+        self.body_bytes += len(known.body)
 
     def withdraw(self, call: Call) -> None:
         """Take a call that is not leased out of the place where it waits."""

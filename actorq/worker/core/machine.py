@@ -16,8 +16,6 @@ from actorq.worker.core.leases import Leases
 from actorq.worker.core.session import RELAY_S, JobFactory, Session, Shared, give_back_all
 
 SUSPECTS_PER_TURN = 4
-PATIENCE_S = 1.0
-"""So long after the leases of a coordinator that is out of touch are over, what has not started is dropped."""
 QUIET_S = 0.02
 """A coordinator that grants nothing for so long although it may has nothing that waits."""
 COUNT_EVERY_S = 0.005
@@ -175,7 +173,7 @@ class Worker:
         next_s = self.directory.next_s()
         for session in self.sessions.values():
             if session.peer is None and self.leases.has_unstarted(session.number):
-                next_s = min(next_s, session.leases_hold_until_s + PATIENCE_S)
+                next_s = min(next_s, session.leases_hold_until_s)
         return min(next_s, self._share_s) if self._is_share_due else next_s
 
     def drain(self) -> None:
@@ -189,14 +187,20 @@ class Worker:
 
     def capacity(self) -> int:
         """How many leases to ask for: the slots, and as much at hand as is run within a few milliseconds."""
-        settings, sessions = self.settings, self.sessions.values()
-        is_full = (
-            sum([session.unacked_count for session in sessions]) > settings.unacked_limit
-            or sum([session.unacked_bytes for session in sessions]) > settings.unacked_bytes
-        )
-        if self.draining or is_full:
+        if self.draining:
             return 0
+        settings = self.settings
         return self.slots + min(int(self._rate * settings.lookahead_work_s), settings.lookahead_limit)
+
+    def _owes_too_much(self, session: Session) -> bool:
+        """Whether a coordinator has left too many outcomes unacknowledged. It has its share of the limits: one that
+        cannot write, or has died for good, must not keep the node from working for the others.
+        """
+        settings, count = self.settings, len(self.sessions)
+        return (
+            session.unacked_count * count > settings.unacked_limit
+            or session.unacked_bytes * count > settings.unacked_bytes
+        )
 
     def usage(self) -> dict[str, dict[str, int]]:
         """What this node is made to hold, by the name of each limit. From any thread.
@@ -259,7 +263,7 @@ class Worker:
     def _join(self, connection: Connection, view: m.View) -> bool:
         """Open a session over this connection, unless another one leads to the same coordinator."""
         assert connection.peer is not None
-        session = next((each for each in self.sessions.values() if each.coordinator == view.own.epoch), None)
+        session = next((each for each in self.sessions.values() if each.leads_to == view.own.epoch), None)
         if session is not None and session.peer is not None:
             twin = self.directory.of(session.peer)
             if twin is not None:
@@ -267,23 +271,30 @@ class Worker:
             self._effects.hang_ups.append(connection.peer)
             return False
         if session is None:
-            session = self._own_session(connection)
+            session = self._own_session(connection, view.own.address)
         connection.number = session.number
         if session.coordinator != view.own.epoch and not view.durable:
             session.forget_guarded()
-        session.open(connection.peer, self._first_capacity(session))
+        session.open(connection.peer, self._first_capacity(session), view.own)
         return True
 
-    def _own_session(self, connection: Connection) -> Session:
-        """The session that this address led to before: its coordinator has started anew. Or else a new one."""
+    def _own_session(self, connection: Connection, own_address: str) -> Session:
+        """The session of the coordinator's last incarnation: it has started anew, at the address of this connection, or
+        at the one that it calls its own, which may have another name. Or else a new one.
+        """
         known = None if connection.number is None else self.sessions.get(connection.number)
         if known is not None and known.peer is None:
             return known
+        for session in self.sessions.values():
+            if session.peer is None and own_address and session.address == own_address:
+                return session
         self._numbers += 1
         session = self.sessions[self._numbers] = Session(self._numbers, self._shared, lambda: self._effects)
         return session
 
     def _first_capacity(self, session: Session) -> int:
+        if self._owes_too_much(session):
+            return 0
         if len(self.sessions) == 1:
             return self.capacity()
         return min(self.capacity(), self.leases.counts()[session.number] + 1)
@@ -295,7 +306,9 @@ class Worker:
 
     def _reject(self, connection: Connection, reason: str) -> None:
         is_known = any(each.welcomed for each in self.sessions.values() if each.peer != connection.peer)
-        if not is_known:
+        if (
+            not is_known and not self.held
+        ):  # What runs is not ended for that. There may be room for this node in a moment.
             self._effects.rejected = f"the coordinator at {connection.address} does not take this worker: {reason}"
         elif connection.peer is not None:
             self._effects.hang_ups.append(connection.peer)
@@ -316,7 +329,7 @@ class Worker:
         It gives such calls to others, or brings them again if it has not; and another coordinator may have got them.
         """
         for session in self.sessions.values():
-            if session.peer is None and self._shared.now_s >= session.leases_hold_until_s + PATIENCE_S:
+            if session.peer is None and self._shared.now_s >= session.leases_hold_until_s:
                 self.leases.drop_unstarted(session.number)
 
     def _is_needed(self, number: int) -> bool:
@@ -364,8 +377,8 @@ class Worker:
             self._is_share_due = False
             (session,) = self.sessions.values()
             if session.welcomed:
-                wanted = (total, self.slots)
-                session.ask_for(total, _is_news(wanted, session.capacity))
+                wanted = (0 if self._owes_too_much(session) else total, self.slots)
+                session.ask_for(wanted[0], _is_news(wanted, session.capacity))
         elif self.sessions:
             self._share_out(total)
 
@@ -376,12 +389,18 @@ class Worker:
         if self._is_share_due or not sessions:
             return
         self._share_s = now_s + COUNT_EVERY_S
+        for session in sessions:
+            if self._owes_too_much(session):
+                session.ask_for(0, _is_news((0, self.slots), session.capacity))
+        sessions = [session for session in sessions if not self._owes_too_much(session)]
+        if not sessions:
+            return
         counts = self.leases.counts()
         held = [counts[session.number] for session in sessions]
         for session, count in zip(sessions, held, strict=True):
             if count < session.capacity[0] and now_s >= session.heard_s + QUIET_S:
                 session.backlog = 0
-        left = total - (counts.total() - sum(held)) if total else 0  # Calls of those out of reach run, too.
+        left = total - (counts.total() - sum(held)) if total else 0  # Calls of the others run, too.
         grants = share(left, held, [session.backlog for session in sessions])
         for session, count, grant in zip(sessions, held, grants, strict=True):
             wanted = (grant if total else 0, self.slots)

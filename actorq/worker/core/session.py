@@ -15,7 +15,7 @@ from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError, TaskRevokedError
 from actorq.wire import messages as m
 from actorq.wire.batches import batches
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Call, CallSpec, Member, Message, Outcome
 from actorq.wire.payload import encode_failure
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
 from actorq.worker.core.leases import FORGOTTEN, Attempts, Leases
@@ -62,6 +62,8 @@ class Session:
         self.coordinator = ""
         """Epoch of the coordinator that has granted what is held."""
         self.coordinator_name = ""
+        self.address = ""
+        """Where that one is to be called, as it says itself."""
         self.leases_hold_until_s = 0.0
         """Results go straight to clients until then; set by the watchdog too."""
         self.delivered = 0
@@ -87,6 +89,8 @@ class Session:
         """Bytes of the bodies in each."""
         self._given_back: deque[tuple[str, int]] = deque()
         self._owes_relay = False
+        self._opened_to = ""
+        """Epoch of the coordinator to which Hello was said."""
         self._hello_s = 0.0
         self._hellos = 0
         self._nonce = ""
@@ -94,9 +98,15 @@ class Session:
 
     # -- the connection ------------------------------------------------------------------------------------------
 
-    def open(self, peer: Peer, capacity: int) -> None:
+    @property
+    def leads_to(self) -> str:
+        """Epoch of the coordinator at the other end; where there is no connection, of the last one."""
+        return self._opened_to or self.coordinator
+
+    def open(self, peer: Peer, capacity: int, coordinator: Member) -> None:
         """A connection leads to the coordinator: say Hello."""
         shared = self._shared
+        self._opened_to, self.address = coordinator.epoch, coordinator.address
         self.peer, self.welcomed = peer, False
         self._hellos += 1
         self._nonce = f"{self._hellos:08}"  # In order: the coordinator takes none that comes after a later one.
@@ -120,14 +130,14 @@ class Session:
         )
 
     def forget_guarded(self) -> None:
-        """Nobody knows any more whether the guarded calls that have not started were given to another worker."""
+        """Those that have not started are not held any more. It may be that another worker was given them."""
         leases = self._leases
         for task_id in [each for each, (call, _) in leases.guarded.items() if call.worker == self.number]:
             leases.drop_guarded(task_id)
 
     def lose(self) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
-        self.peer, self.welcomed = None, False
+        self.peer, self.welcomed, self._opened_to = None, False, ""
         self._forget_announced()
 
     def receive(self, message: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from actorq.client.pending import Pending
 from actorq.wire import messages as m
-from tests.unit.client.core_support import Bench
+from actorq.wire.messages import Call
+from tests.unit.client.core_support import PLAIN, Bench
 
 A, B, C = "tcp://a:1", "tcp://b:1", "tcp://c:1"
 
@@ -95,3 +97,18 @@ def test_a_call_that_comes_to_be_known_again_is_not_sent_again() -> None:
             is_back = bench.now_s > began_s + 40
             bench.hear(m.Report(query.token, [("kept", "RECEIVED" if is_back else "")], [] if is_back else ["a"]))
     assert bench.submitted() == []
+
+
+def test_a_call_that_is_about_to_be_handed_over_when_the_coordinator_changes_is_sent_once_and_as_a_new_one() -> None:
+    # Else one that may run once would be given up, as if it might have started
+    bench = Bench(connect=False, addresses=(A, B))
+    bench.connect("a")
+    pending = Pending("x", Call("x", PLAIN, b""))
+    bench.core.pending["x"] = pending  # A user's thread has come so far
+    lose(bench)
+    bench.connect("b")
+    assert bench.submitted() == []
+    assert pending.call is not None
+    bench.core.outbox.append(pending.call)
+    bench.step()
+    assert bench.submitted() == [(["x"], False)]

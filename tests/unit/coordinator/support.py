@@ -153,7 +153,9 @@ class Bench:
         control.say(m.ControlHello(VERSIONS, "nonce", worker.name, worker.epoch))
         return control
 
-    def coordinator(self, name: str, epoch: str = "", others: Sequence[str] = ()) -> CoordinatorParty:
+    def coordinator(
+        self, name: str, epoch: str = "", others: Sequence[str] = (), leaves: bool = False
+    ) -> CoordinatorParty:
         """Another coordinator that has said Hello, and has welcomed this one."""
         address = f"tcp://{name}:1"
         own = m.Member(address, epoch or f"{name}-1", name)
@@ -165,7 +167,7 @@ class Bench:
         self.step()
         (discover,) = party.link.take(m.Discover)
         known = [m.Member(f"tcp://{other}:1", "", other) for other in others]
-        party.link.say(m.View(discover.nonce, own, known))
+        party.link.say(m.View(discover.nonce, own, known, leaves))
         (hello,) = party.link.take(m.PeerHello)
         party.link.say(m.Welcome(1, hello.nonce, name, own.epoch, address=address, others=known))
         return party

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorq.coordinator.core import Coordinator
+from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec
@@ -50,6 +51,24 @@ def test_acknowledgements_stay_in_order_behind_those_that_wait_for_the_disk(benc
     assert client.take(m.Accepted) == []
     bench.write()
     assert client.accepted() == 2
+
+
+def test_a_call_whose_function_was_lost_with_a_part_of_the_journal_is_delivered_all_the_same(bench: Bench) -> None:
+    spec = CallSpec("f", code="digest")
+    assert bench.store is not None
+    client = bench.client()
+    client.say(m.Code("digest", b"function"))
+    client.submit("a", spec=spec)
+    bench.store.commit(bench.store.prepare([ForgetCodes(["digest"])]))
+    restart(bench)
+    # The worker has it fail, and says why
+    worker, client = bench.worker(slots=2), bench.client()
+    assert worker.delivered() == ["a"] and not worker.take(m.Code)
+    # Somebody has brought it again
+    client.say(m.Code("digest", b"function"))
+    client.submit("b", spec=spec)
+    assert worker.delivered() == ["b"] and worker.take(m.Code) == [m.Code("digest", b"function")]
+    assert [len(define.specs) for define in worker.take(m.Define)][-1] == 1, "so that it is looked up again"
 
 
 def test_an_outcome_of_the_coordinators_own_is_told_when_it_is_kept(bench: Bench) -> None:

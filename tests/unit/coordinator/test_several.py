@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from actorq.coordinator.core import state
+from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec, Outcome
-from tests.unit.coordinator.support import SPEC, Bench, CoordinatorParty
+from tests.unit.coordinator.support import SPEC, VERSIONS, Bench, CoordinatorParty
 
 OWN = "tcp://own:1"
 
@@ -85,6 +87,31 @@ def test_one_that_leaves_is_no_member_at_once(bench: Bench, other: CoordinatorPa
     assert client.take(m.View)[-1].others == []
 
 
+def test_no_more_are_named_than_a_message_takes(bench: Bench, other: CoordinatorParty) -> None:
+    for number in range(m.MEMBER_LIMIT):
+        bench.core.mesh.meet(m.Member(f"tcp://host{number}:1", f"epoch {number}"))
+    named = [member.address for member in bench.core.mesh.others()]
+    assert len(named) == m.MEMBER_LIMIT
+    assert other.own.address in named, "which is in touch"
+    assert "tcp://host0:1" not in named, "which was not met for the longest time"
+
+
+def test_no_client_takes_the_place_of_a_coordinator(bench: Bench, other: CoordinatorParty) -> None:
+    client = bench.client(f"coordinator {other.own.epoch}")
+    assert client.take(m.Rejected) and not client.take(m.Welcome)
+    assert other.peer not in bench.hung_up
+    other.say(m.Query(1, ["x"]))
+    assert other.take(m.Report)
+
+
+def test_a_coordinator_finds_room_where_clients_do_not() -> None:
+    bench = Bench(session_limit=1)
+    bench.client()
+    assert bench.client("too many").take(m.Rejected)
+    bench.coordinator("zoe")
+    assert [member.name for member in bench.core.mesh.others()] == ["zoe"]
+
+
 # -- questions -----------------------------------------------------------------------------------------------------
 
 
@@ -124,18 +151,28 @@ def test_others_need_not_tell_any_more_when_it_has_settled_or_nobody_waits(
     bench: Bench, other: CoordinatorParty
 ) -> None:
     third, client, gone = bench.coordinator("yan"), bench.client(), bench.client("gone")
-    client.say(m.Query(0, ["x"], wait=True))
-    gone.say(m.Query(0, ["y"], wait=True))
+    client.say(m.Query(0, ["x", "y"], wait=True))
+    gone.say(m.Query(0, ["z"], wait=True))
+    # It has settled at one of them, or here; or who waited has gone
     other.link.say(m.Settled([outcome("x")]))
+    owner, worker = bench.client("owner"), bench.worker()
+    owner.submit("y")
+    assert worker.delivered() == ["y"]
+    worker.report("y")
     bench.lose(gone)
     bench.wait(2.0)
-    assert [sorted(message.ids) for message in third.link.take(m.Unwatch)] == [["x", "y"]]
+    assert sorted(task_id for message in third.link.take(m.Unwatch) for task_id in message.ids) == ["x", "y", "z"]
+    assert bench.core.state.watchers == {}
 
 
-def test_a_watch_is_taken_back(bench: Bench, other: CoordinatorParty) -> None:
+def test_what_another_coordinator_waits_for_is_forgotten_when_it_says_so() -> None:
+    bench = Bench(watch_limit=1)
+    other, client = bench.coordinator("zoe"), bench.client()
     other.say(m.Query(0, ["x", "y"], wait=True))
-    other.say(m.Unwatch(["x", "unknown"]))
-    assert list(bench.core.state.watchers) == ["y"]
+    client.say(m.Query(0, ["x"], wait=True))
+    assert not other.take(m.Refused), "it waits for what all of its clients wait for"
+    other.say(m.Unwatch(["x", "y", "unknown"]))
+    assert [[party.session for party in each] for each in bench.core.state.watchers.values()] == [["client"]]
 
 
 def test_a_question_of_another_coordinator_is_answered_and_not_passed_on(bench: Bench) -> None:
@@ -174,6 +211,15 @@ def test_a_revocation_goes_to_all_and_to_those_that_come_later(bench: Bench, oth
     late = bench.coordinator("yan")
     (order,) = late.link.take(m.Control)
     assert order.command == "revoke" and order.arguments == {"ids": ["x"], "terminate": True}
+
+
+def test_an_earlier_order_that_another_coordinator_tells_of_takes_nothing_from_a_later_one() -> None:
+    bench = Bench(shelf=Shelf())
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.order("revoke", ids=["x"], terminate=True)
+    other.say(m.Control(0, "revoke", {"ids": ["x", "y"], "terminate": False}, [], 0.0))
+    bench.start()
+    assert {task_id: ends for task_id, (_, ends) in bench.core.state.revoked.items()} == {"x": True, "y": False}
 
 
 def test_what_another_coordinator_has_revoked_does_not_start_here(bench: Bench, other: CoordinatorParty) -> None:
@@ -223,6 +269,38 @@ def test_it_is_taken_when_the_other_coordinator_does_not_answer(bench: Bench, ot
     assert worker.delivered() == ["x"]
 
 
+def test_an_answer_for_an_earlier_connection_of_the_client_is_none_for_the_next_one(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    worker, client = bench.worker(slots=5), bench.client("me")
+    client.submit("x", fresh=False, resent=True)
+    (query,) = other.link.take(m.Query)
+    again = bench.client("me")  # The end of the first connection was not noticed
+    other.link.say(m.Report(query.token, [("x", "")]))
+    again.submit("y", fresh=False, resent=True)
+    assert worker.delivered() == []
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [("y", "")]))
+    assert worker.delivered() == ["y"]
+
+
+def test_what_another_one_has_fills_no_window(bench: Bench, other: CoordinatorParty) -> None:
+    client = bench.client("me")
+    client.submit("x", fresh=False, resent=True, body=b"arguments")
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [("x", "PENDING")]))
+    assert client.accepted() == 1 and bench.core.state.clients["me"].deferred_bytes == 0
+
+
+def test_of_a_client_that_brings_very_many_calls_none_is_refused() -> None:
+    bench = Bench(watch_limit=2)
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.submit("a", "b", "c", fresh=False, resent=True)
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [(task_id, "PENDING") for task_id in "abc"]))
+    assert client.accepted() == 1 and not client.take(m.Refused), "it asks for its own calls in any case"
+
+
 def test_of_two_that_ask_each_other_at_the_same_time_one_takes_it() -> None:
     # Given one whose epoch is smaller, which is asked while it asks itself
     bench = Bench()
@@ -233,6 +311,19 @@ def test_of_two_that_ask_each_other_at_the_same_time_one_takes_it() -> None:
     (query,) = later.link.take(m.Query)
     later.link.say(m.Report(query.token, [("x", "")]))
     assert later.take(m.Report) == [m.Report(5, [("x", "PENDING")])]
+
+
+def test_the_one_that_has_asked_first_takes_it_although_a_third_one_is_slow() -> None:
+    bench = Bench()
+    earlier, slow = bench.coordinator("abe", epoch="aaa"), bench.coordinator("zoe", epoch="zzz")
+    client = bench.client()
+    client.submit("x", fresh=False)
+    (query,) = earlier.link.take(m.Query)
+    earlier.link.say(m.Report(query.token, [("x", "")]))
+    earlier.say(m.Query(5, ["x"]))
+    assert slow.link.take(m.Query) and not earlier.take(m.Report)
+    bench.wait(1.5)
+    assert earlier.take(m.Report) == [m.Report(5, [("x", "PENDING")])]
 
 
 def test_the_one_with_the_greater_epoch_answers_that_it_has_nothing() -> None:
@@ -256,12 +347,14 @@ def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> 
     assert bench.store is not None
     store = bench.store
     other, client = bench.coordinator("zoe"), bench.client("me")
+    bench.core.state.clients["me"].reply_key = "key"
     client.submit("ready", "too")
     client.submit("later", not_before=bench.wall_s + 100)
     drain(bench)
     handed = other.link.take(m.HandOver)
     assert sorted(call.id for each in handed for call in each.calls) == ["later", "ready", "too"]
     assert {entry[1:] for each in handed for entry in each.clients} == {("me", "me", "tcp://me:1")}
+    assert handed[0].keys == [(handed[0].clients[0][0], "key")]
     assert len(store.load().calls) == 3
     other.link.say(m.Accepted(handed[-1].seq))
     assert len(bench.core.state.calls) == 0 and len(store.load().calls) == 0
@@ -292,6 +385,7 @@ def test_what_is_leased_ends_here_and_its_outcome_is_handed_over(bench: Bench, o
     (outcomes,) = other.link.take(m.HandOverOutcomes)
     assert [each.id for each in outcomes.outcomes] == ["runs"]
     other.link.say(m.Accepted(outcomes.seq))
+    bench.wait(0.01)
     assert bench.has_left
 
 
@@ -317,16 +411,162 @@ def test_it_stays_when_the_one_that_was_to_take_over_does_not_come_back(bench: B
     assert worker.delivered() == ["b"]
 
 
+@pytest.mark.parametrize("then", ["another takes over", "it stays", "it starts again"])
+def test_a_call_that_may_run_once_goes_to_one_coordinator_only(then: str) -> None:
+    bench = Bench(shelf=Shelf())
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.submit("x", spec=CallSpec("add", acks_late=False))
+    client.submit("y")
+    bench.is_slow = True
+    drain(bench)
+    assert [call.id for each in other.link.take(m.HandOver) for call in each.calls] == ["y"]
+    bench.write()
+    assert [call.id for each in other.link.take(m.HandOver) for call in each.calls] == ["x"], "when that is written"
+    bench.is_slow = False
+    # Its acknowledgement does not come
+    if then == "it starts again":
+        bench.start()
+        bench.wait(3.0)
+    else:
+        third = bench.coordinator("yan") if then == "another takes over" else None
+        bench.lose(other.link)
+        if third is not None:
+            assert [call.id for each in third.link.take(m.HandOver) for call in each.calls] == ["y"]
+        bench.wait(12.0)
+    assert bench.state_of("x") == "FAILURE" and bench.state_of("y") == "open"
+
+
+def test_the_same_one_is_handed_it_again_when_it_is_back() -> None:
+    bench = Bench()
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.submit("x", spec=CallSpec("add", acks_late=False))
+    drain(bench)
+    (handed,) = other.link.take(m.HandOver)
+    bench.lose(other.link)
+    again = bench.coordinator("zoe")
+    assert again.link.take(m.HandOver) == [handed], "where it is known already"
+
+
+def test_of_two_that_are_told_to_leave_at_once_one_stays() -> None:
+    bench = Bench()
+    later = bench.coordinator("zoe", epoch="zzz")
+    bench.client().submit("x")
+    drain(bench)
+    later.link.say(m.View("", later.own, [], leaves=True))
+    assert not bench.core.state.is_leaving
+    bench = Bench()
+    earlier = bench.coordinator("abe", epoch="aaa")
+    bench.client().submit("x")
+    drain(bench)
+    earlier.link.say(m.View("", earlier.own, [], leaves=True))
+    assert bench.core.state.is_leaving
+
+
 def test_what_is_handed_over_is_taken_once_with_its_history(bench: Bench, other: CoordinatorParty) -> None:
     worker = bench.worker(slots=5, offers=("add", "f"))
     call = m.Call("x", 7, b"arguments", client=3, attempt=2, lost=1)
-    message = m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, CallSpec("add"))], [call])
+    message = m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, CallSpec("add"))], [call], [(3, "key")])
     other.say(message, message)
     assert worker.delivered() == ["x"]
     assert (worker.calls["x"].attempt, worker.calls["x"].lost) == (3, 1)
-    assert [entry[1:] for each in worker.take(m.Define) for entry in each.clients] == [("me", "tcp://me:1")]
+    define = worker.take(m.Define)[0]
+    assert [entry[1:] for entry in define.clients] == [("me", "tcp://me:1")]
+    assert [key for _, key in define.keys] == ["key"]
     bench.wait(0.01)
     assert len(other.take(m.Accepted)) == 1
+
+
+def test_a_function_that_comes_with_it_is_kept_although_there_is_no_room() -> None:
+    bench = Bench(code_bytes=3, code_limit_bytes=3)
+    other, worker = bench.coordinator("zoe"), bench.worker(slots=5)
+    spec = CallSpec("f", code="digest")
+    other.say(m.Code("digest", b"12345"), m.HandOver(1, [], [(7, spec)], [m.Call("x", 7, b"")]))
+    assert worker.delivered() == ["x"] and worker.take(m.Code) == [m.Code("digest", b"12345")]
+
+
+def test_who_hands_over_calls_whose_function_was_forgotten_is_to_begin_again(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    other.say(m.HandOver(1, [], [(7, CallSpec("f", code="digest"))], [m.Call("x", 7, b"")]))
+    bench.wait(0.1)
+    assert other.take(m.Reset) and not other.take(m.Accepted)
+    assert bench.state_of("x") == "unknown"
+
+
+def test_a_call_whose_function_the_one_that_leaves_has_lost_ends_there() -> None:
+    bench = Bench(shelf=Shelf())
+    assert bench.store is not None
+    client = bench.client()
+    client.say(m.Code("digest", b"function"))
+    client.submit("x", spec=CallSpec("f", code="digest"))
+    bench.store.commit(bench.store.prepare([ForgetCodes(["digest"])]))  # As if its row were damaged
+    bench.start()
+    bench.wait(3.0)
+    other = bench.coordinator("zoe")
+    drain(bench)
+    assert not other.link.take(m.HandOver)
+    assert bench.state_of("x") == "FAILURE"
+
+
+def test_there_is_room_for_the_options_of_calls_that_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "SPEC_LIMIT", 1)
+    bench = Bench()
+    bench.client().submit("own")
+    other, worker = bench.coordinator("zoe"), bench.worker(slots=5, offers=("add", "f"))
+    other.say(m.HandOver(1, [], [(7, CallSpec("f"))], [m.Call("x", 7, b"")]))
+    assert worker.delivered() == ["own", "x"]
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_a_call_that_is_handed_over_while_a_worker_runs_it_is_delivered_again_when_that_dies(is_durable: bool) -> None:
+    # Given a worker that has it from an earlier coordinator, which is gone
+    bench = Bench(shelf=Shelf() if is_durable else None)
+    other, worker = bench.coordinator("zoe"), bench.worker(coordinator="old", held=[("x", 1)])
+    call = m.Call("x", 7, b"arguments", client=3)
+    other.say(m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, SPEC)], [call]))
+    bench.wait(0.1)
+    assert other.take(m.Accepted) and worker.delivered() == []
+    if bench.store is not None:
+        assert [each.id for each in bench.store.load().calls] == ["x"]
+    worker.die()
+    assert bench.worker("another").delivered() == ["x"]
+
+
+def test_who_hands_over_to_one_that_leaves_itself_is_to_look_again(bench: Bench, other: CoordinatorParty) -> None:
+    third = bench.coordinator("yan")
+    drain(bench)
+    other.say(m.HandOver(1, [], [(7, SPEC)], [m.Call("x", 7, b"")]))
+    third.say(m.HandOverOutcomes(1, [outcome("y")]))
+    assert other.take(m.Reset) and third.take(m.Reset)
+
+
+def test_one_that_leaves_when_it_is_met_takes_nothing_over_and_is_no_member(bench: Bench) -> None:
+    other = bench.coordinator("zoe", leaves=True)
+    again = bench.stranger()
+    again.say(m.PeerHello(VERSIONS, "nonce", other.own))
+    assert again.take(m.Welcome)[0].others == []
+    with pytest.raises(ValueError, match="no other coordinator"):
+        bench.core._handover.begin()
+    # And does when it stays after all
+    other.link.say(m.View("", other.own, [], leaves=False))
+    drain(bench)
+    assert bench.core.state.is_leaving
+
+
+def test_it_does_not_end_before_the_worker_has_heard_that_its_outcomes_are_there() -> None:
+    bench = Bench(shelf=Shelf())
+    other, client, worker = bench.coordinator("zoe"), bench.client(), bench.worker()
+    client.submit("x")
+    worker.delivered()
+    drain(bench)
+    bench.is_slow = True
+    worker.report("x")
+    (outcomes,) = other.link.take(m.HandOverOutcomes)
+    other.link.say(m.Accepted(outcomes.seq))
+    bench.write()
+    assert not bench.has_left
+    bench.wait(0.01)
+    assert worker.take(m.Acked) and bench.has_left
 
 
 def test_it_is_in_the_journal_before_that_is_said() -> None:

@@ -25,6 +25,7 @@ class Several:
         self.straight: list[str] = []
         self.dialled: list[str] = []
         self.hung_up: list[int] = []
+        self.rejected = ""
         self.peers: dict[str, int] = {}
         self._packer = frames.Packer()
         self._deliveries: dict[str, int] = defaultdict(int)
@@ -48,6 +49,7 @@ class Several:
             self.said[names[peer]] += messages
         for outcomes in effects.results.values():
             self.straight += [outcome.id for outcome in outcomes]
+        self.rejected = self.rejected or effects.rejected
         for peer in effects.hang_ups:
             self.hung_up.append(peer)
             self.core.lose(peer)
@@ -65,16 +67,16 @@ class Several:
         self.said[name] = [message for message in self.said[name] if not isinstance(message, kind)]
         return found
 
-    def answer(self, name: str, epoch: str = "", others: tuple[str, ...] = ()) -> None:
-        """The connection to `name` is up, and the coordinator there says who it is."""
+    def answer(self, name: str, epoch: str = "", others: tuple[str, ...] = (), own: str = "") -> None:
+        """The connection to `name` is up, and the coordinator there says who it is: at `own`, if that is another name."""
         self.core.opened(self.peers[name])
         self.step()
         discover = self.take(name, m.Discover)[-1]
-        self.hear(name, m.View(discover.nonce, member(name, epoch), [member(other) for other in others]))
+        self.hear(name, m.View(discover.nonce, member(own or name, epoch), [member(other) for other in others]))
 
-    def welcome(self, name: str, epoch: str = "", others: tuple[str, ...] = ()) -> m.WorkerHello:
+    def welcome(self, name: str, epoch: str = "", others: tuple[str, ...] = (), own: str = "") -> m.WorkerHello:
         """The coordinator there welcomes the worker. Returns the Hello."""
-        self.answer(name, epoch)
+        self.answer(name, epoch, own=own)
         hello = self.take(name, m.WorkerHello)[-1]
         epoch = epoch or f"epoch {name}"
         self._deliveries[name] = 0
@@ -131,6 +133,43 @@ def test_of_two_addresses_of_one_coordinator_one_is_used() -> None:
     worker.answer("b", epoch="one")
     assert worker.hung_up == [worker.peers["b"]] and not worker.take("b", m.WorkerHello)
     assert len(worker.core.sessions) == 1
+
+
+def test_of_two_addresses_of_one_coordinator_one_is_used_also_before_that_one_has_welcomed_it() -> None:
+    worker = Several("a", "b")
+    worker.answer("a", epoch="one")
+    worker.answer("b", epoch="one")
+    assert worker.hung_up == [worker.peers["b"]] and not worker.take("b", m.WorkerHello)
+    assert len(worker.core.sessions) == 1
+
+
+def test_a_coordinator_that_starts_anew_gets_the_same_session_also_by_another_of_its_addresses() -> None:
+    worker = Several("a", "b")
+    worker.welcome("a", epoch="one")
+    worker.answer("b", epoch="one", own="a")
+    worker.deliver("a", "1")
+    worker.core.lose(worker.peers["a"])
+    worker.step(1.0)
+    hello = worker.welcome("b", epoch="two", own="a")
+    assert hello.held == [("1", 1)] and hello.coordinator == "one"
+    # And the first address is no second session
+    worker.answer("a", epoch="two")
+    assert len(worker.core.sessions) == 1
+
+
+def test_a_coordinator_that_acknowledges_nothing_does_not_keep_the_node_from_working_for_the_others() -> None:
+    worker = Several("a", "b", unacked_limit=2)
+    worker.welcome("a")
+    worker.welcome("b")
+    worker.deliver("a", "1", "2", "3")
+    worker.run("1", "2", "3")
+    worker.step(1.0)
+    assert worker.session("a").capacity[0] == 0
+    assert worker.session("b").capacity[0] == 4
+    # Nor does it once it is gone, and never comes back
+    worker.core.lose(worker.peers["a"])
+    worker.step(1000.0)
+    assert worker.session("b").capacity[0] == 4
 
 
 def test_each_coordinator_hears_of_its_own_calls() -> None:
@@ -294,6 +333,22 @@ def test_a_coordinator_that_rejects_it_does_not_end_it_while_another_one_takes_i
     assert worker.core.welcomed
 
 
+def test_a_coordinator_that_rejects_it_does_not_end_it_while_calls_run() -> None:
+    worker = Several("a")
+    worker.welcome("a")
+    worker.deliver("a", "1")
+    worker.core.lose(worker.peers["a"])
+    worker.step(1.0)
+    worker.answer("a", epoch="another")
+    worker.hear("a", m.Rejected("there is no room"))
+    assert worker.hung_up == [worker.peers["a"]] and not worker.rejected
+    worker.run("1")
+    worker.step(1.0)
+    worker.answer("a", epoch="another")
+    worker.hear("a", m.Rejected("there is no room"))
+    assert "there is no room" in worker.rejected
+
+
 def test_guarded_calls_that_have_not_started_are_nobodys_when_a_coordinator_without_a_journal_starts_anew() -> None:
     worker = Several("a")
     worker.welcome("a")
@@ -319,7 +374,7 @@ def test_what_has_not_started_of_a_coordinator_that_is_out_of_touch_for_long_is_
     worker.core.ready.popleft()
     worker.deliver("b", "once", attempt=2)
     worker.core.lose(worker.peers["a"])
-    worker.step(2.0)
+    worker.step(1.0)
     assert set(worker.core.held) == {"runs", "waits", "once"}
     # Others have got it by now, or it comes again
     assert worker.core.next_s() <= worker.now_s + 1.0
@@ -328,3 +383,21 @@ def test_what_has_not_started_of_a_coordinator_that_is_out_of_touch_for_long_is_
     # And what another coordinator has leased meanwhile need not wait for it
     assert [starting.attempts for starting in worker.take("b", m.Starting)] == [[("once", 2)]]
     assert worker.welcome("a").held == [("runs", 1)]
+
+
+def test_guarded_calls_of_a_coordinator_that_does_not_come_back_are_nobodys_after_a_grace() -> None:
+    worker = Several("a", "b", concurrency=2)
+    worker.welcome("a")
+    worker.welcome("b")
+    worker.hear("a", m.Define([(2, CallSpec("add", acks_late=False))], []))
+    worker.hear("a", m.Deliver(1, [Call(each, 2, b"", attempt=1) for each in "xyz"]))
+    worker.deliver("b", "x")
+    worker.core.lose(worker.peers["a"])
+    worker.step(1.0)
+    assert worker.take("b", m.Starting) == [], "it may be back in a moment"
+    worker.step(1.5)
+    # Whoever has leased one as well may have it run, and the slots are free for others
+    assert [each.attempts for each in worker.take("b", m.Starting)] == [[("x", 1)]]
+    assert list(worker.core.held) == ["x"]
+    worker.step(0.1)
+    assert worker.session("b").capacity[0] == 2
