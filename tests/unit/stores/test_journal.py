@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from actorq.errors import StoreFailed
 from actorq.stores import journal as journal_module
+from actorq.stores.api import Operation
 from actorq.stores.groups import GROUP_ROWS, Groups
 from actorq.stores.journal import Journal
 from actorq.stores.memory import MemoryStore, Prepared
@@ -134,6 +135,25 @@ def test_what_failed_is_written_again_the_same_until_it_is_there(
     assert first is second is third is fourth is not fifth
     # And each trouble was told once, and its end
     eventually(lambda: woken[:3] == ["the disk is full", "something else", ""], what="what was told")
+    assert rows_of(store.load()) == [1, 2]
+
+
+def test_what_could_not_be_prepared_is_prepared_again(
+    store: Recorder, start: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "RETRY_MIN_S", 0.01)
+    prepare, errors = store.prepare, [MemoryError("no room"), MemoryError("no room")]
+
+    def fail_first(operations: Sequence[Operation]) -> Prepared:
+        if errors:
+            raise errors.pop()
+        return prepare(operations)
+
+    monkeypatch.setattr(store, "prepare", fail_first)
+    journal = start()
+    journal.write(1, [keep(1)])
+    journal.write(2, [keep(2)])
+    confirmed(journal, 2)
     assert rows_of(store.load()) == [1, 2]
 
 
