@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -237,13 +238,18 @@ def change(path: str | os.PathLike[str], edit: Callable[[ClusterKey], ClusterKey
         with _locked(place.parent):
             changed = edit(load_cluster_key(place, "to grant and remove keys one"))
             mode = os.stat(place)
-            other = place.with_name(f".{place.name}.{os.getpid()}")
-            fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _ONLY_OWNER)
-            if (mode.st_uid, mode.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(fd, mode.st_uid, mode.st_gid)
-            os.fchmod(fd, stat.S_IMODE(mode.st_mode))
-            _write(fd, changed)
-            os.replace(other, place)
+            fd, other = tempfile.mkstemp(
+                prefix=f".{place.name}.", dir=place.parent
+            )  # A file that nobody else has open.
+            try:
+                if (mode.st_uid, mode.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(fd, mode.st_uid, mode.st_gid)
+                os.fchmod(fd, stat.S_IMODE(mode.st_mode))
+                _write(fd, changed)
+                os.replace(other, place)
+            except BaseException:
+                os.unlink(other)
+                raise
     except OSError as error:
         raise BadKey(f"key file {place} cannot be changed: {error.strerror}") from None
 

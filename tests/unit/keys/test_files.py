@@ -111,6 +111,14 @@ def test_a_change_keeps_the_mode_and_leaves_nothing_behind(path: Path) -> None:
 # -- what cannot be used -------------------------------------------------------------------------------------------
 
 
+def test_the_secret_is_not_written_into_a_file_that_somebody_has_put_there(path: Path) -> None:
+    trap = path.with_name(f".cluster.key.{os.getpid()}")
+    trap.write_text("")
+    with trap.open() as held_open:
+        add_client(path, "alice")
+        assert held_open.read() == "" and trap.read_text() == ""
+
+
 def test_a_file_that_others_can_read_is_refused_with_the_command_that_helps(path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(BadKey, match=f"chmod 0600 {path}"):
