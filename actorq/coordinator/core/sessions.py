@@ -20,6 +20,8 @@ from actorq.wire.messages import Message
 
 REASON_CHARS = 1000
 """So much is kept of why a node ended."""
+COORDINATOR = "coordinator "
+"""Begins the names of the sessions of other coordinators, whose epochs everybody knows: no client has such a one."""
 
 
 class Sessions:
@@ -102,6 +104,8 @@ class Sessions:
             self._state.effects.hang_ups.append(peer)
             return
         reason = limits.why_rejected(self._state, peer, hello)
+        if isinstance(hello, m.ClientHello) and hello.session.startswith(COORDINATOR):
+            reason = f"no session of a client begins with {COORDINATOR!r}: choose another one"
         if reason:
             self._state.send(peer, m.Rejected(reason))
             self._state.effects.hang_ups.append(peer)
@@ -151,7 +155,7 @@ class Sessions:
 
     def _peer_hello(self, peer: Peer, hello: m.PeerHello) -> None:
         """Another coordinator has connected: it asks as a client does."""
-        session = f"coordinator {hello.own.epoch}"
+        session = f"{COORDINATOR}{hello.own.epoch}"
         self._client_hello(peer, m.ClientHello(hello.versions, hello.nonce, hello.own.name, session, ""))
         client = self._state.clients[session]
         client.is_coordinator, client.epoch = True, hello.own.epoch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorq.coordinator.core import Coordinator
+from actorq.coordinator.core import Coordinator, machine
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec
@@ -146,6 +146,25 @@ def test_functions_by_value_outlive_the_coordinator(bench: Bench) -> None:
     worker = bench.worker()
     assert worker.delivered() == ["a"]
     assert worker.take(m.Code) == [m.Code("digest", b"the function")]
+
+
+def test_a_call_whose_function_is_lost_goes_to_a_worker_which_says_so(bench: Bench) -> None:
+    client = bench.client()
+    client.say(m.Code("digest", b"the function"))
+    client.submit("a", spec=CallSpec("f", code="digest"))
+    # Given a journal that was damaged where the function was
+    assert bench.shelf is not None
+    bench.shelf.codes.clear()
+    restart(bench)
+    worker = bench.worker()
+    assert worker.delivered() == ["a"] and worker.take(m.Code) == []
+    # When somebody brings it again, then the next call has it
+    client = bench.client()
+    client.say(m.Code("digest", b"the function"))
+    client.submit("b", spec=CallSpec("f", code="digest"))
+    worker.report("a", state=m.FAILURE)
+    assert worker.take(m.Code) == [m.Code("digest", b"the function")]
+    assert worker.delivered() == ["b"]
 
 
 def test_the_start_of_a_call_that_may_run_once_is_kept_before_it_begins(bench: Bench) -> None:
@@ -464,6 +483,27 @@ def test_what_was_taken_before_goes_on_meanwhile(bench: Bench) -> None:
     bench.write()
     bench.wait(0.01)
     assert worker.take(m.Acked) != [] and bench.core.stats()["unwritten"] == 0
+
+
+def test_what_waits_to_be_said_meanwhile_does_not_grow_with_each_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "FEWEST_THINNED_OUT", 10)
+    gone, client = bench.client("gone"), bench.client()
+    bench.is_slow = True
+    client.submit("written")
+    in_trouble(bench)
+    client.say(m.Query(7, ["written"]))
+    gone.submit("refused")
+    bench.lose(gone)
+    for number in range(200):
+        client.submit(f"refused-{number}")
+    assert sum(len(acks) for _, _, acks in bench.core._unconfirmed) < 40
+    # And all that matters is said when it can be
+    in_trouble(bench, "")
+    bench.write()
+    assert client.accepted() == 201
+    assert [report.token for report in client.take(m.Report)] == [7]
 
 
 def test_it_says_how_it_stands_although_nothing_can_be_written(bench: Bench) -> None:

@@ -311,6 +311,22 @@ def test_what_is_handed_over_is_taken_once_with_its_history(bench: Bench, other:
     assert len(other.take(m.Accepted)) == 1
 
 
+def test_a_client_cannot_take_the_place_of_another_coordinator(bench: Bench, other: CoordinatorParty) -> None:
+    pirate = bench.client(f"coordinator {other.own.epoch}")
+    assert pirate.take(m.Rejected) and not pirate.take(m.Welcome)
+    assert other.peer not in bench.hung_up
+    other.say(m.Query(1, ["x"]))
+    assert other.take(m.Report)
+
+
+def test_a_call_that_is_handed_over_without_its_function_goes_to_a_worker_which_says_so(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    worker = bench.worker()
+    other.say(m.HandOver(1, [], [(7, CallSpec("f", code="digest"))], [m.Call("x", 7, b"")]))
+    assert worker.delivered() == ["x"] and worker.take(m.Code) == []
+
+
 def test_it_is_in_the_journal_before_that_is_said() -> None:
     bench = Bench(shelf=Shelf())
     assert bench.store is not None
