@@ -3,7 +3,8 @@
 It dispatches nothing any more and sends its clients away. What is leased ends here; what waits goes in batches to one
 other coordinator, which acknowledges a batch when it is durable there. Only then it is forgotten here. The outcomes
 follow when nothing else is left. If the other one is lost meanwhile, what it has not acknowledged goes to the next: it
-may run twice then.
+may run twice then. But what may run only once is given up, as it may have started there; so it is before it is handed
+over noted, durably, that it may have.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.state import FOREIGN, State
 from actorq.errors import TaskRevokedError
-from actorq.stores.api import Settle
+from actorq.stores.api import KeepStarts, Settle
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
 from actorq.wire.messages import Call, Outcome
@@ -108,10 +109,23 @@ class Handover:
     def _choose_heir(self) -> _Heir | None:
         links = self._mesh.heirs()
         if self._heir is None or self._heir.link not in links:
+            lost, self._heir = self._heir, _Heir(links[0]) if links else None
             self._sent.clear()
             self._outcomes = None
-            self._heir = _Heir(links[0]) if links else None
+            if lost is not None:
+                self._give_up_started(lost)
         return self._heir
+
+    def _give_up_started(self, lost: _Heir) -> None:
+        """What it was sent and has not acknowledged may have started there."""
+        state = self._state
+        for call in [call for _, calls in lost.sent for call in calls]:
+            if state.calls.get(call.id) is call and not call.worker and self._is_once(call):
+                state.withdraw(call)
+                state.give_up(call, "the coordinator that was to take it over was lost, and it may run only once")
+
+    def _is_once(self, call: Call) -> bool:
+        return self._state.entries_by_number[call.spec].spec.at_most_once
 
     def _waiting(self) -> Iterator[Call]:
         """Calls that are not leased, and not on their way."""
@@ -135,7 +149,11 @@ class Handover:
             heir.seq += 1
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch)))
+            starts = [(call.row, call.attempt + 1) for call in batch if call.row and self._is_once(call)]
+            if starts:
+                state.operations.append(KeepStarts(starts))
+            # All in order, as the last acknowledgement stands for those before it.
+            state.acks.append((link.peer, m.HandOver(heir.seq, known, specs, list(batch))))
 
     def _send_outcomes(self, heir: _Heir) -> None:
         if self._outcomes is None:

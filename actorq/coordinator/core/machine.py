@@ -234,8 +234,8 @@ class Coordinator:
         """Now and then thinned out: a disk may be full for days, in which clients go on trying."""
         held += acks
         if len(held) >= max(2 * self._thinned_out, FEWEST_THINNED_OUT):
-            state = self.state
-            held[:] = still_to_say(held, lambda peer: peer in state.peers or peer in state.controls)
+            peers, controls, link = self.state.peers, self.state.controls, self.mesh.link
+            held[:] = still_to_say(held, lambda peer: peer in peers or peer in controls or link(peer) is not None)
             self._thinned_out = len(held)
 
     def _run_due(self) -> None:

@@ -250,6 +250,40 @@ def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> 
     assert other.link.take(m.Bye) and bench.has_left
 
 
+def test_what_may_run_once_is_given_up_if_the_one_that_was_to_take_it_over_is_lost(bench: Bench) -> None:
+    others = [bench.coordinator("yan"), bench.coordinator("zoe")]
+    client = bench.client()
+    client.submit("often")
+    client.submit("once", spec=CallSpec("add", acks_late=False))
+    drain(bench)
+    [(heir, handed)] = [(each, found) for each in others if (found := each.link.take(m.HandOver))]
+    assert {call.id for each in handed for call in each.calls} == {"often", "once"}
+    # When nobody knows whether it has started there
+    bench.lose(heir.link)
+    bench.step()
+    [other] = [each for each in others if each is not heir]
+    (handed_again,) = other.link.take(m.HandOver)
+    assert [call.id for call in handed_again.calls] == ["often"]
+    assert bench.state_of("once") == "FAILURE"
+
+
+def test_what_may_run_once_is_handed_over_when_it_is_noted_and_not_run_here_after_a_restart() -> None:
+    bench = Bench(shelf=Shelf())
+    other, client = bench.coordinator("zoe"), bench.client()
+    client.submit("often")
+    client.submit("once", spec=CallSpec("add", acks_late=False))
+    bench.is_slow = True
+    drain(bench)
+    assert not other.link.take(m.HandOver), "a coordinator that dies now has not noted it"
+    bench.write()
+    (handed,) = other.link.take(m.HandOver)
+    assert {call.id for call in handed.calls} == {"often", "once"}
+    bench.is_slow = False
+    bench.start()
+    bench.wait(bench.settings.liveness.grace_s + 0.5)
+    assert bench.worker(slots=2).delivered() == ["often"] and bench.state_of("once") == "FAILURE"
+
+
 def test_clients_are_sent_away_and_not_welcomed_any_more(bench: Bench, other: CoordinatorParty) -> None:
     client = bench.client()
     worker = bench.worker()
