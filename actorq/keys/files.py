@@ -220,15 +220,17 @@ def write_new(path: str | os.PathLike[str], key: ClusterKey | ClientKey) -> None
     place = Path(path)
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWNER), key)
-        check_permissions(os.fspath(place), os.stat(place))
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWNER)
+        try:
+            _write(fd, key)
+            check_permissions(os.fspath(place), os.stat(place))
+        except BaseException:  # Such as a disk that is full: half a key must not stand in the way of the next attempt.
+            place.unlink(missing_ok=True)
+            raise
     except FileExistsError:
         raise BadKey(f"{place} is there already, and a key file is never overwritten: choose another name") from None
     except OSError as error:
         raise BadKey(f"key file {place} cannot be written: {error.strerror}") from None
-    except BadKey:
-        place.unlink(missing_ok=True)
-        raise
 
 
 def change(path: str | os.PathLike[str], edit: Callable[[ClusterKey], ClusterKey]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -71,6 +72,20 @@ def test_a_key_file_is_never_overwritten(path: Path) -> None:
     with pytest.raises(BadKey, match="never overwritten"):
         write_new(path, new_cluster_key())
     assert path.read_bytes() == before
+
+
+def test_a_file_that_was_not_written_whole_does_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(BadKey, match="No space left"):
+            write_new(tmp_path / "new.key", new_cluster_key())
+    write_new(tmp_path / "new.key", new_cluster_key())
+    load_cluster_key(tmp_path / "new.key")
 
 
 def test_a_client_is_added_with_its_rights_and_gets_nothing_of_the_secret(path: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from actorq.errors import StoreFailed, StoreInUse, StoreTooNew
 from actorq.stores import salvage as salvage_module
+from actorq.stores import schema
 from actorq.stores.api import Bounds, KeepCode, KeepDeadLetter, KeepRevocations, KeepStarts, Kept, Settle
 from actorq.stores.schema import VERSION
 from actorq.stores.sqlite import SqliteStore
@@ -86,6 +87,14 @@ def test_a_file_of_a_later_release_is_refused_and_left_alone(tmp_path: Path) -> 
     with sqlite3.connect(tmp_path / "journal.db") as connection:
         assert connection.execute("SELECT count(*) FROM calls").fetchone() == (3,)
     connection.close()
+
+
+def test_a_step_to_a_newer_version_that_fails_says_why_although_it_was_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", (("ROLLBACK", "SELECT * FROM nothing"),))
+    with pytest.raises(sqlite3.OperationalError, match="nothing"):
+        schema.migrate(sqlite3.connect(tmp_path / "journal.db", isolation_level=None))
 
 
 def test_a_queue_that_is_empty_again_takes_no_room(tmp_path: Path) -> None:
