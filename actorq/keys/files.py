@@ -165,13 +165,14 @@ def check_permissions(place: str, file: os.stat_result) -> None:
     if mode & ~(_OWNER_AND_GROUP if file.st_uid == 0 else _ONLY_OWNER) & 0o777:
         wanted = _ONLY_OWNER if file.st_uid == own else _OWNER_AND_GROUP
         raise BadKey(f"key file {place} is open to others (mode {mode:04o}): chmod {wanted:04o} {place}")
-    directory = os.path.dirname(os.path.abspath(place))
-    above = os.stat(directory)
-    if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:
-        raise BadKey(
-            f"others can write into the directory of key file {place}, and so put another one in its place: "
-            f"chmod go-w {directory}"
-        )
+    for path in (os.path.abspath(place), os.path.realpath(place)):  # Where the link is, and where it leads to.
+        directory = os.path.dirname(path)
+        above = os.stat(directory)
+        if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:
+            raise BadKey(
+                f"others can write into the directory of key file {place}, and so put another one in its place: "
+                f"chmod go-w {directory}"
+            )
 
 
 def _cluster_of(data: dict[str, Any]) -> ClusterKey:

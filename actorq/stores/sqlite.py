@@ -56,6 +56,8 @@ CHECKPOINT_PAGES = 4096
 """Pages (of 4 KiB) in the write-ahead log after which they go to the file itself."""
 LOG_BYTES = 64 * 1024**2
 """What the write-ahead log has beyond that is cut off."""
+BUSY_MS = 5000
+"""So long a commit waits for others who write to the file, which nobody should."""
 VACUUM_PAGES = 2000
 """Given back to the file system in one step."""
 FREE_PAGES = 256
@@ -71,6 +73,7 @@ _PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit = {LOG_BYTES}",
     "PRAGMA cache_size = -8000",
+    f"PRAGMA busy_timeout = {BUSY_MS}",
 )
 
 
@@ -375,7 +378,11 @@ class SqliteStore:
         if free > FREE_PAGES + (pages - free):
             execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
             return True
-        execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        execute("PRAGMA busy_timeout = 0").fetchall()  # Who reads the file, as to copy it, is not waited for.
+        try:
+            execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
         return False
 
     def close(self) -> None:

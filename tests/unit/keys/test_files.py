@@ -150,6 +150,16 @@ def test_a_directory_that_others_can_write_to_is_refused_with_the_command_that_h
     load_key(path)
 
 
+def test_a_link_to_a_file_in_a_directory_that_others_can_write_to_is_refused(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "links" / "cluster.key"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    load_key(link)
+    path.parent.chmod(0o777)
+    with pytest.raises(BadKey, match=f"chmod go-w {path.parent}$"):
+        load_key(link)
+
+
 def test_nothing_is_written_where_others_could_replace_it(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(BadKey, match="chmod go-w"):

@@ -185,6 +185,24 @@ def test_the_store_may_rest_when_there_is_nothing_to_write(
     eventually(lambda: store.rests > 0, what="a rest")
 
 
+def test_housekeeping_that_fails_stops_nothing(
+    store: Recorder, start: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "REST_AFTER_S", 0.01)
+    tried: list[bool] = []
+
+    def fail() -> bool:
+        tried.append(True)
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(store, "rest", fail)
+    journal = start()
+    eventually(lambda: tried, what="housekeeping")
+    journal.write(1, [keep(1)])
+    confirmed(journal, 1)
+    assert not journal.trouble
+
+
 def test_what_is_written_at_once_is_bounded(store: Recorder) -> None:
     groups = Groups(store)
     size = GROUP_ROWS // 4

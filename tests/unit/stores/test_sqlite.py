@@ -126,6 +126,26 @@ def test_the_write_ahead_log_does_not_grow_without_bound(tmp_path: Path) -> None
     store.close()
 
 
+def test_whoever_reads_the_file_holds_nothing_up(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path))
+    introduce(store)
+    reader = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM calls").fetchall()
+    write(store, keep(1))
+    said: list[str] = []
+    store._connection.set_trace_callback(said.append)
+    store.rest()
+    # Then the log is not cut while somebody reads it, and nobody has waited for that
+    checkpoint = next(place for place, sql in enumerate(said) if "wal_checkpoint" in sql)
+    assert "busy_timeout = 0" in said[checkpoint - 1] and "busy_timeout" in said[checkpoint + 1]
+    assert (tmp_path / "journal.db-wal").stat().st_size > 0
+    reader.close()
+    store.rest()
+    assert (tmp_path / "journal.db-wal").stat().st_size == 0
+    store.close()
+
+
 def test_revocations_that_are_over_are_dropped(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path))
     write(store, KeepRevocations(["old"], 1.0), KeepRevocations(["new"], 4e9))
