@@ -350,10 +350,32 @@ def test_clients_that_are_forgotten_are_forgotten_on_disk_too() -> None:
 
 def test_functions_that_are_dropped_are_dropped_on_disk_too() -> None:
     bench = Bench(shelf=Shelf(), code_bytes=10)
-    client = bench.client()
+    client, worker = bench.client(), bench.worker()
     client.say(m.Code("first", b"12345678"))
+    client.submit("a", spec=CallSpec("f", code="first"))
+    assert bench.shelf is not None and list(bench.shelf.codes) == ["first"]
+    worker.report("a")
     client.say(m.Code("second", b"12345678"))
-    assert bench.shelf is not None and list(bench.shelf.codes) == ["second"]
+    assert list(bench.shelf.codes) == []
+    client.submit("b", spec=CallSpec("f", code="second"))
+    assert list(bench.shelf.codes) == ["second"]
+    # And one that came before is kept again
+    worker.report("b")
+    client.say(m.Code("first", b"12345678"))
+    client.submit("c", spec=CallSpec("f", code="first"))
+    assert list(bench.shelf.codes) == ["first"]
+
+
+def test_functions_that_no_kept_call_uses_are_not_kept() -> None:
+    bench = Bench(shelf=Shelf(), code_bytes=10, transient_queues=frozenset({"fast"}))
+    client = bench.client()
+    in_trouble(bench)
+    bench.is_slow = True
+    for number in range(100):
+        client.say(m.Code(f"digest-{number}", b"12345678"))
+        client.submit(f"a-{number}", spec=CallSpec("f", code=f"digest-{number}"))
+    client.submit("transient", spec=CallSpec("f", "fast", code="digest-99"))
+    assert bench.core.stats()["unwritten"] == 0, "what cannot be written would be held, however much it is"
 
 
 def test_dead_letters_outlive_the_coordinator_and_go_on(bench: Bench) -> None:
