@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -174,9 +174,7 @@ class SqliteStore:
             call.row = number  # What it is deleted by, whatever its own data says.
         kept = Kept(
             specs=self._read("specs", _reader(CallSpec)),
-            clients=[
-                KeepClient(number, *each) for number, each in self._read("clients", _reader(tuple[str, str, str]))
-            ],
+            clients=[KeepClient(number, *each) for number, each in self._read("clients", _client_reader())],
             calls=[call for _, (call, _) in calls],
             started={row: attempt for row, (_, attempt) in calls if attempt},
             outcomes=self._read_outcomes(),
@@ -274,7 +272,7 @@ class SqliteStore:
         if isinstance(operation, ForgetSpecs):
             return _delete("specs", sorted(operation.numbers))
         if isinstance(operation, KeepClient):
-            data = encode((operation.session, operation.name, operation.reply_address))
+            data = encode((operation.session, operation.name, operation.reply_address, operation.reply_key))
             return [("INSERT OR REPLACE INTO clients (number, data) VALUES (?, ?)", (operation.number, data))]
         if isinstance(operation, ForgetClients):
             return _delete("clients", sorted(operation.numbers))
@@ -450,6 +448,10 @@ def _blob_bytes(value: Any) -> bytes:
 
 def _reader(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.msgpack.Decoder(kind).decode
+
+
+def _client_reader() -> Callable[[bytes], list[str]]:
+    return _reader(Annotated[list[str], msgspec.Meta(min_length=3, max_length=4)])  # At first there was no key.
 
 
 def _call_reader() -> Callable[[bytes, int], tuple[Call, int]]:

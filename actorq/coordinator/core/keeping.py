@@ -66,7 +66,9 @@ class Keeping:
 
     def keep_client(self, client: Client) -> None:
         client.is_kept = True
-        self._state.operations.append(KeepClient(client.number, client.session, client.name, client.reply_address))
+        self._state.operations.append(
+            KeepClient(client.number, client.session, client.name, client.reply_address, client.reply_key)
+        )
 
     def forget_clients(self, clients: Sequence[Client]) -> None:
         numbers = [client.number for client in clients if client.is_kept]
@@ -153,7 +155,7 @@ class Keeping:
             state.enter_spec(number, spec).is_kept = True
             state.spec_numbers = max(state.spec_numbers, number)
         for each in kept.clients:
-            client = Client(each.number, each.session, each.name, each.reply_address, None)
+            client = Client(each.number, each.session, each.name, each.reply_address, None, each.reply_key)
             client.left_s = state.now_s
             client.is_kept = True
             state.clients[client.session] = state.clients_by_number[client.number] = client

@@ -139,8 +139,9 @@ class Sessions:
             self._state.peers.pop(client.peer, None)
             self._state.hang_up(client.peer)
         self._state.disconnect(client)
-        is_changed = (client.name, client.reply_address) != (hello.name, hello.reply_address)
-        if (client.reply_address, client.reply_key) != (hello.reply_address, hello.reply_key):
+        has_moved = (client.reply_address, client.reply_key) != (hello.reply_address, hello.reply_key)
+        is_changed = has_moved or client.name != hello.name
+        if has_moved:
             client.reply_address, client.reply_key = hello.reply_address, hello.reply_key
             for worker in self._state.workers.values():
                 worker.clients.discard(client.number)

@@ -8,7 +8,7 @@ from actorq.coordinator.core import Coordinator, machine
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec
-from tests.unit.coordinator.support import Bench
+from tests.unit.coordinator.support import VERSIONS, Bench, ClientParty
 
 ONCE = CallSpec("add", acks_late=False)
 
@@ -318,6 +318,16 @@ def test_results_go_straight_to_a_client_that_has_not_come_back(bench: Bench) ->
     assert worker.delivered() == ["a"]
     [define] = worker.take(m.Define)
     assert define.clients == [(worker.calls["a"].client, "session", "tcp://session:1")]
+
+
+def test_so_they_do_in_a_mesh_with_keys(bench: Bench) -> None:
+    client, key = ClientParty(bench, bench.stranger().peer), "k" * 40
+    client.say(m.ClientHello(VERSIONS, "1", "me", "me", "tcp://me:1", key))
+    client.submit("a")
+    restart(bench)
+    worker = bench.worker()
+    assert worker.delivered() == ["a"]
+    assert [key for message in worker.take(m.Define) for _, key in message.keys] == [key]
 
 
 def test_the_last_reply_address_of_a_client_is_the_one_that_is_kept(bench: Bench) -> None:
