@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -164,13 +165,14 @@ def check_permissions(place: str, file: os.stat_result) -> None:
     if mode & ~(_OWNER_AND_GROUP if file.st_uid == 0 else _ONLY_OWNER) & 0o777:
         wanted = _ONLY_OWNER if file.st_uid == own else _OWNER_AND_GROUP
         raise BadKey(f"key file {place} is open to others (mode {mode:04o}): chmod {wanted:04o} {place}")
-    directory = os.path.dirname(os.path.abspath(place))
-    above = os.stat(directory)
-    if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:
-        raise BadKey(
-            f"others can write into the directory of key file {place}, and so put another one in its place: "
-            f"chmod go-w {directory}"
-        )
+    for path in (os.path.abspath(place), os.path.realpath(place)):  # Where the link is, and where it leads to.
+        directory = os.path.dirname(path)
+        above = os.stat(directory)
+        if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:
+            raise BadKey(
+                f"others can write into the directory of key file {place}, and so put another one in its place: "
+                f"chmod go-w {directory}"
+            )
 
 
 def _cluster_of(data: dict[str, Any]) -> ClusterKey:
@@ -219,15 +221,17 @@ def write_new(path: str | os.PathLike[str], key: ClusterKey | ClientKey) -> None
     place = Path(path)
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWNER), key)
-        check_permissions(os.fspath(place), os.stat(place))
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWNER)
+        try:
+            _write(fd, key)
+            check_permissions(os.fspath(place), os.stat(place))
+        except BaseException:  # Such as a disk that is full: half a key must not stand in the way of the next attempt.
+            place.unlink(missing_ok=True)
+            raise
     except FileExistsError:
         raise BadKey(f"{place} is there already, and a key file is never overwritten: choose another name") from None
     except OSError as error:
         raise BadKey(f"key file {place} cannot be written: {error.strerror}") from None
-    except BadKey:
-        place.unlink(missing_ok=True)
-        raise
 
 
 def change(path: str | os.PathLike[str], edit: Callable[[ClusterKey], ClusterKey]) -> None:
@@ -237,13 +241,18 @@ def change(path: str | os.PathLike[str], edit: Callable[[ClusterKey], ClusterKey
         with _locked(place.parent):
             changed = edit(load_cluster_key(place, "to grant and remove keys one"))
             mode = os.stat(place)
-            other = place.with_name(f".{place.name}.{os.getpid()}")
-            fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _ONLY_OWNER)
-            if (mode.st_uid, mode.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(fd, mode.st_uid, mode.st_gid)
-            os.fchmod(fd, stat.S_IMODE(mode.st_mode))
-            _write(fd, changed)
-            os.replace(other, place)
+            fd, other = tempfile.mkstemp(
+                prefix=f".{place.name}.", dir=place.parent
+            )  # A file that nobody else has open.
+            try:
+                if (mode.st_uid, mode.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(fd, mode.st_uid, mode.st_gid)
+                os.fchmod(fd, stat.S_IMODE(mode.st_mode))
+                _write(fd, changed)
+                os.replace(other, place)
+            except BaseException:
+                os.unlink(other)
+                raise
     except OSError as error:
         raise BadKey(f"key file {place} cannot be changed: {error.strerror}") from None
 

@@ -21,6 +21,8 @@ class KeyRing:
     def __init__(self, path: str) -> None:
         self.path = path
         self._signature = self._look()
+        self._trouble = ""
+        """Why the file cannot be used, if so: that may pass although the file stays as it is."""
         self.key: ClusterKey = load_cluster_key(path)
         self._grants = self.key.grants()
         self.version = 1
@@ -38,13 +40,16 @@ class KeyRing:
     def refresh(self) -> None:
         """Read the file if it has changed."""
         signature = self._look()
-        if signature == self._signature:
+        if signature == self._signature and not self._trouble:
             return
         self._signature = signature
+        before, self._trouble = self._trouble, ""
         try:
             key = load_cluster_key(self.path)
         except BadKey as error:
-            logger.error("the keys stay as they are: %s", error)
+            self._trouble = str(error)
+            if self._trouble != before:
+                logger.error("the keys stay as they are: %s", error)
             return
         if key.secret != self.key.secret:
             logger.error("%s has another secret now: restart this node to use it. The keys stay as they are", self.path)

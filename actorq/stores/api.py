@@ -34,6 +34,8 @@ class KeepClient:
     session: str
     name: str
     reply_address: str
+    reply_key: str = ""
+    """Public key of the socket there, in a mesh with keys."""
 
 
 @dataclass(frozen=True, slots=True)

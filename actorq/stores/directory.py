@@ -11,6 +11,10 @@ from actorq.errors import StoreFailed, StoreInUse
 
 JOURNAL = "journal.db"
 LOCK = "journal.lock"
+REBUILDING = "journal.db.rebuilding"
+"""What is made of a damaged journal, until all of it is there."""
+REBUILT = "journal.db.rebuilt"
+"""The same when all of it is there, and the damaged one is put aside."""
 SIDE_FILES = ("-wal", "-shm")
 
 
@@ -47,14 +51,44 @@ class DataDirectory:
         """The database."""
         return self.path / JOURNAL
 
-    def make_journal(self) -> None:
+    def make_file(self, file: Path) -> None:
         """Have an empty file that nobody else may read, if there is none."""
         try:
-            os.close(os.open(self.journal, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise StoreFailed(f"{self.journal} cannot be written: {_reason(error)}") from None
+            raise StoreFailed(f"{file} cannot be written: {_reason(error)}") from None
 
-    def put_journal_aside(self) -> Path:
+    def begin_rebuilding(self) -> Path:
+        """Where the journal that takes the place of a damaged one is made. What is left of an earlier attempt goes."""
+        rebuilding = self.path / REBUILDING
+        for suffix in ("", *SIDE_FILES):
+            Path(f"{rebuilding}{suffix}").unlink(missing_ok=True)
+        return rebuilding
+
+    def end_rebuilding(self) -> Path:
+        """All of it is there: it takes the place of the damaged one. Returns what that is called now. Raises OSError.
+
+        Until here a start that dies, or finds no room, has changed nothing. From here on the next one goes on.
+        """
+        (self.path / REBUILDING).replace(self.path / REBUILT)
+        _sync(self.path)
+        return self._take_rebuilt()
+
+    def go_on_rebuilding(self) -> None:
+        """Do what an earlier start has not come to, which died while it put the damaged journal aside."""
+        try:
+            if (self.path / REBUILT).exists():
+                self._take_rebuilt()
+        except OSError as error:
+            raise StoreFailed(f"{self.path} cannot be used as data directory: {_reason(error)}") from None
+
+    def _take_rebuilt(self) -> Path:
+        aside = self._put_journal_aside()
+        (self.path / REBUILT).replace(self.journal)
+        _sync(self.path)
+        return aside
+
+    def _put_journal_aside(self) -> Path:
         """Give the journal another name, with what SQLite has beside it. Returns the name."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         aside = self.path / f"{JOURNAL}.damaged-{stamp}"
@@ -65,7 +99,7 @@ class DataDirectory:
         for suffix in ("", *SIDE_FILES):
             file = Path(f"{self.journal}{suffix}")
             if file.exists():
-                file.rename(f"{aside}{suffix}")
+                file.replace(f"{aside}{suffix}")
         return aside
 
     def close(self, is_clean: bool) -> None:

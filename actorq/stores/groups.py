@@ -27,6 +27,8 @@ class Groups:
         self._token = 0
         """Of the group that is in hand; 0: none."""
         self._prepared: Any = None
+        self._in_hand: tuple[int, list[Operation]] | None = None
+        """The group that is to be prepared."""
 
     def add(self, token: int, operations: Sequence[Operation]) -> None:
         """A batch is to be written. Tokens ascend."""
@@ -34,7 +36,7 @@ class Groups:
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self._token or self._waiting)
+        return bool(self._token or self._in_hand or self._waiting)
 
     @property
     def is_in_flood(self) -> bool:
@@ -43,8 +45,8 @@ class Groups:
 
     def write(self) -> str:
         """Write the next group; the one that failed the last time, if it did. Returns why it failed, or nothing."""
-        self.take()
         try:
+            self.take()
             self._store.commit(self._prepared)
         except Exception as error:  # Whatever it is: to go on without this group would lose what was accepted.
             return str(error) or repr(error)
@@ -54,12 +56,14 @@ class Groups:
     def take(self) -> None:
         """Take up the next group, unless one is in hand.
 
-        It is prepared once, so that what is repeated is the same: after an error it may be there already.
+        It is prepared once, so that what is repeated is the same: after an error it may be there already. If that fails,
+        as memory is short, nothing of it is there, and it is prepared the next time.
         """
         if not self._token:
-            token, operations = self._gather()
+            self._in_hand = self._in_hand or self._gather()
+            token, operations = self._in_hand
             self._prepared = self._store.prepare(operations)
-            self._token = token
+            self._token, self._in_hand = token, None
 
     def _gather(self) -> tuple[int, list[Operation]]:
         """As many of the batches that wait as are written at once. They are not split."""

@@ -104,7 +104,11 @@ class Journal:
         return True
 
     def _rest(self) -> None:
-        self._has_to_rest = self._store.rest()
+        try:
+            self._has_to_rest = self._store.rest()
+        except Exception as error:
+            self._has_to_rest = False
+            logger.warning("the journal's housekeeping failed, and is tried again later: %r", error)
         self._rest_s = time.monotonic() + REST_EVERY_S
 
     def _write(self) -> bool:

@@ -54,6 +54,7 @@ def migrate(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version + 1}")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite may have done so itself, as where the disk is full.
+                connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")

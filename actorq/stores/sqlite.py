@@ -12,7 +12,9 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -38,6 +40,7 @@ from actorq.stores.api import (
 )
 from actorq.stores.directory import DataDirectory
 from actorq.stores.salvage import DAMAGE, salvage, set_aside
+from actorq.wire.batches import batches
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Blob, Call, CallSpec, Outcome
 
@@ -46,12 +49,15 @@ logger = logging.getLogger("actorq.stores")
 Statement = tuple[str, Sequence[Any]]
 T = TypeVar("T")
 
-ROWS = (1024, 128, 16, 1)
-"""So many rows in one statement: as many as fit. Each number is one statement for SQLite to remember."""
+ROWS = (1024, 128, 16, 1) if sqlite3.sqlite_version_info >= (3, 32) else (128, 16, 1)
+"""So many rows in one statement: as many as fit. Each number is one statement for SQLite to remember. (Before 3.32 a
+statement takes 999 values.)"""
 CHECKPOINT_PAGES = 4096
 """Pages (of 4 KiB) in the write-ahead log after which they go to the file itself."""
 LOG_BYTES = 64 * 1024**2
 """What the write-ahead log has beyond that is cut off."""
+BUSY_MS = 5000
+"""So long a commit waits for others who write to the file, which nobody should."""
 VACUUM_PAGES = 2000
 """Given back to the file system in one step."""
 FREE_PAGES = 256
@@ -67,6 +73,7 @@ _PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit = {LOG_BYTES}",
     "PRAGMA cache_size = -8000",
+    f"PRAGMA busy_timeout = {BUSY_MS}",
 )
 
 
@@ -86,6 +93,7 @@ class SqliteStore:
         self._outcome_row = self._outcome_count = self._outcome_bytes = 0
         self._is_trimmed = self._is_damaged = False
         try:
+            self._directory.go_on_rebuilding()
             self._connection = self._open()
         except BaseException:
             self._directory.close(is_clean=False)
@@ -95,7 +103,7 @@ class SqliteStore:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            connection = self._connect()
+            connection = self._connect(self._directory.journal)
         except DAMAGE as error:
             if not _is_damage(error):
                 raise self._failed("opened", error) from error
@@ -107,16 +115,16 @@ class SqliteStore:
                 return self._salvaged(trouble)
         return connection
 
-    def _connect(self) -> sqlite3.Connection:
-        self._directory.make_journal()
-        connection = sqlite3.connect(self._directory.journal, isolation_level=None, check_same_thread=False)
+    def _connect(self, file: Path) -> sqlite3.Connection:
+        self._directory.make_file(file)
+        connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma).fetchall()
             version = schema.version_of(connection)
             if version > schema.VERSION:
                 raise StoreTooNew(
-                    f"{self._directory.journal} was written by a later release of actorq (its version is {version}, "
+                    f"{file} was written by a later release of actorq (its version is {version}, "
                     f"this release knows up to {schema.VERSION}): start that release, or choose another directory"
                 )
             schema.migrate(connection)
@@ -126,15 +134,18 @@ class SqliteStore:
         return connection
 
     def _salvaged(self, trouble: str) -> sqlite3.Connection:
-        """A new journal, with what is intact in the one that is there."""
-        aside = self._directory.put_journal_aside()
-        logger.error("the journal is damaged (%s); it is kept as %s", trouble, aside)
+        """A new journal, with what is intact in the one that is there; that stays where it is until all is copied."""
+        logger.error("the journal is damaged (%s): what is intact is copied to a new one", trouble)
         try:
-            connection = self._connect()
-            result = salvage(aside, connection)
-        except sqlite3.Error as error:
+            rebuilding = self._directory.begin_rebuilding()
+            with closing(self._connect(rebuilding)) as connection:
+                result = salvage(self._directory.journal, connection)
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # So that it is in one file, or fails.
+            aside = self._directory.end_rebuilding()
+            connection = self._connect(self._directory.journal)
+        except (sqlite3.Error, OSError) as error:
             raise self._failed("made anew", error) from error
-        logger.error("of the damaged journal is %s", result)
+        logger.error("the damaged journal is kept as %s. Of it is %s", aside, result)
         return connection
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -163,9 +174,7 @@ class SqliteStore:
             call.row = number  # What it is deleted by, whatever its own data says.
         kept = Kept(
             specs=self._read("specs", _reader(CallSpec)),
-            clients=[
-                KeepClient(number, *each) for number, each in self._read("clients", _reader(tuple[str, str, str]))
-            ],
+            clients=[KeepClient(number, *each) for number, each in self._read("clients", _client_reader())],
             calls=[call for _, (call, _) in calls],
             started={row: attempt for row, (_, attempt) in calls if attempt},
             outcomes=self._read_outcomes(),
@@ -217,6 +226,8 @@ class SqliteStore:
 
     def _read_outcomes(self) -> list[tuple[float, Sequence[Outcome]]]:
         found: list[tuple[float, Sequence[Outcome]]] = []
+        self._outcomes.clear()  # Damage may be found after them: then all is read once more.
+        self._outcome_row = self._outcome_count = self._outcome_bytes = 0
         for number, (settled_s, outcomes) in self._read("outcomes", _outcome_reader()):
             self._count_outcomes(number, settled_s, len(outcomes), sum([len(each.body) for each in outcomes]))
             found.append((settled_s, outcomes))
@@ -261,7 +272,7 @@ class SqliteStore:
         if isinstance(operation, ForgetSpecs):
             return _delete("specs", sorted(operation.numbers))
         if isinstance(operation, KeepClient):
-            data = encode((operation.session, operation.name, operation.reply_address))
+            data = encode((operation.session, operation.name, operation.reply_address, operation.reply_key))
             return [("INSERT OR REPLACE INTO clients (number, data) VALUES (?, ?)", (operation.number, data))]
         if isinstance(operation, ForgetClients):
             return _delete("clients", sorted(operation.numbers))
@@ -280,15 +291,20 @@ class SqliteStore:
         return []
 
     def _keep_outcomes(self, outcomes: list[Outcome], settled_s: float) -> list[Statement]:
-        """Write these, and forget the oldest if they are too many, too large or too old."""
-        number = self._outcome_row + 1
-        self._count_outcomes(number, settled_s, len(outcomes), sum([len(each.body) for each in outcomes]))
-        values = (number, settled_s, len(outcomes), self._encode(outcomes))
+        """Write these, and forget the oldest if they are too many, too large or too old.
+
+        In one row, or in several if they are large: SQLite takes no row of a gigabyte.
+        """
         insert = "INSERT OR REPLACE INTO outcomes (number, settled_s, count, data) VALUES (?, ?, ?, ?)"
+        statements: list[Statement] = []
+        for batch in batches(outcomes, len(outcomes)):
+            number = self._outcome_row + 1
+            self._count_outcomes(number, settled_s, len(batch), sum([len(each.body) for each in batch]))
+            statements.append((insert, (number, settled_s, len(batch), self._encode(batch))))
         forgotten = self._forget_outcomes(settled_s - self._bounds.outcome_age_s)
-        if not forgotten:
-            return [(insert, values)]
-        return [(insert, values), ("DELETE FROM outcomes WHERE number <= ?", (forgotten,))]
+        if forgotten:
+            statements.append(("DELETE FROM outcomes WHERE number <= ?", (forgotten,)))
+        return statements
 
     def _count_outcomes(self, number: int, settled_s: float, count: int, size_bytes: int) -> None:
         self._outcomes.append((number, settled_s, count, size_bytes))
@@ -360,7 +376,11 @@ class SqliteStore:
         if free > FREE_PAGES + (pages - free):
             execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
             return True
-        execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        execute("PRAGMA busy_timeout = 0").fetchall()  # Who reads the file, as to copy it, is not waited for.
+        try:
+            execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            execute(f"PRAGMA busy_timeout = {BUSY_MS}").fetchall()
         return False
 
     def close(self) -> None:
@@ -428,6 +448,10 @@ def _blob_bytes(value: Any) -> bytes:
 
 def _reader(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.msgpack.Decoder(kind).decode
+
+
+def _client_reader() -> Callable[[bytes], list[str]]:
+    return _reader(Annotated[list[str], msgspec.Meta(min_length=3, max_length=4)])  # At first there was no key.
 
 
 def _call_reader() -> Callable[[bytes, int], tuple[Call, int]]:

@@ -35,7 +35,10 @@ class Caller(RouterChannel):
         super().__init__(parts, new_caller(parts.context, parts.limits, parts.keys), _WANTED)
 
     def call(self, address: str, key: str) -> Session:
-        """The session with `address`: the one there is, or a new one. Raises BadAddress."""
+        """The session with `address`: the one there is, or a new one.
+
+        Raises BadAddress, also for another key than that of a session which is there and has proved to have its own.
+        """
         addresses.check_to_dial(address)
         keys = self._parts.keys
         if keys is not None and not is_key(key):
@@ -44,6 +47,9 @@ class Caller(RouterChannel):
         if session is not None:
             if session.is_open and session.identity.key == key:
                 return session
+            if session.is_open and session.peer in self._answered:
+                # Or whoever says that it listens where somebody else does could cut that one off.
+                raise BadAddress(f"who listens at {address} has proved to have another key")
             self._leave(session, f"another one listens at {address} now")
             self._end_leaving()
         route = b"%d" % self._new_route()

@@ -160,6 +160,12 @@ def test_the_last_revocation_of_a_call_counts(kit: Kit) -> None:
     assert list(kit.reopen().revocations) == [("b", FAR_S, False), ("a", FAR_S + 1, True)]
 
 
+def test_the_key_of_a_clients_reply_socket_is_kept(kit: Kit) -> None:
+    client = KeepClient(2, "another", "client", "tcp://client:2", "k" * 40)
+    kit.write(client)
+    assert client in kit.reopen().clients
+
+
 def test_the_last_that_is_known_of_a_client_counts(kit: Kit) -> None:
     kit.write(KeepClient(1, "session", "client", "tcp://elsewhere:2"), KeepClient(2, "other", "", ""))
     kit.write(ForgetClients([2]))

@@ -302,7 +302,8 @@ def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, 
     yield "starts", set(kept.started.items()) & begun, begun
     revoked = {task_id: until for task_id, until in state.revoked.items() if until[0] > state.wall_s}
     yield "revocations", {each[0]: each[1:] for each in kept.revocations if each[0] in revoked}, revoked
-    yield "functions", dict(kept.codes), state.codes
+    codes = {digest: blob for digest, blob in state.codes.items() if digest in state.keeping.codes}
+    yield "functions", dict(kept.codes), codes
     yield "dead letters", [letter for _, letter in kept.dead_letters], list(state.dead_letters)
     awaited = {state.clients_by_number[call.client] for call in live if call.client in state.clients_by_number}
     told = {(each.number, each.session, each.reply_address) for each in awaited}

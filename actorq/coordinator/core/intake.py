@@ -8,7 +8,6 @@ from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import FOREIGN, NO_ROOM, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
-from actorq.stores.api import ForgetCodes, KeepCode
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING, Call, CallSpec
 
@@ -278,15 +277,12 @@ class Intake:
             self._without_room.discard(message.digest)
             self._state.codes[message.digest] = message.blob
             self._state.code_bytes += len(message.blob)
-            if self._state.settings.durable:
-                self._state.operations.append(KeepCode(message.digest, message.blob))
 
     def _drop_unused_code(self) -> None:
         entries = self._state.entries_by_number
         used = {entries[number].spec.code for number in {call.spec for call in self._state.calls} - {FOREIGN}}
         unused = self._state.codes.keys() - used
-        if self._state.settings.durable and unused:
-            self._state.operations.append(ForgetCodes(sorted(unused)))
+        self._state.keeping.forget_codes(unused)
         for worker in self._state.workers.values():
             for digest in worker.codes - used:
                 worker.codes.discard(digest)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from actorq.coordinator.core.clients import Client, SpecEntry
-from actorq.stores.api import ForgetClients, ForgetSpecs, KeepCalls, KeepClient, KeepSpecs, KeepStarts, Kept, Settle
+from actorq.stores.api import (
+    ForgetClients,
+    ForgetCodes,
+    ForgetSpecs,
+    KeepCalls,
+    KeepClient,
+    KeepCode,
+    KeepSpecs,
+    KeepStarts,
+    Kept,
+    Settle,
+)
 from actorq.wire.messages import SUCCESS, Call, Outcome
 
 if TYPE_CHECKING:
@@ -20,6 +32,9 @@ class Keeping:
         self._state = state
         self.row = 0
         """The last one that was given to a call."""
+        self.codes: set[str] = set()
+        """Digests of the functions that the journal has: those that kept calls use. Of others it need not know, and must
+        not, as they may be many while it cannot be written."""
 
     def keep(self, client: Client, calls: list[Call]) -> None:
         """The calls, which have their rows, were accepted from `client`."""
@@ -32,6 +47,10 @@ class Keeping:
             operations.append(KeepSpecs([(entry.number, entry.spec) for entry in new]))
             for entry in new:
                 entry.is_kept = True
+        for digest in {entry.spec.code for entry in used} - self.codes:
+            if digest in self._state.codes:
+                operations.append(KeepCode(digest, self._state.codes[digest]))
+                self.codes.add(digest)
         operations.append(KeepCalls(calls))
         if any(entry.spec.at_most_once for entry in used):
             started = [
@@ -47,7 +66,9 @@ class Keeping:
 
     def keep_client(self, client: Client) -> None:
         client.is_kept = True
-        self._state.operations.append(KeepClient(client.number, client.session, client.name, client.reply_address))
+        self._state.operations.append(
+            KeepClient(client.number, client.session, client.name, client.reply_address, client.reply_key)
+        )
 
     def forget_clients(self, clients: Sequence[Client]) -> None:
         numbers = [client.number for client in clients if client.is_kept]
@@ -58,6 +79,12 @@ class Keeping:
         numbers = [entry.number for entry in entries if entry.is_kept]
         if numbers:
             self._state.operations.append(ForgetSpecs(numbers))
+
+    def forget_codes(self, digests: AbstractSet[str]) -> None:
+        gone = self.codes & digests
+        if gone:
+            self.codes -= gone
+            self._state.operations.append(ForgetCodes(sorted(gone)))
 
     def settle(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
         """The calls have ended: each with its outcome."""
@@ -92,6 +119,7 @@ class Keeping:
         for digest, blob in kept.codes:
             state.codes[digest] = blob
             state.code_bytes += len(blob)
+            self.codes.add(digest)
         calls, held_back, started, seq = state.calls, state.held_back, kept.started, state.seq
         again: list[int] = []
         for call in kept.calls:
@@ -127,7 +155,7 @@ class Keeping:
             state.enter_spec(number, spec).is_kept = True
             state.spec_numbers = max(state.spec_numbers, number)
         for each in kept.clients:
-            client = Client(each.number, each.session, each.name, each.reply_address, None)
+            client = Client(each.number, each.session, each.name, each.reply_address, None, each.reply_key)
             client.left_s = state.now_s
             client.is_kept = True
             state.clients[client.session] = state.clients_by_number[client.number] = client

@@ -66,13 +66,9 @@ class Leases:
         """Tell the worker what the numbers in `call` mean, and give it the function if that travels by value."""
         define = m.Define([], [])
         if call.spec not in worker.specs:
-            spec, codes = self._state.entries_by_number[call.spec].spec, self._state.codes
-            if spec.code in codes and spec.code not in worker.codes:
-                worker.codes.add(spec.code)
-                self._state.send(worker.peer, m.Code(spec.code, codes[spec.code]))
-            if not spec.code or spec.code in worker.codes:
+            spec = self._state.entries_by_number[call.spec].spec
+            if self._give_code(worker, spec.code):
                 worker.specs.add(call.spec)
-            # Else it was lost with a part of the journal: the call fails there, the next one may bring it again.
             define.specs.append((call.spec, spec))
         if call.client not in worker.clients:
             worker.clients.add(call.client)
@@ -82,6 +78,20 @@ class Leases:
                 if client.reply_key:
                     define.keys.append((client.number, client.reply_key))
         self._state.send(worker.peer, define)
+
+    def _give_code(self, worker: Worker, digest: str) -> bool:
+        """Have the worker get a function that travels by value, if it is one. False if it is not here.
+
+        It was in a damaged journal, or did not come with a call that another coordinator or a worker has brought. The
+        worker says so, as the outcome of the call.
+        """
+        if digest and digest not in worker.codes:
+            blob = self._state.codes.get(digest)
+            if blob is None:
+                return False
+            worker.codes.add(digest)
+            self._state.send(worker.peer, m.Code(digest, blob))
+        return True
 
     def undefine(self, client: Client) -> None:
         """The client is forgotten: workers may forget its number."""

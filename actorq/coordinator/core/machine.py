@@ -20,7 +20,7 @@ from actorq.coordinator.core.intake import Intake
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.queues import GONE
-from actorq.coordinator.core.receipts import CUMULATIVE, Receipts
+from actorq.coordinator.core.receipts import CUMULATIVE, Receipts, still_to_say
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import SPECS_KEPT, State
@@ -33,6 +33,8 @@ from actorq.wire.messages import Message
 
 SPECS_PERIOD_S = 60.0
 """Of looking for specs that are not used, where there are many: this looks at all calls."""
+FEWEST_THINNED_OUT = 10_000
+"""So many messages that wait for the store are not looked through."""
 LONGEST_WAIT_S = 3600.0
 """A time may be thousands of years away, which is more than timers take."""
 
@@ -64,6 +66,8 @@ class Coordinator:
         self._liveness_due_s = self._specs_due_s = now_s
         self._unconfirmed: deque[tuple[int, int, list[tuple[Peer, Message]]]] = deque()
         """Batches that are not durable yet: token, number of records, what is said when it is."""
+        self._thinned_out = 0
+        """How many of these messages were left when they were thinned out the last time."""
         self._handlers: dict[type[Message], Callable[[Peer, Any, Any], None]] = {
             m.Submit: self._intake.submit,
             m.Code: self._intake.keep_code,
@@ -219,7 +223,7 @@ class Coordinator:
             state.unwritten += count
             self._unconfirmed.append((state.token, count, acks))
         elif acks and self._unconfirmed:
-            self._unconfirmed[-1][2].extend(acks)  # In order: after those that still wait for the store.
+            self._hold_longer(self._unconfirmed[-1][2], acks)  # In order: after those that still wait for the store.
         else:
             for peer, message in acks:
                 if isinstance(message, CUMULATIVE):
@@ -227,6 +231,14 @@ class Coordinator:
                 else:
                     effects.sends[peer].append(message)
         self._receipts.join(effects.sends, state.now_s)
+
+    def _hold_longer(self, held: list[tuple[Peer, Message]], acks: list[tuple[Peer, Message]]) -> None:
+        """Now and then thinned out: a disk may be full for days, in which clients go on trying."""
+        held += acks
+        if len(held) >= max(2 * self._thinned_out, FEWEST_THINNED_OUT):
+            peers, controls, link = self.state.peers, self.state.controls, self.mesh.link
+            held[:] = still_to_say(held, lambda peer: peer in peers or peer in controls or link(peer) is not None)
+            self._thinned_out = len(held)
 
     def _run_due(self) -> None:
         state = self.state

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from actorq.coordinator.core.effects import Peer
 from actorq.wire.messages import Accepted, Acked, Deliver, Message
 
 CUMULATIVE = (Accepted, Acked)
 """Each stands for all before it, so that only the last one to a peer needs to be sent."""
+
+
+def still_to_say(held: Sequence[tuple[Peer, Message]], is_there: Callable[[Peer], bool]) -> list[tuple[Peer, Message]]:
+    """What of these messages has to be sent: not to peers that are gone, and of receipts the last one to each."""
+    left: list[tuple[Peer, Message]] = []
+    given: set[tuple[Peer, type[Message]]] = set()
+    for peer, message in reversed(held):
+        if is_there(peer) and (peer, type(message)) not in given:
+            left.append((peer, message))
+            if isinstance(message, CUMULATIVE):
+                given.add((peer, type(message)))
+    left.reverse()
+    return left
 
 
 class Receipts:

@@ -18,10 +18,10 @@ from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
 
-COORDINATOR = "coordinator "
-"""What the sessions of other coordinators begin with, before their epochs, which everybody knows: no client's may."""
 REASON_CHARS = 1000
 """So much is kept of why a node ended."""
+COORDINATOR = "coordinator "
+"""Begins the names of the sessions of other coordinators, whose epochs everybody knows: no client has such a one."""
 
 
 class Sessions:
@@ -108,6 +108,8 @@ class Sessions:
             self._state.effects.hang_ups.append(peer)
             return
         reason = limits.why_rejected(self._state, peer, hello)
+        if isinstance(hello, m.ClientHello) and hello.session.startswith(COORDINATOR):
+            reason = f"no session of a client begins with {COORDINATOR!r}: choose another one"
         if reason:
             self._state.send(peer, m.Rejected(reason))
             self._state.effects.hang_ups.append(peer)
@@ -141,8 +143,9 @@ class Sessions:
             self._state.peers.pop(client.peer, None)
             self._state.hang_up(client.peer)
         self._state.disconnect(client)
-        is_changed = (client.name, client.reply_address) != (hello.name, hello.reply_address)
-        if (client.reply_address, client.reply_key) != (hello.reply_address, hello.reply_key):
+        has_moved = (client.reply_address, client.reply_key) != (hello.reply_address, hello.reply_key)
+        is_changed = has_moved or client.name != hello.name
+        if has_moved:
             client.reply_address, client.reply_key = hello.reply_address, hello.reply_key
             for worker in self._state.workers.values():
                 worker.clients.discard(client.number)

@@ -101,6 +101,14 @@ def test_a_coordinator_that_takes_over_leases_lets_only_guarded_calls_begin() ->
     assert worker.begun() == ["foreign"]
 
 
+def test_a_call_that_a_worker_brought_may_be_submitted_without_its_function(bench: Bench) -> None:
+    first = bench.worker("first", coordinator="an earlier one", held=[("x", 1)])
+    bench.client().submit("x", spec=CallSpec("f", code="digest"), resent=True, fresh=False)
+    second = bench.worker("second")
+    first.say(m.Bye("it ends"))
+    assert second.delivered() == ["x"] and second.take(m.Code) == []
+
+
 # -- times ---------------------------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actorq.coordinator.core import Coordinator
+from actorq.coordinator.core import Coordinator, machine
 from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec
-from tests.unit.coordinator.support import Bench
+from tests.unit.coordinator.support import VERSIONS, Bench, ClientParty
 
 ONCE = CallSpec("add", acks_late=False)
 
@@ -167,6 +167,25 @@ def test_functions_by_value_outlive_the_coordinator(bench: Bench) -> None:
     assert worker.take(m.Code) == [m.Code("digest", b"the function")]
 
 
+def test_a_call_whose_function_is_lost_goes_to_a_worker_which_says_so(bench: Bench) -> None:
+    client = bench.client()
+    client.say(m.Code("digest", b"the function"))
+    client.submit("a", spec=CallSpec("f", code="digest"))
+    # Given a journal that was damaged where the function was
+    assert bench.shelf is not None
+    bench.shelf.codes.clear()
+    restart(bench)
+    worker = bench.worker()
+    assert worker.delivered() == ["a"] and worker.take(m.Code) == []
+    # When somebody brings it again, then the next call has it
+    client = bench.client()
+    client.say(m.Code("digest", b"the function"))
+    client.submit("b", spec=CallSpec("f", code="digest"))
+    worker.report("a", state=m.FAILURE)
+    assert worker.take(m.Code) == [m.Code("digest", b"the function")]
+    assert worker.delivered() == ["b"]
+
+
 def test_the_start_of_a_call_that_may_run_once_is_kept_before_it_begins(bench: Bench) -> None:
     client, worker = bench.client(), bench.worker()
     client.submit("a", spec=ONCE)
@@ -320,6 +339,16 @@ def test_results_go_straight_to_a_client_that_has_not_come_back(bench: Bench) ->
     assert define.clients == [(worker.calls["a"].client, "session", "tcp://session:1")]
 
 
+def test_so_they_do_in_a_mesh_with_keys(bench: Bench) -> None:
+    client, key = ClientParty(bench, bench.stranger().peer), "k" * 40
+    client.say(m.ClientHello(VERSIONS, "1", "me", "me", "tcp://me:1", key))
+    client.submit("a")
+    restart(bench)
+    worker = bench.worker()
+    assert worker.delivered() == ["a"]
+    assert [key for message in worker.take(m.Define) for _, key in message.keys] == [key]
+
+
 def test_the_last_reply_address_of_a_client_is_the_one_that_is_kept(bench: Bench) -> None:
     client = bench.client("session")
     client.submit("a")
@@ -350,10 +379,32 @@ def test_clients_that_are_forgotten_are_forgotten_on_disk_too() -> None:
 
 def test_functions_that_are_dropped_are_dropped_on_disk_too() -> None:
     bench = Bench(shelf=Shelf(), code_bytes=10)
-    client = bench.client()
+    client, worker = bench.client(), bench.worker()
     client.say(m.Code("first", b"12345678"))
+    client.submit("a", spec=CallSpec("f", code="first"))
+    assert bench.shelf is not None and list(bench.shelf.codes) == ["first"]
+    worker.report("a")
     client.say(m.Code("second", b"12345678"))
-    assert bench.shelf is not None and list(bench.shelf.codes) == ["second"]
+    assert list(bench.shelf.codes) == []
+    client.submit("b", spec=CallSpec("f", code="second"))
+    assert list(bench.shelf.codes) == ["second"]
+    # And one that came before is kept again
+    worker.report("b")
+    client.say(m.Code("first", b"12345678"))
+    client.submit("c", spec=CallSpec("f", code="first"))
+    assert list(bench.shelf.codes) == ["first"]
+
+
+def test_functions_that_no_kept_call_uses_are_not_kept() -> None:
+    bench = Bench(shelf=Shelf(), code_bytes=10, transient_queues=frozenset({"fast"}))
+    client = bench.client()
+    in_trouble(bench)
+    bench.is_slow = True
+    for number in range(100):
+        client.say(m.Code(f"digest-{number}", b"12345678"))
+        client.submit(f"a-{number}", spec=CallSpec("f", code=f"digest-{number}"))
+    client.submit("transient", spec=CallSpec("f", "fast", code="digest-99"))
+    assert bench.core.stats()["unwritten"] == 0, "what cannot be written would be held, however much it is"
 
 
 def test_dead_letters_outlive_the_coordinator_and_go_on(bench: Bench) -> None:
@@ -483,6 +534,27 @@ def test_what_was_taken_before_goes_on_meanwhile(bench: Bench) -> None:
     bench.write()
     bench.wait(0.01)
     assert worker.take(m.Acked) != [] and bench.core.stats()["unwritten"] == 0
+
+
+def test_what_waits_to_be_said_meanwhile_does_not_grow_with_each_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "FEWEST_THINNED_OUT", 10)
+    gone, client = bench.client("gone"), bench.client()
+    bench.is_slow = True
+    client.submit("written")
+    in_trouble(bench)
+    client.say(m.Query(7, ["written"]))
+    gone.submit("refused")
+    bench.lose(gone)
+    for number in range(200):
+        client.submit(f"refused-{number}")
+    assert sum(len(acks) for _, _, acks in bench.core._unconfirmed) < 40
+    # And all that matters is said when it can be
+    in_trouble(bench, "")
+    bench.write()
+    assert client.accepted() == 201
+    assert [report.token for report in client.take(m.Report)] == [7]
 
 
 def test_it_says_how_it_stands_although_nothing_can_be_written(bench: Bench) -> None:

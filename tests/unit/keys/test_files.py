@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -73,6 +74,20 @@ def test_a_key_file_is_never_overwritten(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_file_that_was_not_written_whole_does_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(BadKey, match="No space left"):
+            write_new(tmp_path / "new.key", new_cluster_key())
+    write_new(tmp_path / "new.key", new_cluster_key())
+    load_cluster_key(tmp_path / "new.key")
+
+
 def test_a_client_is_added_with_its_rights_and_gets_nothing_of_the_secret(path: Path, tmp_path: Path) -> None:
     key = add_client(path, "alice", Role.CLIENT, CONTROL)
     write_new(tmp_path / "alice.key", key)
@@ -111,6 +126,14 @@ def test_a_change_keeps_the_mode_and_leaves_nothing_behind(path: Path) -> None:
 # -- what cannot be used -------------------------------------------------------------------------------------------
 
 
+def test_the_secret_is_not_written_into_a_file_that_somebody_has_put_there(path: Path) -> None:
+    trap = path.with_name(f".cluster.key.{os.getpid()}")
+    trap.write_text("")
+    with trap.open() as held_open:
+        add_client(path, "alice")
+        assert held_open.read() == "" and trap.read_text() == ""
+
+
 def test_a_file_that_others_can_read_is_refused_with_the_command_that_helps(path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(BadKey, match=f"chmod 0600 {path}"):
@@ -125,6 +148,16 @@ def test_a_directory_that_others_can_write_to_is_refused_with_the_command_that_h
         load_key(path)
     path.parent.chmod(0o1777)  # As /tmp: nobody can take away what is another's there.
     load_key(path)
+
+
+def test_a_link_to_a_file_in_a_directory_that_others_can_write_to_is_refused(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "links" / "cluster.key"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    load_key(link)
+    path.parent.chmod(0o777)
+    with pytest.raises(BadKey, match=f"chmod go-w {path.parent}$"):
+        load_key(link)
 
 
 def test_nothing_is_written_where_others_could_replace_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from actorq.errors import BadKey
 from actorq.keys import KeyRing, Role
+from actorq.keys import ring as ring_module
 from actorq.keys.files import change, load_cluster_key, new_cluster_key, write_new
 
 
@@ -43,6 +44,24 @@ def test_a_key_that_was_just_granted_is_let_in_at_once_and_one_that_was_removed_
     change(path, lambda cluster: cluster.without_client("alice"))
     ring.refresh()
     assert ring.version == 3 and ring.grant(key.pair.public) is None
+
+
+def test_a_file_that_could_not_be_read_for_a_while_is_read_although_it_is_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, key = load_cluster_key(path).with_client("alice", Role.CLIENT, [])
+    change(path, lambda _: cluster)
+    ring = KeyRing(str(path))
+    # Given a process without a descriptor left, just when a key is taken away
+    change(path, lambda cluster: cluster.without_client("alice"))
+
+    def fail(_: str) -> None:
+        raise BadKey("too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ring_module, "load_cluster_key", fail)
+        assert ring.admit(key.pair.public, "10.0.0.7")
+    assert not ring.admit(key.pair.public, "10.0.0.7")
 
 
 @pytest.mark.parametrize("how", ["gone", "open to others", "damaged", "another secret"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from actorq.errors import StoreFailed
 from actorq.stores import journal as journal_module
+from actorq.stores.api import Operation
 from actorq.stores.groups import GROUP_ROWS, Groups
 from actorq.stores.journal import Journal
 from actorq.stores.memory import MemoryStore, Prepared
@@ -137,6 +138,25 @@ def test_what_failed_is_written_again_the_same_until_it_is_there(
     assert rows_of(store.load()) == [1, 2]
 
 
+def test_what_could_not_be_prepared_is_prepared_again(
+    store: Recorder, start: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "RETRY_MIN_S", 0.01)
+    prepare, errors = store.prepare, [MemoryError("no room"), MemoryError("no room")]
+
+    def fail_first(operations: Sequence[Operation]) -> Prepared:
+        if errors:
+            raise errors.pop()
+        return prepare(operations)
+
+    monkeypatch.setattr(store, "prepare", fail_first)
+    journal = start()
+    journal.write(1, [keep(1)])
+    journal.write(2, [keep(2)])
+    confirmed(journal, 2)
+    assert rows_of(store.load()) == [1, 2]
+
+
 def test_at_the_end_what_waits_is_written_and_the_store_let_go(store: Recorder, start: Callable[..., Journal]) -> None:
     journal = start()
     for token in range(1, 50):
@@ -163,6 +183,24 @@ def test_the_store_may_rest_when_there_is_nothing_to_write(
     journal.write(1, [keep(1)])
     confirmed(journal, 1)
     eventually(lambda: store.rests > 0, what="a rest")
+
+
+def test_housekeeping_that_fails_stops_nothing(
+    store: Recorder, start: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "REST_AFTER_S", 0.01)
+    tried: list[bool] = []
+
+    def fail() -> bool:
+        tried.append(True)
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(store, "rest", fail)
+    journal = start()
+    eventually(lambda: tried, what="housekeeping")
+    journal.write(1, [keep(1)])
+    confirmed(journal, 1)
+    assert not journal.trouble
 
 
 def test_what_is_written_at_once_is_bounded(store: Recorder) -> None:

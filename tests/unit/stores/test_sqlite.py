@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -9,18 +10,22 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from actorq.errors import StoreFailed, StoreInUse, StoreTooNew
-from actorq.stores.api import KeepCode, KeepDeadLetter, KeepRevocations, KeepStarts, Kept, Settle
+from actorq.stores import salvage as salvage_module
+from actorq.stores import schema
+from actorq.stores.api import Bounds, KeepCode, KeepDeadLetter, KeepRevocations, KeepStarts, Kept, Settle
 from actorq.stores.schema import VERSION
 from actorq.stores.sqlite import SqliteStore
 from tests.support import REPOSITORY, eventually
-from tests.unit.stores.support import NOW_S, introduce, keep, outcomes_of, rows_of, settle, write
+from tests.unit.stores.support import NOW_S, ids, introduce, keep, outcome, outcomes_of, rows_of, settle, write
 
 PAGE = 4096
 
@@ -84,6 +89,14 @@ def test_a_file_of_a_later_release_is_refused_and_left_alone(tmp_path: Path) -> 
     connection.close()
 
 
+def test_a_step_to_a_newer_version_that_fails_says_why_although_it_was_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", (("ROLLBACK", "SELECT * FROM nothing"),))
+    with pytest.raises(sqlite3.OperationalError, match="nothing"):
+        schema.migrate(sqlite3.connect(tmp_path / "journal.db", isolation_level=None))
+
+
 def test_a_queue_that_is_empty_again_takes_no_room(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path))
     introduce(store)
@@ -113,12 +126,58 @@ def test_the_write_ahead_log_does_not_grow_without_bound(tmp_path: Path) -> None
     store.close()
 
 
+def test_whoever_reads_the_file_holds_nothing_up(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path))
+    introduce(store)
+    reader = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM calls").fetchall()
+    write(store, keep(1))
+    said: list[str] = []
+    store._connection.set_trace_callback(said.append)
+    store.rest()
+    # Then the log is not cut while somebody reads it, and nobody has waited for that
+    checkpoint = next(place for place, sql in enumerate(said) if "wal_checkpoint" in sql)
+    assert "busy_timeout = 0" in said[checkpoint - 1] and "busy_timeout" in said[checkpoint + 1]
+    assert (tmp_path / "journal.db-wal").stat().st_size > 0
+    reader.close()
+    store.rest()
+    assert (tmp_path / "journal.db-wal").stat().st_size == 0
+    store.close()
+
+
 def test_revocations_that_are_over_are_dropped(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path))
     write(store, KeepRevocations(["old"], 1.0), KeepRevocations(["new"], 4e9))
     store.rest()
     assert [each[0] for each in store.load().revocations] == ["new"]
     store.close()
+
+
+def test_large_outcomes_of_one_batch_are_in_several_rows(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path))
+    introduce(store)
+    body = bytes(9 * 1024**2)
+    write(store, Settle([], [outcome(row, body) for row in range(1, 6)], NOW_S))
+    store.close()
+    with sqlite3.connect(tmp_path / "journal.db") as connection:
+        [(longest_bytes,)] = connection.execute("SELECT max(length(data)) FROM outcomes")
+    connection.close()
+    assert longest_bytes < 2 * len(body), "SQLite takes no row of a gigabyte, and a batch may have more"
+    assert outcomes_of(reopen(tmp_path)) == ids(range(1, 6))
+
+
+def test_outcomes_that_are_read_twice_are_counted_once(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path))
+    for row in range(1, 7):
+        write(store, settle(row))
+    store.close()
+    store = SqliteStore(str(tmp_path), Bounds(outcome_count=10))
+    store.load()
+    store.load()  # As after damage that was found behind them.
+    write(store, settle(7))
+    store.close()
+    assert len(outcomes_of(reopen(tmp_path))) == 7
 
 
 # -- damage ------------------------------------------------------------------------------------------------------
@@ -189,6 +248,55 @@ def test_damage_that_is_found_when_it_is_written_is_repaired_by_the_next_start(t
     store.close()
     assert len(reopen(tmp_path).revocations) == 20_000
     assert len(damaged(tmp_path)) == 1
+
+
+def test_a_start_that_finds_no_room_for_what_is_intact_leaves_all_of_it_to_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, 20_000)
+    corrupt(tmp_path / "journal.db", 20 * PAGE, PAGE)
+    # Given starts that end in the middle of their copies
+    copy: Callable[..., None] = salvage_module._copy
+
+    def fail_at_the_calls(source: Any, into: Any, table: str, *arguments: Any) -> None:
+        if table == "calls":
+            raise sqlite3.OperationalError("database or disk is full")
+        copy(source, into, table, *arguments)
+
+    monkeypatch.setattr(salvage_module, "_copy", fail_at_the_calls)
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match="cannot be made anew: database or disk is full; free some space"):
+            reopen(tmp_path)
+    monkeypatch.undo()
+    # Then the next one copies what is intact, and nobody is left with less
+    assert 19_800 < len(rows_of(reopen(tmp_path))) < 20_000
+    assert len(damaged(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_start_that_dies_while_it_puts_the_damaged_file_aside_is_finished_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    fill(tmp_path, 20_000)
+    corrupt(tmp_path / "journal.db", 20 * PAGE, PAGE)
+    # Given one that ends before it gives a file its new name: the first, the second, or the third
+    rename = Path.replace
+    renamed: list[Path] = []
+
+    def die(file: Path, name: Path) -> Path:
+        if len(renamed) == place:
+            raise OSError(errno.EIO, "Input/output error")
+        renamed.append(name)
+        return rename(file, name)
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(StoreFailed, match="cannot be made anew"):
+        reopen(tmp_path)
+    monkeypatch.undo()
+    # Then the next one has what is intact, and the damaged file is kept
+    assert 19_800 < len(rows_of(reopen(tmp_path))) < 20_000
+    assert len(damaged(tmp_path)) == 1
+    assert not list(tmp_path.glob("*rebuil*"))
 
 
 def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

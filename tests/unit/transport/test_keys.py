@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -134,6 +135,22 @@ def test_a_call_to_the_same_address_with_another_key_is_another_session(world: S
     second = caller.call(address, new_pair().public)
     assert second != first
     world.until(lambda: first in caller.downs(), "the first session ends")
+
+
+def test_nobody_takes_the_place_of_a_listener_that_has_proved_its_key(world: SocketWorld) -> None:
+    own = new_pair()
+    listener = world.node(keys=keys_of(own, listener=own))
+    caller = world.node(keys=keys_of(FRIEND))
+    address = listener.listen()
+    first = caller.call(address, own.public)
+    caller.send(first, b"k", b"one")
+    world.until(lambda: listener.messages() == [[b"k", b"one"]])
+    link: Any = caller.link
+    world.until(lambda: first in link._caller._answered, "the handshake is heard of")
+    with pytest.raises(BadAddress, match="another key"):
+        caller.call(address, new_pair().public)
+    caller.send(caller.call(address, own.public), b"k", b"two")
+    world.until(lambda: [b"k", b"two"] in listener.messages())
 
 
 def test_a_listener_takes_no_more_connections_than_its_limit(world: SocketWorld) -> None:
