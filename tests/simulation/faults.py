@@ -23,6 +23,8 @@ class Faults:
         """What the present fault draws from: one of its own, so that leaving a fault out changes no other."""
         self._stream = self.rng
         self._is_over = False
+        self._is_shaken = False
+        """All nodes are being restarted: no more of that now."""
         self._breaks: dict[str, Callable[[], bool]] = {
             "coordinator crash": lambda: self._crash(self.mesh.coordinators),
             "coordinator drain": self._drain_coordinator,
@@ -115,10 +117,14 @@ class Faults:
 
     def _restart_all(self, machines: list[Machine]) -> bool:
         """One after the other, each when the one before is there again. Workers may finish what runs."""
+        if self._is_shaken:
+            return False
+        self._is_shaken = True
         self._restart_next(list(machines), self.rng)
         return True
 
     def _restart_next(self, machines: list[Machine], rng: Random) -> None:
+        self._is_shaken = bool(machines)
         if self._is_over or not machines:
             return
         machine = machines.pop(0)
@@ -143,6 +149,9 @@ class Faults:
 
     def _swizzle(self) -> bool:
         """Some nodes die one by one, and come back one by one in another order (after FoundationDB's simulation)."""
+        if self._is_shaken:
+            return False
+        self._is_shaken = True
         machines = [*self.mesh.coordinators, *self.mesh.workers]
         chosen = self.rng.sample(machines, self.rng.randint(1, len(machines)))
         back = self.rng.sample(chosen, len(chosen))
@@ -153,7 +162,11 @@ class Faults:
         for machine in back:
             self.mesh.loop.after(when_s, machine.start)
             when_s += self.rng.expovariate(2.0)
+        self.mesh.loop.after(when_s, self._calm_down)
         return True
+
+    def _calm_down(self) -> None:
+        self._is_shaken = False
 
     def _kill(self, machine: Machine) -> None:
         if not self._is_over:
