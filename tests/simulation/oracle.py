@@ -17,6 +17,7 @@ The invariants, by the name under which a violation is reported (`docs/architect
     credit, window, bounds  nothing is larger than its limit
     stale session           a message of a session that is over, or was replaced, changes nothing
     accepted                what a client heard to be accepted by a coordinator with a journal is in the journal
+    handed over             what a coordinator that leaves forgets, another one has, and in its journal where that is kept
     acknowledged            what a worker heard to be taken care of is in the journal
     replay                  once all is written, what a new coordinator would know is what this one knows
     prompt                  where nothing breaks, a client hears of an outcome without having to ask
@@ -110,8 +111,9 @@ class Record:
         return sum(self.starts.values())
 
     def is_of_several(self) -> bool:
-        """Whether more than one coordinator took it: its client has gone from one to the other."""
-        return len({epoch.partition("/")[0] for epoch in (*self.accepted, *self.adopted)}) > 1
+        """Whether more than one coordinator took it: its client has gone from one to the other, or one left the mesh and
+        died before it heard that what it handed over was taken."""
+        return len({epoch.partition("/")[0] for epoch in (*self.accepted, *self.adopted, *self.attempts)}) > 1
 
 
 class Oracle:

@@ -8,18 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from actorq.client.core import Client
+from actorq.coordinator.core.commands import Commands
+from actorq.coordinator.core.handover import Handover, Inheritance
 from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.machine import Coordinator
+from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.schedule import Schedule
+from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
-from actorq.coordinator.core.state import FOREIGN
+from actorq.coordinator.core.state import FOREIGN, State
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.stores.api import Kept
 from actorq.stores.groups import Groups
 from actorq.wire import messages as m
 from actorq.worker.core import Session
+from actorq.worker.core import Worker as WorkerNode
+from actorq.worker.core.leases import Leases as Held
 
 Method = Callable[..., Any]
 
@@ -194,6 +200,80 @@ def _repeat_something_else(write: Method, groups: Groups) -> str:
     return trouble
 
 
+# -- failover ----------------------------------------------------------------------------------------------------
+
+
+def _nothing(method: Method, *arguments: Any) -> None:
+    pass
+
+
+def _no(method: Method, *arguments: Any) -> bool:
+    return False
+
+
+def _none(method: Method, *arguments: Any) -> list[Any]:
+    return []
+
+
+def _revoke_here_only(run: Method, commands: Commands, peer: int, client: Any, message: m.Control, own: Method) -> None:
+    if message.command == "revoke":
+        here = [commands._state.name]
+        message = m.Control(message.token, message.command, message.arguments, here, message.timeout_s)
+    run(commands, peer, client, message, own)
+
+
+def _forget_what_was_sent(send: Method, handover: Handover, heir: Any, calls: list[m.Call]) -> None:
+    send(handover, heir, calls)
+    handover.accepted(heir.link.peer, heir.seq)
+
+
+def _leave_at_once(finish: Method, handover: Handover) -> None:
+    finish(handover)
+    if handover._heir is not None and not handover._heir.sent and not handover.is_done:
+        handover._send_outcomes(handover._heir)
+
+
+def _leave_outcomes_behind(send: Method, handover: Handover, heir: Any) -> None:
+    handover._outcomes = iter(())
+    send(handover, heir)
+
+
+def _acknowledge_and_drop(take: Method, inheritance: Inheritance, peer: int, giver: Any, message: m.HandOver) -> None:
+    message.calls[1:] = []
+    take(inheritance, peer, giver, message)
+
+
+def _keep_nothing_of_it(take: Method, inheritance: Inheritance, peer: int, giver: Any, message: m.HandOver) -> None:
+    operations = list(inheritance._state.operations)
+    take(inheritance, peer, giver, message)
+    inheritance._state.operations = operations
+
+
+def _list_all(of: Method, held: Held, number: int) -> list[tuple[str, int]]:
+    return [(call.id, call.attempt) for call in held.held.values()]
+
+
+def _forget_unacknowledged(welcome: Method, session: Session, message: m.Welcome) -> None:
+    if message.epoch != session.coordinator:
+        _forget_reports(welcome, session, message)
+    else:
+        welcome(session, message)
+
+
+def _report_to_the_first(ended: Method, worker: WorkerNode, outcomes: list[m.Outcome]) -> None:
+    first = min(worker.sessions)
+    for outcome in outcomes:
+        if outcome.id in worker.held:
+            worker.held[outcome.id].worker = first
+    ended(worker, outcomes)
+
+
+def _forget_unaccepted(gather: Method, client: Client, is_new: bool) -> None:
+    if is_new:
+        client._unaccepted.clear()
+    gather(client, is_new)
+
+
 BUGS = {
     "the attempt fence is dropped": Bug(Leases, "finished", _without_fence),
     "a requeue is forgotten": Bug(Leases, "requeue", _forget_requeue),
@@ -219,4 +299,21 @@ BUGS = {
     "a restart forgets starts": Bug(Keeping, "restore", _forget_kept_starts),
     "a write that failed is confirmed": Bug(Groups, "write", _do_not_repeat),
     "what is written after a failure is not the same": Bug(Groups, "write", _repeat_something_else),
+    "revocations are not passed on": Bug(Commands, "_run_on_coordinators", _revoke_here_only),
+    "one that was away is not told what was revoked": Bug(Mesh, "_say_revocations", _nothing),
+    "who leaves forgets what is not acknowledged": Bug(Handover, "_send", _forget_what_was_sent),
+    "who leaves does not wait for what is leased": Bug(Handover, "finish", _leave_at_once),
+    "who leaves takes its outcomes along": Bug(Handover, "_send_outcomes", _leave_outcomes_behind),
+    "an heir drops what it acknowledges": Bug(Inheritance, "take", _acknowledge_and_drop),
+    "an heir does not write down what it acknowledges": Bug(Inheritance, "take", _keep_nothing_of_it),
+    "a restart does not wait for workers": Bug(State, "is_young", _no),
+    "a search never ends": Bug(Searches, "_done", _none),
+    "others are not asked to watch": Bug(Searches, "_ask_to_watch", _nothing),
+    "a worker lists its leases to every coordinator": Bug(Held, "of", _list_all),
+    "a worker lists no leases": Bug(Held, "of", _none),
+    "a worker reports to the wrong coordinator": Bug(WorkerNode, "ended", _report_to_the_first),
+    "a double lease is never reported": Bug(Session, "end_double", _nothing),
+    "a double does not take the place of the first": Bug(Held, "pop_widows", _none),
+    "a new coordinator does not hear what was not acknowledged": Bug(Session, "_welcome", _forget_unacknowledged),
+    "a client forgets what was not accepted": Bug(Client, "_gather_unsent", _forget_unaccepted),
 }

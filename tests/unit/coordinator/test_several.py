@@ -7,7 +7,7 @@ import pytest
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.messages import CallSpec, Outcome
-from tests.unit.coordinator.support import SPEC, Bench, CoordinatorParty
+from tests.unit.coordinator.support import SPEC, VERSIONS, Bench, CoordinatorParty
 
 OWN = "tcp://own:1"
 
@@ -284,6 +284,17 @@ def test_nobody_leaves_where_nobody_stays(bench: Bench) -> None:
     other.link.say(m.View("", other.own, [], leaves=True))
     with pytest.raises(ValueError, match="no other coordinator"):
         bench.core._handover.begin()
+
+
+def test_one_that_comes_back_while_we_leave_is_told_so(bench: Bench, other: CoordinatorParty) -> None:
+    bench.client().submit("waits")
+    bench.lose(other)
+    drain(bench)
+    again = bench.stranger()
+    again.say(m.PeerHello(VERSIONS, "nonce", other.own))
+    assert [type(message) for message in again.inbox] == [m.Welcome, m.View]
+    (view,) = again.take(m.View)
+    assert view.leaves, "else it might hand over to us what it has, and wait for ever"
 
 
 def test_it_stays_when_the_one_that_was_to_take_over_does_not_come_back(bench: Bench, other: CoordinatorParty) -> None:
