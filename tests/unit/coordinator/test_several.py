@@ -250,6 +250,17 @@ def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> 
     assert other.link.take(m.Bye) and bench.has_left
 
 
+def test_each_function_is_handed_over_right_before_the_calls_that_need_it(bench: Bench, other: CoordinatorParty) -> None:
+    client = bench.client()
+    for digest in ("f" * 32, "g" * 32):
+        client.say(m.Code(digest, b"code"))
+        client.submit(f"needs {digest[0]}", spec=CallSpec("actorq.by_value", code=digest))
+    drain(bench)
+    sent = [message for message in other.link.inbox if isinstance(message, (m.Code, m.HandOver))]
+    told = [each.digest[0] if isinstance(each, m.Code) else each.calls[0].id for each in sent]
+    assert told == ["f", "needs f", "g", "needs g"], "or the first would be dropped to make room for the second"
+
+
 def test_clients_are_sent_away_and_not_welcomed_any_more(bench: Bench, other: CoordinatorParty) -> None:
     client = bench.client()
     worker = bench.worker()
