@@ -14,7 +14,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.loop import Loop
 from tests.simulation.network import Network
 from tests.simulation.nodes import ClientProcess, CoordinatorProcess, WorkerProcess
-from tests.simulation.options import draw
+from tests.simulation.options import Options, draw
 from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.process import Machine, Process
 from tests.simulation.workload import LATE_TASK, QUEUES, TASKS, Workload
@@ -47,9 +47,10 @@ class Result:
 class Mesh:
     """Machines, network, disk, and the oracle that watches them."""
 
-    def __init__(self, seed: int, is_traced: bool = False, without: Collection[str] = ()) -> None:
+    def __init__(self, seed: int, is_traced: bool = False, options: Options | None = None) -> None:
+        """`options`: if they are not to be drawn from the seed."""
         self.seed = seed
-        self.options = draw(Random(seed)).without(without)
+        self.options = options or draw(Random(seed))
         self.rng = self.stream("mesh")
         self.loop = Loop()
         self.oracle = Oracle(self)
@@ -152,12 +153,20 @@ class Mesh:
 
     def run(self) -> None:
         """Chaos, then peace. Raises Violation."""
-        for machine in self.machines.values():
-            machine.start()
+        self.start()
         self.workload.schedule()
         faults = Faults(self)
         faults.begin()
         self.loop.run_until(self.options.chaos_s)
+        self.settle(faults)
+
+    def start(self) -> None:
+        """Start all nodes."""
+        for machine in self.machines.values():
+            machine.start()
+
+    def settle(self, faults: Faults) -> None:
+        """Repair all that is broken, and see that everything comes to its end. Raises Violation."""
         faults.heal()
         self.note("nothing breaks any more")
         self._renew_workers()
@@ -188,7 +197,7 @@ def run_seed(seed: int, is_traced: bool = False, without: Collection[str] = ()) 
 
     `without`: kinds of what may happen (`Options.kinds`) that are drawn and then not carried out.
     """
-    mesh = Mesh(seed, is_traced, without)
+    mesh = Mesh(seed, is_traced, draw(Random(seed)).without(without))
     result = Result(seed)
     try:
         mesh.run()
