@@ -35,6 +35,7 @@ FAULTS = (
     "slow disk",
     "failing disk",
 )
+SEVERAL = "several coordinators"
 DISK_FAULTS = ("slow disk", "failing disk")
 
 
@@ -77,6 +78,7 @@ class Options:
     def kinds(self) -> list[str]:
         """All that may happen in this run and can be left out: faults, and what is done to messages and calls."""
         circumstances = {
+            SEVERAL: self.coordinators > 1,
             "duplicate messages": self.duplicate_share,
             "late messages": self.late_share,
             "lost results": self.unseen_share,
@@ -95,6 +97,7 @@ class Options:
         return replace(
             self,
             left_out=frozenset(kinds),
+            coordinators=1 if SEVERAL in kinds else self.coordinators,
             duplicate_share=share("duplicate messages", self.duplicate_share),
             late_share=share("late messages", self.late_share),
             unseen_share=share("lost results", self.unseen_share),

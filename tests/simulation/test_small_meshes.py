@@ -23,7 +23,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.mesh import Mesh
 from tests.simulation.nodes import ClientProcess, CoordinatorProcess
 from tests.simulation.options import Options, draw
-from tests.simulation.oracle import Record, Violation
+from tests.simulation.oracle import Record
 from tests.simulation.process import Machine
 from tests.simulation.workload import TASKS
 
@@ -185,8 +185,8 @@ class SmallMesh(RuleBasedStateMachine):
 
 
 PROFILE = settings(
-    max_examples=100,
-    stateful_step_count=25,
+    max_examples=200,
+    stateful_step_count=30,
     derandomize=True,
     deadline=None,
     database=None,

@@ -250,7 +250,9 @@ def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> 
     assert other.link.take(m.Bye) and bench.has_left
 
 
-def test_each_function_is_handed_over_right_before_the_calls_that_need_it(bench: Bench, other: CoordinatorParty) -> None:
+def test_each_function_is_handed_over_right_before_the_calls_that_need_it(
+    bench: Bench, other: CoordinatorParty
+) -> None:
     client = bench.client()
     for digest in ("f" * 32, "g" * 32):
         client.say(m.Code(digest, b"code"))
