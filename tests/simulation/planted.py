@@ -275,7 +275,7 @@ def _forget_unaccepted(gather: Method, client: Client, is_new: bool) -> None:
 
 
 BUGS = {
-    "the attempt fence is dropped": Bug(Leases, "finished", _without_fence),
+    "the attempt fence is dropped": Bug(Leases, "finished", _without_fence, ("lost link", "half-open link")),
     "a requeue is forgotten": Bug(Leases, "requeue", _forget_requeue),
     "credit is returned twice": Bug(Leases, "finished", _credit_twice),
     "a late report settles the call again": Bug(Leases, "finished", _settle_twice),
@@ -284,21 +284,29 @@ BUGS = {
     "a revoked call that comes back is queued": Bug(Leases, "requeue", _deaf_to_revocations),
     "nothing expires": Bug(Schedule, "add", _no_expiry),
     "scheduled calls are early": Bug(Schedule, "pop_due", _too_early),
-    "leases are given away while they are renewed": Bug(Worker, "is_out_of_touch", _one_connection_is_enough),
+    "leases are given away while they are renewed": Bug(
+        Worker, "is_out_of_touch", _one_connection_is_enough, ("lost link", "half-open link")
+    ),
     "starts are not noted": Bug(Leases, "starting", _forget_starts),
     "acknowledgements do not wait for the disk": Bug(Coordinator, "_hold_acks", _acknowledge_at_once),
     "deaths of workers do not count": Bug(Leases, "release", _count_no_deaths),
     "low priorities go first": Bug(Group, "take", _lowest_first),
     "a worker reports to clients when its leases are over": Bug(Session, "_choose_relay", _report_straight),
-    "a worker forgets what was not acknowledged": Bug(Session, "_welcome", _forget_reports),
+    "a worker forgets what was not acknowledged": Bug(
+        Session, "_welcome", _forget_reports, ("lost link", "coordinator crash")
+    ),
     "a worker starts what must be noted before": Bug(Session, "_deliver", _start_unasked),
     "a client does not ask for lost results": Bug(Client, "_ask", _never_ask),
     "a client sends only once": Bug(Client, "_gather_unsent", _send_once),
-    "the journal keeps calls that have settled": Bug(Keeping, "settle", _keep_the_rows),
-    "a restart forgets revocations": Bug(Keeping, "restore", _forget_kept_revocations),
-    "a restart forgets starts": Bug(Keeping, "restore", _forget_kept_starts),
-    "a write that failed is confirmed": Bug(Groups, "write", _do_not_repeat),
-    "what is written after a failure is not the same": Bug(Groups, "write", _repeat_something_else),
+    "the journal keeps calls that have settled": Bug(Keeping, "settle", _keep_the_rows, ("slow disk",)),
+    "a restart forgets revocations": Bug(
+        Keeping, "restore", _forget_kept_revocations, ("slow disk", "coordinator crash", "revoked calls")
+    ),
+    "a restart forgets starts": Bug(
+        Keeping, "restore", _forget_kept_starts, ("slow disk", "coordinator crash", "at most once calls")
+    ),
+    "a write that failed is confirmed": Bug(Groups, "write", _do_not_repeat, ("failing disk",)),
+    "what is written after a failure is not the same": Bug(Groups, "write", _repeat_something_else, ("failing disk",)),
     "revocations are not passed on": Bug(
         Commands, "_run_on_coordinators", _revoke_here_only, (SEVERAL, "revoked calls")
     ),
