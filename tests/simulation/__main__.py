@@ -33,7 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per processor)")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation")
     options = parser.parse_args(arguments)
-    logging.disable(logging.CRITICAL)  # What breaks on purpose is no news.
     if options.seed is not None:
         return show(options.seed, list(filter(None, options.without.split(","))), options.whole)
     return run_many(range(options.first, options.first + options.seeds), options.jobs, options.keep_going)
@@ -112,4 +111,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # What breaks on purpose is no news.
     sys.exit(main())
