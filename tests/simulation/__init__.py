@@ -10,6 +10,8 @@ faults       what breaks
 oracle       what must hold at each step, and what happened to each call
 ending       what must hold when all faults are over
 mesh         one run
+bisection    what a run needs to fail
+test_small_meshes  meshes in which hypothesis chooses what breaks
 planted      bugs that the oracle has to find
 __main__     many runs: scripts/sim
 """

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.bisection import needed_kinds
 from tests.simulation.mesh import Result, run_seed
 
 REPLAY_EVERY = 50
@@ -27,22 +28,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--first", type=int, default=1, help="the first one (default: 1)")
     parser.add_argument("--seed", type=int, help="only this one, with the story of the call if something is violated")
+    parser.add_argument("--without", default="", help="kinds to leave out of that one, with commas: as it was printed")
+    parser.add_argument("--whole", action="store_true", help="do not look which kinds it takes to fail")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per processor)")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation")
     options = parser.parse_args(arguments)
     if options.seed is not None:
-        return show(options.seed)
+        return show(options.seed, list(filter(None, options.without.split(","))), options.whole)
     return run_many(range(options.first, options.first + options.seeds), options.jobs, options.keep_going)
 
 
-def show(seed: int) -> int:
-    """Run one seed and tell its story."""
-    result = run_seed(seed, is_traced=True)
+def show(seed: int, without: Sequence[str] = (), is_whole: bool = False) -> int:
+    """Run one seed. If something is violated, tell the story of a run that has only what it takes for that."""
+    result = run_seed(seed, is_traced=True, without=without)
+    if result.violation is not None and not is_whole and not without:
+        needed = needed_kinds(result)
+        without = [each for each in result.kinds if each not in needed]
+        result = run_seed(seed, is_traced=True, without=without)
     for line in result.story:
         say(line)
     say(
         f"seed {seed}: {result.events} events, {result.calls} calls, {result.virtual_s:.0f} s, hash {result.digest:08x}"
     )
+    say(f"what could happen: {', '.join(result.kinds) or 'nothing'}")
+    if without:
+        say(f"the same without all else: scripts/sim --seed {seed} --without '{','.join(without)}'")
     if result.violation is None:
         say("nothing is violated")
         return 0

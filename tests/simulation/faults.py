@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 from tests.simulation.nodes import CoordinatorProcess, WorkerProcess
@@ -18,8 +19,12 @@ class Faults:
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
-        self.rng = mesh.rng
+        self.rng = mesh.stream("faults")
+        """What the present fault draws from: one of its own, so that leaving a fault out changes no other."""
+        self._stream = self.rng
         self._is_over = False
+        self._is_shaken = False
+        """All nodes are being restarted: no more of that now."""
         self._breaks: dict[str, Callable[[], bool]] = {
             "coordinator crash": lambda: self._crash(self.mesh.coordinators),
             "coordinator drain": self._drain_coordinator,
@@ -27,6 +32,8 @@ class Faults:
             "worker stop": lambda: self._on_worker(WorkerProcess.stop),
             "worker drain": lambda: self._on_worker(WorkerProcess.drain),
             "client crash": lambda: self._crash(self.mesh.client_machines),
+            "rolling restart": lambda: self._restart_all(self.rng.choice((self.mesh.coordinators, self.mesh.workers))),
+            "swizzle": self._swizzle,
             "coordinator pause": lambda: self._pause(self.mesh.coordinators),
             "worker pause": lambda: self._pause(self.mesh.workers),
             "client pause": lambda: self._pause(self.mesh.client_machines),
@@ -47,12 +54,13 @@ class Faults:
             self._later()
 
     def _later(self) -> None:
-        self.mesh.loop.after(self.rng.expovariate(1 / self.mesh.options.fault_every_s), self._break)
+        self.mesh.loop.after(self._stream.expovariate(1 / self.mesh.options.fault_every_s), self._break)
 
     def _break(self) -> None:
         if not self._is_over:
-            kind = self.rng.choice(self.mesh.options.faults)
-            if self._breaks[kind]():
+            kind = self._stream.choice(self.mesh.options.faults)
+            self.rng = Random(self._stream.getrandbits(64))
+            if kind not in self.mesh.options.left_out and self._breaks[kind]():
                 self.mesh.counts[kind] += 1
             self._later()
 
@@ -106,6 +114,63 @@ class Faults:
         do(process)
         self._for_a_while(3.0, process.machine.start)
         return True
+
+    def _restart_all(self, machines: list[Machine]) -> bool:
+        """One after the other, each when the one before is there again. Workers may finish what runs."""
+        if self._is_shaken:
+            return False
+        self._is_shaken = True
+        self._restart_next(list(machines), self.rng)
+        return True
+
+    def _restart_next(self, machines: list[Machine], rng: Random) -> None:
+        self._is_shaken = bool(machines)
+        if self._is_over or not machines:
+            return
+        machine = machines.pop(0)
+        self.mesh.note(f"{machine.name} is to be restarted")
+        if isinstance(machine.process, WorkerProcess):
+            machine.process.drain()
+        else:
+            machine.kill()
+        self._start_again(machine, machine.process, partial(self._restart_next, machines, rng), rng)
+
+    def _start_again(self, machine: Machine, old: Process | None, then: Callable[[], None], rng: Random) -> None:
+        """Start another process when the old one has ended, and then go on."""
+
+        def go_on() -> None:
+            if old is not None and machine.process is old:
+                self._start_again(machine, old, then, rng)
+            else:
+                machine.start()
+                self.mesh.loop.after(rng.expovariate(2.0), then)
+
+        self.mesh.loop.after(rng.expovariate(2.0), go_on)
+
+    def _swizzle(self) -> bool:
+        """Some nodes die one by one, and come back one by one in another order (after FoundationDB's simulation)."""
+        if self._is_shaken:
+            return False
+        self._is_shaken = True
+        machines = [*self.mesh.coordinators, *self.mesh.workers]
+        chosen = self.rng.sample(machines, self.rng.randint(1, len(machines)))
+        back = self.rng.sample(chosen, len(chosen))
+        when_s = 0.0
+        for machine in chosen:
+            self.mesh.loop.after(when_s, partial(self._kill, machine))
+            when_s += self.rng.expovariate(2.0)
+        for machine in back:
+            self.mesh.loop.after(when_s, machine.start)
+            when_s += self.rng.expovariate(2.0)
+        self.mesh.loop.after(when_s, self._calm_down)
+        return True
+
+    def _calm_down(self) -> None:
+        self._is_shaken = False
+
+    def _kill(self, machine: Machine) -> None:
+        if not self._is_over:
+            machine.kill()
 
     def _pause(self, machines: list[Machine]) -> bool:
         process = self._process(machines)

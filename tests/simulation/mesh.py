@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -14,7 +14,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.loop import Loop
 from tests.simulation.network import Network
 from tests.simulation.nodes import ClientProcess, CoordinatorProcess, WorkerProcess
-from tests.simulation.options import draw
+from tests.simulation.options import Options, draw
 from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.process import Machine, Process
 from tests.simulation.workload import LATE_TASK, QUEUES, TASKS, Workload
@@ -38,6 +38,8 @@ class Result:
     calls: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     """Faults by kind."""
+    kinds: list[str] = field(default_factory=list)
+    """Of all that could happen."""
     violation: Violation | None = None
     story: list[str] = field(default_factory=list)
 
@@ -45,17 +47,18 @@ class Result:
 class Mesh:
     """Machines, network, disk, and the oracle that watches them."""
 
-    def __init__(self, seed: int, is_traced: bool = False) -> None:
+    def __init__(self, seed: int, is_traced: bool = False, options: Options | None = None) -> None:
+        """`options`: if they are not to be drawn from the seed."""
         self.seed = seed
-        self.rng = Random(seed)
-        self.options = draw(self.rng)
+        self.options = options or draw(Random(seed))
+        self.rng = self.stream("mesh")
         self.loop = Loop()
         self.oracle = Oracle(self)
         self.disk_factor = 1.0
         self.counts: Counter[str] = Counter()
         self.trace: list[tuple[float, str, tuple[str, ...]]] | None = [] if is_traced else None
         self.machines: dict[str, Machine] = {}
-        self.network = Network(self.loop, self.rng, self.machines)
+        self.network = Network(self.loop, self.stream("network"), self.machines)
         self.network.delay_s = self.options.delay_s
         self.network.late_share = self.options.late_share
         self.network.unseen_share = self.options.unseen_share
@@ -69,6 +72,10 @@ class Mesh:
         self.client_machines = [
             self._machine(f"client-{number}", ClientProcess) for number in range(1, self.options.clients + 1)
         ]
+
+    def stream(self, name: str) -> Random:
+        """A random source of its own: who draws from it changes nothing for others."""
+        return Random(f"{self.seed} {name}")
 
     # -- who is there --------------------------------------------------------------------------------------------
 
@@ -102,10 +109,10 @@ class Mesh:
         """The disk of a coordinator's machine."""
         return self.machines[epoch.partition("/")[0]].disk
 
-    def seeds(self) -> list[str]:
+    def seeds(self, rng: Random) -> list[str]:
         """Addresses of coordinators that a node is told of: one at least."""
         addresses = [machine.address for machine in self.coordinators]
-        return self.rng.sample(addresses, self.rng.randint(1, len(addresses)))
+        return rng.sample(addresses, rng.randint(1, len(addresses)))
 
     def process(self, name: str) -> Process | None:
         """The process that runs on a machine."""
@@ -126,9 +133,9 @@ class Mesh:
     def wall_s(self) -> float:
         return 1_700_000_000.0 + self.loop.now_s
 
-    def disk_s(self) -> float:
+    def disk_s(self, rng: Random) -> float:
         """How long the next write takes."""
-        return min(self.rng.expovariate(1 / self.options.disk_s) * self.disk_factor, DISK_LIMIT_S)
+        return min(rng.expovariate(1 / self.options.disk_s) * self.disk_factor, DISK_LIMIT_S)
 
     def note(self, text: str, *ids: str) -> None:
         """For the story of a run that failed."""
@@ -137,20 +144,29 @@ class Mesh:
 
     def crash(self, machine: Machine) -> None:
         """The process dies; another one starts some time later."""
-        machine.kill(silently=self.rng.random() < 0.2)
-        mean_s = self.rng.choice((0.1, 1.0, 5.0)) if self.loop.now_s < self.options.chaos_s else 0.1
-        self.loop.after(self.rng.expovariate(1 / mean_s), machine.start)
+        rng = machine.rng
+        machine.kill(silently=rng.random() < 0.2)
+        mean_s = rng.choice((0.1, 1.0, 5.0)) if self.loop.now_s < self.options.chaos_s else 0.1
+        self.loop.after(rng.expovariate(1 / mean_s), machine.start)
 
     # -- the run -------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Chaos, then peace. Raises Violation."""
-        for machine in self.machines.values():
-            machine.start()
+        self.start()
         self.workload.schedule()
         faults = Faults(self)
         faults.begin()
         self.loop.run_until(self.options.chaos_s)
+        self.settle(faults)
+
+    def start(self) -> None:
+        """Start all nodes."""
+        for machine in self.machines.values():
+            machine.start()
+
+    def settle(self, faults: Faults) -> None:
+        """Repair all that is broken, and see that everything comes to its end. Raises Violation."""
         faults.heal()
         self.note("nothing breaks any more")
         self._renew_workers()
@@ -176,9 +192,12 @@ class Mesh:
             machine.start()
 
 
-def run_seed(seed: int, is_traced: bool = False) -> Result:
-    """Run one seed. The result says what was violated, if anything; run it traced to have the story."""
-    mesh = Mesh(seed, is_traced)
+def run_seed(seed: int, is_traced: bool = False, without: Collection[str] = ()) -> Result:
+    """Run one seed. The result says what was violated, if anything; run it traced to have the story.
+
+    `without`: kinds of what may happen (`Options.kinds`) that are drawn and then not carried out.
+    """
+    mesh = Mesh(seed, is_traced, draw(Random(seed)).without(without))
     result = Result(seed)
     try:
         mesh.run()
@@ -191,6 +210,7 @@ def run_seed(seed: int, is_traced: bool = False) -> Result:
     result.virtual_s = mesh.loop.now_s
     result.calls = len(mesh.oracle.records)
     result.counts = mesh.counts + mesh.network.counts
+    result.kinds = mesh.options.kinds()
     return result
 
 

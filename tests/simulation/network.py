@@ -273,7 +273,8 @@ class Network:
 
     def _delay(self, source: str, target: str) -> float:
         factor = max(self.slow.get(source, 1.0), self.slow.get(target, 1.0))
-        return min(self.rng.expovariate(1.0 / (self.delay_s * factor)), DELAY_LIMIT_S)
+        rng = self.machines[source].rng if source else self.rng
+        return min(rng.expovariate(1.0 / (self.delay_s * factor)), DELAY_LIMIT_S)
 
     # -- partitions and silence ----------------------------------------------------------------------------------
 

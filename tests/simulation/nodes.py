@@ -26,6 +26,9 @@ from tests.simulation.watched import Watch
 
 URGENT = (m.Renewed, m.Command, m.Replies, m.Acked)
 """The coordinator's shell sends these first."""
+FEW_CALLS = 20
+CHECK_EVERY = 4
+"""Where a coordinator has more calls than few, its indexes are checked at every so many steps."""
 LONG_PAUSE_S = 2.5
 RETRY_S = 0.1
 """Before a write that failed is repeated."""
@@ -63,7 +66,7 @@ class Node(Process):
 
     def copies(self) -> int:
         """How often a message is fed to the core."""
-        return 2 if self.mesh.rng.random() < self.mesh.options.duplicate_share else 1
+        return 2 if self.rng.random() < self.mesh.options.duplicate_share else 1
 
 
 # -- coordinator -------------------------------------------------------------------------------------------------
@@ -91,7 +94,7 @@ class CoordinatorProcess(Node):
         self.listens: Strand = Strand(self, self.guarded(self._step))
         settings = self.mesh.options.coordinator
         coordinators = [each.address for each in self.mesh.coordinators or [machine]]
-        joins = self.mesh.rng.choice((coordinators, coordinators[:1]))
+        joins = self.rng.choice((coordinators, coordinators[:1]))
         self.core = Coordinator(machine.name, self.epoch, settings, self.now_s, self.wall_s, joins)
         self.core.mesh.listens_at(machine.address)
         Watch(self, self.core)
@@ -102,6 +105,7 @@ class CoordinatorProcess(Node):
         self._store = machine.disk.open()
         self._groups = Groups(self._store)
         self._is_writing = False
+        self._steps = 0
         self._trouble = ""
         if self.mesh.options.is_durable:
             self.core.restore(self._store.load())
@@ -147,7 +151,9 @@ class CoordinatorProcess(Node):
             elif isinstance(item, Trouble):
                 core.report_trouble(item.text)
         effects = core.finish()
-        check(core)
+        self._steps += 1
+        if len(core.state.calls) <= FEW_CALLS or self._steps % CHECK_EVERY == 0:  # It goes through all of them.
+            check(core)
         self._check_bounds()
         for peer, messages in effects.sends.items():
             self._send(peer, messages)
@@ -167,7 +173,7 @@ class CoordinatorProcess(Node):
                 "lost", f"{self.epoch} leaves the mesh with calls", *[c.id for c in self.core.state.calls]
             )
         self.machine.kill()
-        self.mesh.loop.after(self.mesh.rng.expovariate(0.5), self.machine.start)
+        self.mesh.loop.after(self.rng.expovariate(0.5), self.machine.start)
 
     def _receive(self, item: Received) -> None:
         core, peer = self.core, item.peer
@@ -204,7 +210,7 @@ class CoordinatorProcess(Node):
         """From now on its messages change nothing: try it with the last one."""
         self._open.pop(peer, None)
         last = self._last.pop(peer, None)
-        if last is not None and self.mesh.rng.random() < STALE_SHARE:
+        if last is not None and self.rng.random() < STALE_SHARE:
             self._receive_stale(peer, frames.unpack(last, _ANY_KIND))
 
     def _note_session(self, peer: int, hello: Any) -> None:
@@ -231,7 +237,7 @@ class CoordinatorProcess(Node):
     def _write(self, token: int, operations: list[Operation]) -> None:
         self._groups.add(token, operations)
         if not self._is_writing:
-            self._begin_write(self.mesh.disk_s())
+            self._begin_write(self.mesh.disk_s(self.rng))
 
     def _begin_write(self, after_s: float) -> None:
         """All that has come meanwhile is written at once."""
@@ -251,13 +257,13 @@ class CoordinatorProcess(Node):
             self.listens.put(Trouble(trouble))
         self._is_writing = False
         if self._groups:
-            self._begin_write(RETRY_S if trouble else self.mesh.disk_s())
+            self._begin_write(RETRY_S if trouble else self.mesh.disk_s(self.rng))
         else:
             self._check_replay()
 
     def end(self) -> None:
         """What was being written is on the disk wholly, or not at all."""
-        if self._is_writing and self.mesh.rng.random() < 0.5:
+        if self._is_writing and self.rng.random() < 0.5:
             self._groups.write()
 
     def _check_replay(self) -> None:
@@ -377,7 +383,7 @@ class WorkerProcess(Node):
         self.hub = Strand(self, self.guarded(self._hub_step))
         self.watchdog = Strand(self, self.guarded(self._watchdog_step))
         settings = self.mesh.options.worker
-        seeds = self.mesh.seeds()
+        seeds = self.mesh.seeds(self.rng)
         self.core = Worker(machine.name, self.epoch, 1, queues, offers, self._make_job, settings, seeds, self.now_s)
         self.begun: dict[str, None] = {}
         """Guarded calls whose Begin came."""
@@ -534,7 +540,10 @@ class WorkerProcess(Node):
         record = self.mesh.oracle.started(self, call)
         run = Run(call, self.core.sessions[call.worker].coordinator)
         self._runs.append(run)
-        body = b"%s made %d of %s" % (self.epoch.encode(), call.attempt, call.id.encode())
+        run_number = (
+            record.starts_count
+        )  # A new coordinator numbers attempts from 1 again: they do not tell runs apart.
+        body = b"%s made %d of %s in run %d" % (self.epoch.encode(), call.attempt, call.id.encode(), run_number)
         record.executions[body] = call.attempt
         if record.kind == "poison":
             self.mesh.loop.after(record.duration_s, partial(self._kill_by, run))
@@ -543,7 +552,7 @@ class WorkerProcess(Node):
             self.mesh.note(f"{self.epoch} has a busy hub", call.id)
             self.hub.stall(record.duration_s)
         if record.kind == "failing":
-            body = encode_failure(ValueError(call.id, self.epoch, call.attempt), "")
+            body = encode_failure(ValueError(call.id, self.epoch, call.attempt, run_number), "")
         state = m.FAILURE if record.kind == "failing" else m.SUCCESS
         self.mesh.loop.after(record.duration_s, partial(self._over, run, state, body))
 
@@ -564,7 +573,7 @@ class WorkerProcess(Node):
         for run in self._runs:
             if run.call.id == task_id and run.call.attempt == attempt and not run.is_over:
                 error = encode_failure(TimeoutError("terminated"), "")
-                self.mesh.loop.after(self.mesh.rng.choice((0.0, 0.2)), partial(self._over, run, m.REVOKED, error))
+                self.mesh.loop.after(self.rng.choice((0.0, 0.2)), partial(self._over, run, m.REVOKED, error))
 
     # -- watchdog ------------------------------------------------------------------------------------------------
 
@@ -603,7 +612,7 @@ class WorkerProcess(Node):
             line.end.send(self.pack(m.ControlHello(versions, str(line.nonce), self.machine.name, self.epoch)))
         elif isinstance(item, Down):
             line.peer, line.is_open = 0, False
-            line.redial_s = self.now_s + self.mesh.rng.uniform(0.05, 0.15)
+            line.redial_s = self.now_s + self.rng.uniform(0.05, 0.15)
         else:
             for _ in range(self.copies()):
                 if line.end.peer:  # Else it was hung up meanwhile.
@@ -662,7 +671,7 @@ class ClientProcess(Node):
         super().__init__(machine)
         self.listens: Strand = Strand(self, self.guarded(self._step))
         self.core = Client(
-            machine.name, self.epoch, self.mesh.seeds(), machine.name, self.mesh.options.client, self.now_s
+            machine.name, self.epoch, self.mesh.seeds(self.rng), machine.name, self.mesh.options.client, self.now_s
         )
         self.answers: dict[int, Any] = {}
         self.orders: dict[int, Order] = {}

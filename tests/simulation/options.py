@@ -6,7 +6,8 @@ testing: Groce et al., ISSTA 2012; and as TigerBeetle's simulator does it).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from random import Random
 
 from actorq.config import ClientSettings, CoordinatorSettings, LivenessSettings, WorkerSettings
@@ -17,6 +18,8 @@ FAULTS = (
     "worker crash",
     "worker stop",
     "worker drain",
+    "rolling restart",
+    "swizzle",
     "client crash",
     "coordinator pause",
     "worker pause",
@@ -32,6 +35,7 @@ FAULTS = (
     "slow disk",
     "failing disk",
 )
+SEVERAL = "several coordinators"
 DISK_FAULTS = ("slow disk", "failing disk")
 
 
@@ -67,6 +71,39 @@ class Options:
     coordinator: CoordinatorSettings
     worker: WorkerSettings
     client: ClientSettings
+
+    left_out: frozenset[str] = frozenset()
+    """Faults that are drawn and not carried out."""
+
+    def kinds(self) -> list[str]:
+        """All that may happen in this run and can be left out: faults, and what is done to messages and calls."""
+        circumstances = {
+            SEVERAL: self.coordinators > 1,
+            "duplicate messages": self.duplicate_share,
+            "late messages": self.late_share,
+            "lost results": self.unseen_share,
+            "messages without a Hello": self.is_lenient,
+            **{f"{kind} calls": share for kind, share in self.shares.items()},
+        }
+        faults = [each for each in self.faults if each not in self.left_out]
+        return [*faults, *(kind for kind, share in circumstances.items() if share)]
+
+    def without(self, kinds: Collection[str]) -> Options:
+        """The same choices, without these kinds."""
+
+        def share(kind: str, value: float) -> float:
+            return 0.0 if kind in kinds else value
+
+        return replace(
+            self,
+            left_out=frozenset(kinds),
+            coordinators=1 if SEVERAL in kinds else self.coordinators,
+            duplicate_share=share("duplicate messages", self.duplicate_share),
+            late_share=share("late messages", self.late_share),
+            unseen_share=share("lost results", self.unseen_share),
+            is_lenient=self.is_lenient and "messages without a Hello" not in kinds,
+            shares={kind: share(f"{kind} calls", value) for kind, value in self.shares.items()},
+        )
 
     @property
     def is_calm(self) -> bool:

@@ -17,6 +17,7 @@ The invariants, by the name under which a violation is reported (`docs/architect
     credit, window, bounds  nothing is larger than its limit
     stale session           a message of a session that is over, or was replaced, changes nothing
     accepted                what a client heard to be accepted by a coordinator with a journal is in the journal
+    handed over             what a coordinator that leaves forgets, another one has, and in its journal where that is kept
     acknowledged            what a worker heard to be taken care of is in the journal
     replay                  once all is written, what a new coordinator would know is what this one knows
     broadcast               a command is answered: by each node, or with the name of each that did not
@@ -84,6 +85,8 @@ class Record:
     """Sessions whose submission of it was accepted."""
     attempts: dict[str, int] = field(default_factory=dict)
     """The attempt that was leased last, by coordinator."""
+    lessors: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+    """Coordinators that leased it, by worker and attempt."""
     adopted: dict[str, None] = field(default_factory=dict)
     """Coordinators that left it to the worker that had it from an earlier one."""
     adoptions: int = 0
@@ -109,7 +112,8 @@ class Record:
         return sum(self.starts.values())
 
     def is_of_several(self) -> bool:
-        """Whether more than one coordinator took it: its client has gone from one to the other."""
+        """Whether more than one coordinator took it: its client has gone from one to the other, or one left the mesh and
+        died before it heard that what it handed over was taken."""
         return len({epoch.partition("/")[0] for epoch in (*self.accepted, *self.adopted, *self.attempts)}) > 1
 
 
@@ -153,6 +157,7 @@ class Oracle:
         if call.attempt <= record.attempts.get(epoch, 0):
             self.fail("attempts", f"{call.id} is delivered as attempt {call.attempt} again", call.id)
         record.attempts[epoch] = call.attempt
+        record.lessors.setdefault((worker, call.attempt), []).append(epoch)
         if self.is_revoked(record, epoch):
             self.fail("revoked", f"{call.id} is delivered after its revocation was acknowledged", call.id)
 
@@ -163,6 +168,7 @@ class Oracle:
         record.adopted[epoch] = None
         record.adoptions += 1
         record.attempts[epoch] = attempt
+        record.lessors.setdefault((worker, attempt), []).append(epoch)
 
     def is_revoked(self, record: Record, epoch: str) -> bool:
         """Whether this coordinator must know that the call was revoked."""
@@ -236,7 +242,12 @@ class Oracle:
         assert call is not None
         holder = state.workers_by_number[call.worker].epoch if call.worker else ""
         is_same = worker.session_with(state.epoch) is not None
-        return (holder == worker.epoch and call.attempt == outcome.attempt) or (not is_same and not holder)
+        if (holder == worker.epoch and call.attempt == outcome.attempt) or (not is_same and not holder):
+            return True
+        # It has the call from another one that died. The client has heard so before the worker, and brought the call here.
+        lessors = self.record(outcome.id).lessors.get((worker.epoch, outcome.attempt), ())
+        here = coordinator.machine.name
+        return any(each.partition("/")[0] != here and self.mesh.coordinator(each) is None for each in lessors)
 
     # -- clients -------------------------------------------------------------------------------------------------
 

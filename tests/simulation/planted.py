@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from actorq.client.core import Client
+from actorq.coordinator.core.commands import Commands
+from actorq.coordinator.core.handover import Handover, Inheritance
 from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.machine import Coordinator
+from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.schedule import Schedule
+from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact, Worker
@@ -20,8 +25,12 @@ from actorq.stores.api import Kept
 from actorq.stores.groups import Groups
 from actorq.wire import messages as m
 from actorq.worker.core import Session
+from actorq.worker.core import Worker as WorkerNode
+from actorq.worker.core.leases import Leases as Held
+from tests.simulation.options import SEVERAL, draw
 
 Method = Callable[..., Any]
+LEAVING = (SEVERAL, "coordinator drain")
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,12 @@ class Bug:
     owner: type[Any]
     name: str
     stand_in: Method
+    shows_with: tuple[str, ...] = ()
+    """Kinds of what happens (`Options.kinds`) without which it cannot show."""
+
+    def seeds(self, seeds: range) -> list[int]:
+        """Those in which it may show."""
+        return [seed for seed in seeds if set(self.shows_with) <= set(draw(Random(seed)).kinds())]
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -194,8 +209,73 @@ def _repeat_something_else(write: Method, groups: Groups) -> str:
     return trouble
 
 
+# -- failover ----------------------------------------------------------------------------------------------------
+
+
+def _nothing(method: Method, *arguments: Any) -> None:
+    pass
+
+
+def _none(method: Method, *arguments: Any) -> list[Any]:
+    return []
+
+
+def _revoke_here_only(run: Method, commands: Commands, peer: int, client: Any, message: m.Control, own: Method) -> None:
+    if message.command == "revoke":
+        here = [commands._state.name]
+        message = m.Control(message.token, message.command, message.arguments, here, message.timeout_s)
+    run(commands, peer, client, message, own)
+
+
+def _forget_what_was_sent(send: Method, handover: Handover, heir: Any, calls: list[m.Call]) -> None:
+    send(handover, heir, calls)
+    handover.accepted(heir.link.peer, heir.seq)
+
+
+def _leave_at_once(finish: Method, handover: Handover) -> None:
+    finish(handover)
+    if handover._heir is not None and not handover._heir.sent and not handover.is_done:
+        handover._send_outcomes(handover._heir)
+
+
+def _acknowledge_and_drop(take: Method, inheritance: Inheritance, peer: int, giver: Any, message: m.HandOver) -> None:
+    message.calls[1:] = []
+    take(inheritance, peer, giver, message)
+
+
+def _keep_nothing_of_it(take: Method, inheritance: Inheritance, peer: int, giver: Any, message: m.HandOver) -> None:
+    operations = list(inheritance._state.operations)
+    take(inheritance, peer, giver, message)
+    inheritance._state.operations = operations
+
+
+def _list_all(of: Method, held: Held, number: int) -> list[tuple[str, int]]:
+    return [(call.id, call.attempt) for call in held.held.values()]
+
+
+def _forget_unacknowledged(welcome: Method, session: Session, message: m.Welcome) -> None:
+    if message.epoch != session.coordinator:
+        _forget_reports(welcome, session, message)
+    else:
+        welcome(session, message)
+
+
+def _report_to_the_first(ended: Method, worker: WorkerNode, outcomes: list[m.Outcome]) -> None:
+    first = min(worker.sessions)
+    for outcome in outcomes:
+        if outcome.id in worker.held:
+            worker.held[outcome.id].worker = first
+    ended(worker, outcomes)
+
+
+def _forget_unaccepted(gather: Method, client: Client, is_new: bool) -> None:
+    if is_new:
+        client._unaccepted.clear()
+    gather(client, is_new)
+
+
 BUGS = {
-    "the attempt fence is dropped": Bug(Leases, "finished", _without_fence),
+    "the attempt fence is dropped": Bug(Leases, "finished", _without_fence, ("lost link", "half-open link")),
     "a requeue is forgotten": Bug(Leases, "requeue", _forget_requeue),
     "credit is returned twice": Bug(Leases, "finished", _credit_twice),
     "a late report settles the call again": Bug(Leases, "finished", _settle_twice),
@@ -204,19 +284,47 @@ BUGS = {
     "a revoked call that comes back is queued": Bug(Leases, "requeue", _deaf_to_revocations),
     "nothing expires": Bug(Schedule, "add", _no_expiry),
     "scheduled calls are early": Bug(Schedule, "pop_due", _too_early),
-    "leases are given away while they are renewed": Bug(Worker, "is_out_of_touch", _one_connection_is_enough),
+    "leases are given away while they are renewed": Bug(
+        Worker, "is_out_of_touch", _one_connection_is_enough, ("lost link", "half-open link")
+    ),
     "starts are not noted": Bug(Leases, "starting", _forget_starts),
     "acknowledgements do not wait for the disk": Bug(Coordinator, "_hold_acks", _acknowledge_at_once),
     "deaths of workers do not count": Bug(Leases, "release", _count_no_deaths),
     "low priorities go first": Bug(Group, "take", _lowest_first),
     "a worker reports to clients when its leases are over": Bug(Session, "_choose_relay", _report_straight),
-    "a worker forgets what was not acknowledged": Bug(Session, "_welcome", _forget_reports),
+    "a worker forgets what was not acknowledged": Bug(
+        Session, "_welcome", _forget_reports, ("lost link", "coordinator crash")
+    ),
     "a worker starts what must be noted before": Bug(Session, "_deliver", _start_unasked),
     "a client does not ask for lost results": Bug(Client, "_ask", _never_ask),
     "a client sends only once": Bug(Client, "_gather_unsent", _send_once),
-    "the journal keeps calls that have settled": Bug(Keeping, "settle", _keep_the_rows),
-    "a restart forgets revocations": Bug(Keeping, "restore", _forget_kept_revocations),
-    "a restart forgets starts": Bug(Keeping, "restore", _forget_kept_starts),
-    "a write that failed is confirmed": Bug(Groups, "write", _do_not_repeat),
-    "what is written after a failure is not the same": Bug(Groups, "write", _repeat_something_else),
+    "the journal keeps calls that have settled": Bug(Keeping, "settle", _keep_the_rows, ("slow disk",)),
+    "a restart forgets revocations": Bug(
+        Keeping, "restore", _forget_kept_revocations, ("slow disk", "coordinator crash", "revoked calls")
+    ),
+    "a restart forgets starts": Bug(
+        Keeping, "restore", _forget_kept_starts, ("slow disk", "coordinator crash", "at most once calls")
+    ),
+    "a write that failed is confirmed": Bug(Groups, "write", _do_not_repeat, ("failing disk",)),
+    "what is written after a failure is not the same": Bug(Groups, "write", _repeat_something_else, ("failing disk",)),
+    "revocations are not passed on": Bug(
+        Commands, "_run_on_coordinators", _revoke_here_only, (SEVERAL, "revoked calls")
+    ),
+    "one that was away is not told what was revoked": Bug(
+        Mesh, "_say_revocations", _nothing, (SEVERAL, "revoked calls")
+    ),
+    "who leaves forgets what is not acknowledged": Bug(Handover, "_send", _forget_what_was_sent, LEAVING),
+    "who leaves does not wait for what is leased": Bug(Handover, "finish", _leave_at_once, LEAVING),
+    "an heir drops what it acknowledges": Bug(Inheritance, "take", _acknowledge_and_drop, LEAVING),
+    "an heir does not write down what it acknowledges": Bug(Inheritance, "take", _keep_nothing_of_it, LEAVING),
+    "a search never ends": Bug(Searches, "_done", _none, (SEVERAL,)),
+    "others are not asked to watch": Bug(Searches, "_ask_to_watch", _nothing, (SEVERAL, "watched calls")),
+    "a worker lists its leases to every coordinator": Bug(Held, "of", _list_all, (SEVERAL,)),
+    "a worker lists no leases": Bug(Held, "of", _none, ("lost link",)),
+    "a worker reports to the wrong coordinator": Bug(WorkerNode, "ended", _report_to_the_first, (SEVERAL,)),
+    "a double lease is never reported": Bug(Session, "end_double", _nothing, (SEVERAL, "lost link", "half-open link")),
+    "a new coordinator does not hear what was not acknowledged": Bug(
+        Session, "_welcome", _forget_unacknowledged, ("coordinator crash",)
+    ),
+    "a client forgets what was not accepted": Bug(Client, "_gather_unsent", _forget_unaccepted),
 }

@@ -26,7 +26,8 @@ class Machine:
         self.wall_offset_s = 0.0
         self.starts = 0
         self.process: Process | None = None
-        self.disk = Disk(mesh.rng)
+        self.rng = mesh.stream(name)
+        self.disk = Disk(mesh.stream(f"disk of {name}"))
         """Outlives the processes."""
         self._make = make
 
@@ -61,13 +62,14 @@ class Process:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.mesh = machine.mesh
+        self.rng = machine.rng
         self.epoch = f"{machine.name}/{machine.starts}"
         self.is_alive = True
         self.is_paused = False
         self.pauses = 0
         self.ends: dict[int, End] = {}
         self.strands: list[Strand] = []
-        self._offset_s = self.mesh.rng.uniform(0.0, 1e5)
+        self._offset_s = self.rng.uniform(0.0, 1e5)
 
     def begin(self) -> None:
         """The process runs from now on."""
@@ -120,8 +122,8 @@ class Strand:
         """Have a step soon."""
         if not self._is_woken:
             self._is_woken = True
-            loop, mesh = self.process.mesh.loop, self.process.mesh
-            loop.after(mesh.rng.random() * mesh.options.latency_s, self._run)
+            mesh = self.process.mesh
+            mesh.loop.after(self.process.rng.random() * mesh.options.latency_s, self._run)
 
     def stall(self, duration_s: float) -> None:
         """Something keeps the thread busy."""

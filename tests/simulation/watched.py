@@ -43,6 +43,7 @@ class Watch:
             (core._intake, "_accept", self._accept),
             (core._commands, "_revoke_one", self._revoke_one),
             (self.state, "settle", self._settle),
+            (core._handover, "_forget", self._forget),
             (leases, "dispatch", self._dispatch),
             (leases, "release", self._release),
             (leases, "requeue", self._requeue),
@@ -81,8 +82,11 @@ class Watch:
     def _accept(self, accept: Callable[..., None], client: Client, message: m.Submit) -> None:
         accept(client, message)
         for call in message.calls:
-            if call.id not in self.state.calls and self.state.outcomes.get(call.id) is None:
+            outcome = self.state.outcomes.get(call.id)
+            if call.id not in self.state.calls and outcome is None:
                 continue  # Refused.
+            if outcome is not None:  # It may have settled at another one that has left the mesh.
+                self.oracle.record(call.id).settled.setdefault(self.state.epoch, outcome)
             self.oracle.accepted(
                 self.state.epoch, call.id, client.session, is_new=self.state.calls.get(call.id) is call
             )
@@ -98,6 +102,22 @@ class Watch:
         if is_adopted:
             self.oracle.adopted(self.state.epoch, task_id, attempt, worker.epoch)
         return is_adopted
+
+    def _forget(self, forget: Callable[..., None], calls: Sequence[Call]) -> None:
+        """What is another coordinator's now is there, and where there are journals, in its journal."""
+        heir = self.core._handover._heir
+        assert heir is not None
+        epoch = heir.link.member.epoch
+        living = self.mesh.coordinator(epoch)
+        for call in calls:
+            self.mesh.note(f"{self.state.epoch} has handed {call.id} over to {epoch}", call.id)
+            has_settled = epoch in self.oracle.record(call.id).settled
+            is_there = living is None or call.id in living.core.state.calls
+            is_kept = not call.row or self.mesh.disk_of(epoch).has_call(call.id)
+            if not has_settled and not (is_there and is_kept):
+                text = f"{self.state.epoch} forgets {call.id}, and {epoch} does not have it"
+                self.oracle.fail("handed over", text, call.id)
+        forget(calls)
 
     def _revoke_one(self, revoke: Callable[..., str], task_id: str, terminate: bool, until_s: float) -> str:
         became = revoke(task_id, terminate, until_s)

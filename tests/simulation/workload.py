@@ -31,7 +31,8 @@ class Workload:
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
-        self.rng: Random = mesh.rng
+        self.rng = mesh.stream("workload")
+        """What is submitted or wished for at present draws from one of its own: so leaving a kind out changes no other."""
         self._specs: list[CallSpec] = [self._new_spec() for _ in range(self.rng.randint(1, 6))]
         self._ids: list[str] = []
         self._chosen: list[str] = []
@@ -45,13 +46,21 @@ class Workload:
         while left > 0:
             size = min(self.rng.choice((1, 1, 3, 20)), left)
             left -= size
-            self._at_random(partial(self._submit, size))
+            self._at_random(self.rng, partial(self._submit, size))
         for kind, run in (("broadcast", self._broadcast), ("again", self._submit_again), ("watched", self._watch)):
+            stream = self.mesh.stream(kind)
             for _ in range(int(self._share(kind) * 20)):
-                self._at_random(run)
+                self._at_random(stream, run)
 
-    def _at_random(self, run: Callable[[], None]) -> None:
-        self.mesh.loop.after(self.rng.uniform(0.0, self.mesh.options.chaos_s), run)
+    def _at_random(self, stream: Random, run: Callable[[], None]) -> None:
+        self._later(stream.uniform(0.0, self.mesh.options.chaos_s), stream, run)
+
+    def _later(self, delay_s: float, stream: Random, run: Callable[[], None]) -> None:
+        self.mesh.loop.after(delay_s, partial(self._run, Random(stream.getrandbits(64)), run))
+
+    def _run(self, rng: Random, run: Callable[[], None]) -> None:
+        self.rng = rng
+        run()
 
     def _share(self, kind: str) -> float:
         return self.mesh.options.shares[kind]
@@ -85,35 +94,37 @@ class Workload:
     def _submit(self, size: int) -> None:
         client = self._client()
         if client is None:
-            self.mesh.loop.after(1.0, partial(self._submit, size))
+            self._later(1.0, self.rng, partial(self._submit, size))
             return
         self.to_submit -= size
-        calls = [self._new_call(client) for _ in range(size)]
+        rng = self.rng
+        calls = [self._new_call(client, Random(rng.getrandbits(64))) for _ in range(size)]
+        self.rng = rng
         is_chosen = self._has("chosen id") or self._has("again")
         if is_chosen:
             self._chosen += [task_id for task_id, _, _ in calls]
         client.submit(calls, is_chosen)
 
-    def _new_call(self, client: ClientProcess) -> tuple[str, CallSpec, Call]:
-        rng = self.rng
+    def _new_call(self, client: ClientProcess, rng: Random) -> tuple[str, CallSpec, Call]:
+        self.rng = rng
         spec = rng.choice(self._specs)
         task_id = self._new_id()
         self._ids.append(task_id)
         wall_s = client.wall_s
-        not_before = wall_s + rng.uniform(0.0, 10.0) if self._has("scheduled") else 0.0
+        not_before, expires = wall_s + rng.uniform(0.0, 10.0), wall_s + rng.uniform(0.0, 20.0)
         record = Record(
             id=task_id,
             spec=spec,
             body=f"arguments of {task_id}".encode(),
             kind=self._kind(),
             duration_s=self._duration_s(),
-            not_before=not_before,
-            expires=wall_s + rng.uniform(0.0, 20.0) if self._has("expiring") else 0.0,
+            not_before=not_before if self._has("scheduled") else 0.0,
+            expires=expires if self._has("expiring") else 0.0,
             owner=client.epoch,
         )
         self.mesh.oracle.records[task_id] = record
         if self._has("revoked"):
-            self.mesh.loop.after(rng.expovariate(0.5), partial(self._revoke, task_id))
+            self._later(rng.expovariate(0.5), rng, partial(self._revoke, task_id))
         return task_id, spec, self._call_of(record)
 
     def _call_of(self, record: Record) -> Call:

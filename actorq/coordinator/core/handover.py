@@ -37,7 +37,6 @@ class _Heir:
     link: PeerLink
     seq: int = 0
     sent: deque[tuple[int, list[Call]]] = field(default_factory=deque)
-    codes: set[str] = field(default_factory=set)
 
 
 class Handover:
@@ -159,14 +158,19 @@ class Handover:
         return noted[call.id] <= state.confirmed
 
     def _send(self, heir: _Heir, calls: list[Call]) -> None:
-        state, link = self._state, heir.link
-        calls = [call for call in calls if not self._lacks_code(call)]
+        """Send calls, those that need one function after it: the other one may drop a function that no call needs yet."""
+        state = self._state
+        groups: dict[str, list[Call]] = {}
+        for call in [call for call in calls if not self._lacks_code(call)]:
+            groups.setdefault(state.entries_by_number[call.spec].spec.code, []).append(call)
+        for code, group in groups.items():
+            if code in state.codes:
+                state.send(heir.link.peer, m.Code(code, state.codes[code]))
+            self._send_group(heir, group)
+
+    def _send_group(self, heir: _Heir, calls: list[Call]) -> None:
+        state = self._state
         entries = [state.entries_by_number[number] for number in {call.spec for call in calls}]
-        for entry in entries:
-            code = entry.spec.code
-            if code and code not in heir.codes and code in state.codes:
-                heir.codes.add(code)
-                state.send(link.peer, m.Code(code, state.codes[code]))
         clients = [state.clients_by_number.get(number) for number in {call.client for call in calls if call.client}]
         known = [(each.number, each.session, each.name, each.reply_address) for each in clients if each is not None]
         keys = [(each.number, each.reply_key) for each in clients if each is not None and each.reply_key]
@@ -175,7 +179,7 @@ class Handover:
             heir.seq += 1
             heir.sent.append((heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            state.send(link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys))
+            state.send(heir.link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys))
 
     def _lacks_code(self, call: Call) -> bool:
         """Whether its function was lost with a part of the journal: then it ends here."""

@@ -165,6 +165,10 @@ class Sessions:
         client = self._state.clients[session]
         client.is_coordinator, client.epoch = True, hello.own.epoch
         self._mesh.meet(hello.own)
+        if (
+            self._state.is_leaving
+        ):  # It may have begun since they asked who is here: then they must not hand over to us.
+            self._state.send(peer, self._mesh.view())
 
     def _worker_hello(self, peer: Peer, hello: m.WorkerHello) -> None:
         worker = self._state.workers.get(hello.epoch)

@@ -89,6 +89,30 @@ def test_what_may_run_once_is_handed_over_when_it_is_noted_and_not_run_here_afte
     assert bench.worker(slots=2).delivered() == ["often"] and bench.state_of("once") == "FAILURE"
 
 
+def test_each_function_is_handed_over_right_before_the_calls_that_need_it(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    client = bench.client()
+    for digest in ("f" * 32, "g" * 32):
+        client.say(m.Code(digest, b"code"))
+        client.submit(f"needs {digest[0]}", spec=CallSpec("actorq.by_value", code=digest))
+    drain(bench)
+    sent = [message for message in other.link.inbox if isinstance(message, (m.Code, m.HandOver))]
+    told = [each.digest[0] if isinstance(each, m.Code) else each.calls[0].id for each in sent]
+    assert told == ["f", "needs f", "g", "needs g"], "or the first would be dropped to make room for the second"
+
+
+def test_one_that_comes_back_while_we_leave_is_told_so(bench: Bench, other: CoordinatorParty) -> None:
+    bench.client().submit("waits")
+    bench.lose(other)
+    drain(bench)
+    again = bench.stranger()
+    again.say(m.PeerHello(VERSIONS, "nonce", other.own))
+    assert [type(message) for message in again.inbox] == [m.Welcome, m.View]
+    (view,) = again.take(m.View)
+    assert view.leaves, "else it might hand over to us what it has, and wait for ever"
+
+
 def test_clients_are_sent_away_and_not_welcomed_any_more(bench: Bench, other: CoordinatorParty) -> None:
     client = bench.client()
     worker = bench.worker()
