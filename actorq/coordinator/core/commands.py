@@ -13,7 +13,7 @@ from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
-from actorq.coordinator.core.state import State
+from actorq.coordinator.core.state import FOREIGN, State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
 from actorq.states import PENDING, RECEIVED, STARTED
@@ -49,7 +49,9 @@ class Commands:
             if outcome is not None:
                 settled.append(outcome)
                 continue
-            states[task_id] = self._state_of(task_id)
+            states[task_id] = (
+                "" if client.is_coordinator and self._is_promised_by_nobody(task_id) else self._state_of(task_id)
+            )
             if message.wait:
                 self._state.watch(client, task_id)
         self._state.tell_settled(client, settled)
@@ -62,6 +64,11 @@ class Commands:
 
     def unwatch(self, peer: Peer, client: Client, message: m.Unwatch) -> None:
         self._state.unwatch(client, message.ids)
+
+    def _is_promised_by_nobody(self, task_id: str) -> bool:
+        """Whether a worker brought it, and it is not in the journal here: its client may not hear that it is accepted."""
+        call = self._state.calls.get(task_id)
+        return call is not None and call.spec == FOREIGN and self._state.settings.durable
 
     def _state_of(self, task_id: str) -> str:
         call = self._state.calls.get(task_id)

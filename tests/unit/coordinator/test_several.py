@@ -260,6 +260,16 @@ def test_fresh_calls_behind_it_keep_their_place(bench: Bench, other: Coordinator
     assert worker.delivered() == ["chosen", "fresh"]
 
 
+def test_what_only_a_worker_has_brought_is_not_in_the_journal_and_so_for_others_to_take() -> None:
+    for shelf, state in ((Shelf(), ""), (None, "RECEIVED")):
+        bench = Bench(shelf=shelf)
+        other = bench.coordinator("zoe")
+        bench.worker(coordinator="old", held=[("x", 1)])
+        other.say(m.Query(1, ["x"]))
+        bench.wait(0.1)
+        assert other.take(m.Report)[-1].states == [("x", state)]
+
+
 def test_it_is_taken_when_the_other_coordinator_does_not_answer(bench: Bench, other: CoordinatorParty) -> None:
     client, worker = bench.client(), bench.worker()
     client.submit("x", fresh=False)
