@@ -15,7 +15,7 @@ ORDERS = {
     "ping": "See who answers.",
     "revoke": "ID…: calls that have not started never will; with --terminate, running ones end.",
     "terminate": "ID…: the same as revoke --terminate.",
-    "drain-coordinator": "NAME…: it hands its calls to another coordinator, and ends.",
+    "drain-coordinator": "NAME or ADDRESS: it hands its calls to another coordinator, and ends.",
     "shutdown": "Workers finish what runs, give back the rest, and end.",
 }
 DRAIN = "drain-coordinator"
@@ -23,7 +23,7 @@ OF_CALLS = frozenset({"revoke", "terminate"})
 """These are about calls, which the coordinator finds wherever they are, so they take ids and no destination."""
 
 
-@click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {name:<11}{text}" for name, text in ORDERS.items()))
+@click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {name:<19}{text}" for name, text in ORDERS.items()))
 @click.argument("order", metavar="COMMAND")
 @click.argument("ids", metavar="[ID or NAME]...", nargs=-1)
 @mesh_options
@@ -41,14 +41,14 @@ def command(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Have nodes do something. The exit status is 69 if none answers.
+    """Have nodes do something. The exit status is 69 if none answers, 1 if all refuse.
 
     \b
     Examples:
       actorq control revoke 3f6e0c1a-1 3f6e0c1a-2
       actorq control revoke 3f6e0c1a-1 --terminate
       actorq control shutdown -d worker-1@host
-      actorq control drain-coordinator coordinator@host
+      actorq control drain-coordinator tcp://10.0.0.5:5570
     """
     check(order, ids, terminate, destination)
     arguments: dict[str, Any] = {}
@@ -60,6 +60,8 @@ def command(
         broadcast = "revoke" if order in OF_CALLS else order.replace("-", "_")
         replies = mesh.control.broadcast(broadcast, arguments, destination, timeout_s)
         show_replies(replies, as_json, timeout_s)
+        if replies and all(isinstance(each, dict) and "error" in each for each in replies.values()):
+            raise SystemExit(1)  # Refused by all who answered.
 
 
 def check(order: str, ids: tuple[str, ...], terminate: bool, destination: list[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import click
 
 from actorq import log
@@ -20,7 +18,11 @@ from actorq.cli.options import insecure_option, is_insecure, key_option, key_pat
 @click.command(short_help="Run a coordinator.")
 @listen_option
 @click.option(
-    "-n", "--name", default="coordinator@%h", show_default=True, help="Name of this node; %h: the host's name."
+    "-n",
+    "--name",
+    default="coordinator-%p@%h",
+    show_default=True,
+    help="Name of this node; %h: the host, %p: the port.",
 )
 @data_option
 @transient_option
@@ -66,7 +68,7 @@ def command(
     check_exposure(listen)
     from actorq.coordinator import node
 
-    name = name.replace("%h", socket.gethostname())
+    name = node.name_of(name, listen)
     log.configure(loglevel, name)
     tell_where_calls_are(data, transient)
     node.run(

@@ -92,6 +92,9 @@ def show(status: Status, reply_s: float, verbose: bool, as_json: bool) -> None:
         if verbose:
             show_workers(status.coordinators)
         show_limits(status.coordinators)
+    elif verbose:
+        show_journals(status.coordinators)
+        show_workers(status.coordinators)
     if not status.nodes:
         raise no_answer(status.missing, reply_s)
     name_missing(status.missing, reply_s)

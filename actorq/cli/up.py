@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import click
@@ -57,8 +56,7 @@ def command(
     tell_where_calls_are(data, transient)
     processes = processes or cpu_count()
     log.configure(loglevel, "up")
-    name = f"coordinator@{socket.gethostname()}"
-    coordinator = CoordinatorChild(listen, name, loglevel, data, transient, key_path(), is_insecure())
+    coordinator = CoordinatorChild(listen, "coordinator-%p@%h", loglevel, data, transient, key_path(), is_insecure())
     try:
         status = coordinator.wait_ready()
         if status:

@@ -89,6 +89,12 @@ def run(
         system.join()
 
 
+def name_of(pattern: str, listen: str) -> str:
+    """The name of a coordinator that listens there: ``%h`` is the host's name, ``%p`` the port, or ``local``."""
+    port = listen.rpartition(":")[2]
+    return pattern.replace("%h", socket.gethostname()).replace("%p", port if port.isdigit() else "local")
+
+
 def _ring_of(path: str) -> KeyRing:
     from actorq.keys import KeyRing  # A coordinator without a key does without what it loads for cryptography.
 
@@ -164,7 +170,7 @@ def _tune_memory() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="actorq.coordinator.node", description=__doc__)
     parser.add_argument("--listen", default=DEFAULT_ADDRESS)
-    parser.add_argument("--name", default=f"coordinator@{socket.gethostname()}")
+    parser.add_argument("--name", default="coordinator-%p@%h")
     parser.add_argument("--join", action="append", default=[])
     parser.add_argument("--advertise", default="")
     parser.add_argument("--loglevel", default="WARNING")
@@ -175,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", help="directory of the journal; without, everything is in memory only")
     parser.add_argument("--transient", action="append", default=[], help="a queue whose calls are not journaled")
     options = parser.parse_args(arguments)
+    options.name = name_of(options.name, options.listen)
     log.configure(options.loglevel, options.name)
     try:
         run(

@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from actorq import native
-from actorq.stores.api import Operation, Store
+from actorq.stores.api import KeepRevocations, KeepStarts, Operation, Store
 from actorq.stores.groups import Groups
 
 logger = logging.getLogger("actorq.stores")
 
-PATIENCE_S = 0.002
+PATIENCE_S = 0.008
 """Between the first operation and the write. A short call settles in that time: one write, not two; and the thread
 does not want the interpreter in the middle of its way."""
+HURRIED = (KeepStarts, KeepRevocations)
+"""Somebody waits for these: they are written at once, with all that has come before."""
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 2.0
 """Pause before a failed write is repeated: doubled each time."""
 REST_AFTER_S = 1.0
@@ -40,7 +42,7 @@ class Journal:
         self._wake = wake
         self._patience_s = patience_s
         self._bell = native.NativeBell()
-        self._is_asleep = False
+        self._is_asleep = self._is_hurried = False
         self._give_up_s = float("inf")
         """When to end although not all is written, once it is to end."""
         self._rest_s = time.monotonic() + REST_EVERY_S
@@ -58,7 +60,10 @@ class Journal:
     def write(self, token: int, operations: Sequence[Operation]) -> None:
         """Have a batch written."""
         self._groups.add(token, operations)
-        if self._is_asleep:
+        is_hurried = any(isinstance(operation, HURRIED) for operation in operations)
+        if is_hurried:
+            self._is_hurried = True
+        if is_hurried or self._is_asleep:
             self._bell.ring()
 
     def close(self, timeout_s: float = 5.0) -> bool:
@@ -99,8 +104,11 @@ class Journal:
             return time.monotonic() < self._give_up_s
         if time.monotonic() >= self._rest_s:
             self._rest()
-        if not self._groups.is_in_flood:
-            native.sleep(self._patience_s)
+        until_s = time.monotonic() + self._patience_s
+        while not (self._groups.is_in_flood or self._is_hurried or self._is_closing()):
+            if not self._bell.wait(until_s - time.monotonic()):
+                break
+        self._is_hurried = False
         return True
 
     def _rest(self) -> None:

@@ -133,7 +133,9 @@ class World:
         check(self.core)
         check_sessions(self.core)
         for name, row in usage(self.core.state, max(self.core._broadcasts.open_by_peer.values(), default=0)).items():
-            assert name not in HARD or row["now"] <= row["limit"], f"the limit of {name} is not kept: {row}"
+            # A coordinator that leaves, which a stranger may say that it is, may bring as many functions again.
+            limit = row["limit"] * (2 if name == "code" else 1)
+            assert name not in HARD or row["now"] <= limit, f"the limit of {name} is not kept: {row}"
         for peer, messages in effects.sends.items():
             for message in messages:
                 self.deliver(peer, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -54,11 +55,9 @@ def stats_of(app: ActorQ) -> dict[str, Any]:
 
 def run_client(mesh: Mesh, program: str) -> str:
     """Run a program that has the tasks as `tasks`; returns what it printed."""
-    done = subprocess.run(
-        ["python", "-c", f"import sys\nfrom {APP.rpartition('.')[0]} import tasks\ntasks.app.url = sys.argv[1]\n{program}",
-         mesh.address],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+    whole = f"import sys\nfrom {APP.rpartition('.')[0]} import tasks\ntasks.app.url = sys.argv[1]\n{program}"
+    command = [sys.executable, "-c", whole, mesh.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout
 
 

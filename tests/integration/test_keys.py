@@ -490,7 +490,7 @@ def test_a_program_without_a_key_talks_on_loopback_only() -> None:
 def test_who_insists_is_reminded(nodes: Nodes) -> None:
     coordinator = nodes.start("coordinator", "--listen", "tcp://0.0.0.0:0", "--insecure")
     coordinator.wait_for_output("insecure: whoever reaches tcp://0.0.0.0:")
-    coordinator.wait_for_output("WARNING/coordinator@")
+    coordinator.wait_for_output("WARNING/coordinator-")
 
 
 def test_a_port_in_use_is_an_error_that_says_so_and_ends_the_node(mesh: KeyedMesh, nodes: Nodes) -> None:

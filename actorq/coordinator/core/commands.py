@@ -20,6 +20,11 @@ from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
 
+LEAVE = "drain_coordinator"
+NAME_ONE = (
+    "name the coordinator that is to leave. Several have this name, or none was given: give its address, which 'actorq "
+    "inspect coordinator' shows"
+)
 ORDERS = frozenset({"revoke"})
 """Commands that change what a coordinator keeps."""
 TIMEOUT_LIMIT_S = 3600.0
@@ -105,17 +110,17 @@ class Commands:
         """Run a command of coordinators here, and, unless one of them asks, on all others."""
         names = message.destination
         mesh = self._mesh
-        if message.command == "drain_coordinator" and not names and not client.is_coordinator:
-            self._state.send(peer, m.Replies(message.token, {self._state.name: {"error": "name the one to drain"}}, []))
-            return
-        is_ours = client.is_coordinator or not names or self._state.name in names
+        is_ours = client.is_coordinator or _is_named(mesh.own, names)
         links = [] if client.is_coordinator else mesh.open_links()
-        links = [link for link in links if not names or link.member.name in names]
+        links = [link for link in links if _is_named(link.member, names)]
+        if message.command == LEAVE and not client.is_coordinator and len(links) + is_ours > len(names):
+            self._state.send(peer, m.Replies(message.token, {self._state.name: {"error": NAME_ONE}}, []))
+            return
         in_touch = [link.member for link in links] + ([mesh.own] if is_ours else [])
         missing = []
         if not client.is_coordinator:
-            missing = [each.name or each.address for each in mesh.silent() if not names or each.name in names]
-            missing += [name for name in names if name not in {each.name for each in in_touch}]
+            missing = [each.name or each.address for each in mesh.silent() if _is_named(each, names)]
+            missing += [name for name in names if not any(_is_named(each, [name]) for each in in_touch)]
         shown = _show({each.epoch: each.name for each in in_touch})
         token = self.broadcasts.open(
             peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s), message.command in ORDERS,
@@ -142,7 +147,7 @@ class Commands:
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "dead_letters": lambda _: list(self._state.dead_letters),
-            "drain_coordinator": lambda _: self._leave(),
+            LEAVE: lambda _: self._leave(),
         }
 
     def _leave(self) -> dict[str, str]:
@@ -190,6 +195,7 @@ class Commands:
         others, silent = self._mesh.others(), self._mesh.silent()
         return {
             "name": self._state.name,
+            "address": self._mesh.own.address,
             "epoch": self._state.epoch,
             "uptime_s": round(self._state.now_s - self._state.started_s, 3),
             "leaves": self._state.is_leaving,
@@ -229,6 +235,11 @@ class Commands:
                 for worker in self._state.workers.values()
             ],
         }
+
+
+def _is_named(member: m.Member, names: Sequence[str]) -> bool:
+    """Whether a command is for this coordinator: for all, or for its name or address."""
+    return not names or member.name in names or member.address in names
 
 
 def _bounded(timeout_s: float) -> float:

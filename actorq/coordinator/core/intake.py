@@ -269,8 +269,9 @@ class Intake:
         if message.digest not in self._state.codes:
             if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
                 self._drop_unused_code()
-            is_over = self._state.code_bytes + len(message.blob) > self._state.settings.code_limit_bytes
-            if is_over and not client.is_coordinator:  # Whose calls, which are handed over, cannot be refused.
+            # The calls of a coordinator that leaves cannot be refused: it may have as much as we have.
+            limit_bytes = self._state.settings.code_limit_bytes * (2 if client.is_coordinator else 1)
+            if self._state.code_bytes + len(message.blob) > limit_bytes:
                 self._state.hits["code"] += 1
                 self._without_room.add(message.digest)
                 return

@@ -141,6 +141,22 @@ def test_what_is_leased_ends_here_and_its_outcome_is_handed_over(bench: Bench, o
     assert bench.has_left
 
 
+def test_one_is_named_by_its_address_where_several_have_its_name(bench: Bench) -> None:
+    twins = [bench.coordinator(name) for name in ("zoe", "yan")]
+    for twin in twins:
+        link = bench.core.mesh.link(twin.link.peer)
+        assert link is not None
+        link.member = m.Member(link.member.address, link.member.epoch, "twin")
+    client = bench.client()
+    for destination in ([], ["twin"]):
+        client.say(m.Control(1, "drain_coordinator", {}, destination, 1.0))
+        (replies,) = client.take(m.Replies)
+        assert "address" in replies.replies["coordinator"]["error"]
+        assert not any(twin.link.take(m.Control) for twin in twins)
+    client.say(m.Control(1, "drain_coordinator", {}, ["tcp://yan:1"], 1.0))
+    assert [len(twin.link.take(m.Control)) for twin in twins] == [0, 1]
+
+
 def test_nobody_leaves_where_nobody_stays(bench: Bench) -> None:
     with pytest.raises(ValueError, match="no other coordinator"):
         bench.core._handover.begin()

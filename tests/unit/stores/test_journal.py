@@ -10,7 +10,7 @@ import pytest
 
 from actorq.errors import StoreFailed
 from actorq.stores import journal as journal_module
-from actorq.stores.api import Operation
+from actorq.stores.api import KeepRevocations, KeepStarts, Operation
 from actorq.stores.groups import GROUP_ROWS, Groups
 from actorq.stores.journal import Journal
 from actorq.stores.memory import MemoryStore, Prepared
@@ -114,6 +114,19 @@ def test_a_short_call_is_written_once_as_its_outcome(store: Recorder, start: Cal
     # Then its row was never written
     [(calls, rows, _)] = store.commits
     assert (calls, rows) == ([], [])
+
+
+@pytest.mark.parametrize("operation", [KeepStarts([(1, 1)]), KeepRevocations(["x"], 2e9)], ids=["start", "revocation"])
+def test_what_somebody_waits_for_is_written_at_once(
+    store: Recorder, start: Callable[..., Journal], operation: Operation
+) -> None:
+    journal = start(patience_s=3600.0)
+    eventually(lambda: journal._is_asleep, what="a thread that waits")
+    journal.write(1, [keep(1)])
+    eventually(lambda: not journal._is_asleep, what="a thread that has something to write")
+    assert store.commits == []
+    journal.write(2, [operation])
+    confirmed(journal, 2)
 
 
 def test_what_failed_is_written_again_the_same_until_it_is_there(
