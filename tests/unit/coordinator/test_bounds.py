@@ -109,6 +109,15 @@ def test_a_call_that_a_worker_brought_may_be_submitted_without_its_function(benc
     assert second.delivered() == ["x"] and second.take(m.Code) == []
 
 
+def test_a_call_that_a_worker_brought_is_not_taken_with_options_that_were_not_sent(bench: Bench) -> None:
+    worker = bench.worker(coordinator="an earlier one", held=[("x", 1)])
+    client = bench.client()
+    client.say(m.Submit(1, [], [m.Call("x", 2, b"arguments")], False, True))
+    assert [task_id for task_id, _ in client.take(m.Refused)[0].calls] == ["x"]
+    worker.say(m.Bye("it ends"))
+    assert bench.core.state.body_bytes == 0
+
+
 # -- times ---------------------------------------------------------------------------------------------------------
 
 
