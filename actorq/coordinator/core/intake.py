@@ -159,7 +159,8 @@ class Intake:
                 number, reply_to, durable = entry.number, client.number if entry.replies else 0, entry.durable
             task_id = call.id
             is_special = resent or call.expires or call.not_before
-            if (trouble and not (number > FOREIGN and self._is_ours(task_id))) or (is_special and not _has_sound_times(call)):
+            is_refused = trouble and not (number > FOREIGN and self._is_ours(task_id))
+            if is_refused or (is_special and not _has_sound_times(call)):
                 refused.append((task_id, trouble or NO_TIME))
                 continue
             call.spec = number
