@@ -221,5 +221,8 @@ def _check_clients(mesh: Mesh) -> None:
         for what, value in left.items():
             if value:
                 mesh.oracle.fail("left behind", f"{client.epoch} still has {what}: {value}")
+        for task_id in core.pending:  # What others have submitted, and this one wants to hear of.
+            if any(each.core.state.outcomes.get(task_id) is not None for each in mesh.coordinator_processes()):
+                mesh.oracle.fail("lost", f"{client.epoch} waits for {task_id}, which has settled", task_id)
         if core.unaccepted_count:
             mesh.oracle.fail("left behind", f"{client.epoch} counts {core.unaccepted_count} calls to be accepted")
