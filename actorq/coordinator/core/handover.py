@@ -238,9 +238,8 @@ class Inheritance:
             return
         codes = {spec.code for _, spec in message.specs if spec.code}
         if not codes <= state.codes.keys():
-            state.hang_up(
-                peer
-            )  # No call has used it for a while, and it was forgotten: it is sent anew, with the calls.
+            # No call has used it for a while, and it was forgotten: it is sent anew, with the calls.
+            state.hang_up(peer)
             return
         keys = dict(message.keys)
         clients = {

@@ -162,11 +162,7 @@ class Coordinator:
         while self._unconfirmed and self._unconfirmed[0][0] <= token:
             _, count, acks = self._unconfirmed.popleft()
             state.unwritten -= count
-            for peer, message in acks:
-                if isinstance(message, CUMULATIVE):
-                    self._receipts.add(peer, message, state.now_s)
-                else:
-                    state.send(peer, message)
+            self._say(acks, state.effects)
 
     def report_trouble(self, trouble: str) -> None:
         """The store cannot be written at present, for this reason; empty: it can again.
@@ -225,12 +221,17 @@ class Coordinator:
         elif acks and self._unconfirmed:
             self._hold_longer(self._unconfirmed[-1][2], acks)  # In order: after those that still wait for the store.
         else:
-            for peer, message in acks:
-                if isinstance(message, CUMULATIVE):
-                    self._receipts.add(peer, message, state.now_s)
-                else:
-                    effects.sends[peer].append(message)
+            self._say(acks, effects)
         self._receipts.join(effects.sends, state.now_s)
+
+    def _say(self, acks: list[tuple[Peer, Message]], effects: Effects) -> None:
+        """Nothing has to be stored before these any more."""
+        now_s = self.state.now_s
+        for peer, message in acks:
+            if isinstance(message, CUMULATIVE):
+                self._receipts.add(peer, message, now_s)
+            else:
+                effects.sends[peer].append(message)
 
     def _hold_longer(self, held: list[tuple[Peer, Message]], acks: list[tuple[Peer, Message]]) -> None:
         """Now and then thinned out: a disk may be full for days, in which clients go on trying."""
@@ -280,8 +281,9 @@ class Coordinator:
 
     def _tell_view(self) -> None:
         """The other coordinators have changed: everybody hears of it."""
+        view = self.mesh.view()
         for peer in self.state.peers:
-            self.state.send(peer, self.mesh.view())
+            self.state.send(peer, view)
 
     def _forget_old(self) -> None:
         state = self.state
@@ -308,11 +310,8 @@ class Coordinator:
         scheduled_s = state.schedule.next_s()
         if scheduled_s is not None:
             due.append(state.now_s + min(max(scheduled_s - state.wall_s, 0.0), LONGEST_WAIT_S))
-        broadcast_s = self._broadcasts.next_s()
-        if broadcast_s is not None:
-            due.append(broadcast_s)
-        others = (self._receipts.next_s(), self._searches.next_s(), self.mesh.next_s(), self._handover.next_s())
-        due += [when_s for when_s in others if when_s is not None]
+        others = (self._broadcasts, self._receipts, self._searches, self.mesh, self._handover)
+        due += [when_s for other in others if (when_s := other.next_s()) is not None]
         return min(due, default=None)
 
 

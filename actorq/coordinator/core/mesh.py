@@ -63,8 +63,12 @@ class Mesh:
 
     def silent(self) -> list[Member]:
         """The others that cannot be asked now."""
-        heard = {link.member.address for link in self.open_links()}
+        heard = self._heard()
         return [member for member in self.others() if member.address not in heard]
+
+    def _heard(self) -> set[str]:
+        """Addresses of those that can be asked now."""
+        return {link.member.address for link in self.open_links()}
 
     def view(self, nonce: str = "") -> m.View:
         """What those who ask are told."""
@@ -96,7 +100,7 @@ class Mesh:
 
     def _forget_one(self) -> None:
         """There are more than can be named: without the one that was not met for the longest time, of the silent ones."""
-        heard = {link.member.address for link in self.open_links()}
+        heard = self._heard()
         oldest = min(self._known, key=lambda address: (address in heard, self._known[address][1]))
         del self._known[oldest]
 
@@ -157,7 +161,9 @@ class Mesh:
 
     def _view(self, link: PeerLink, view: m.View) -> None:
         if link.is_open:
-            self._note_leave(link, view.leaves)
+            if view.leaves != link.leaves:
+                link.leaves = view.leaves
+                self._meet_or_part(link)
         elif view.nonce == link.nonce:
             if view.own.epoch == self.own.epoch:
                 self._hang_up(link)
@@ -173,13 +179,11 @@ class Mesh:
             self._state.send(link.peer, m.PeerHello(versions, link.nonce, self.own))
         self._learn(link, view.others)
 
-    def _note_leave(self, link: PeerLink, leaves: bool) -> None:
-        if leaves != link.leaves:
-            link.leaves = leaves
-            if leaves:
-                self.part(link.member.epoch)
-            else:
-                self.meet(link.member)
+    def _meet_or_part(self, link: PeerLink) -> None:
+        if link.leaves:
+            self.part(link.member.epoch)
+        else:
+            self.meet(link.member)
 
     def _welcome(self, link: PeerLink, welcome: m.Welcome) -> bool:
         if link.is_open or welcome.nonce != link.nonce:
@@ -187,10 +191,7 @@ class Mesh:
         link.is_open = True
         link.member = Member(welcome.address or link.connection.address, welcome.epoch, welcome.name)
         self._directory.welcomed(link.connection)
-        if link.leaves:
-            self.part(link.member.epoch)
-        else:
-            self.meet(link.member)
+        self._meet_or_part(link)
         self._learn(link, welcome.others)
         self._say_revocations(link)
         return True
@@ -230,7 +231,7 @@ class Mesh:
 
     def _forget_silent(self) -> None:
         oldest_s = self._state.now_s - self._state.settings.member_age_s
-        heard = {link.member.address for link in self.open_links()}
+        heard = self._heard()
         for address in [each for each, (_, met_s) in self._known.items() if met_s < oldest_s and each not in heard]:
             del self._known[address]
             self._is_changed = True

@@ -133,19 +133,14 @@ class Searches:
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Another coordinator has these outcomes."""
         told: dict[Client, list[Outcome]] = {}
-        searching: dict[str, list[Client]] = {}
-        for search in self._open.values():
-            for task_id in search.states:
-                searching.setdefault(task_id, []).append(search.client)
         for outcome in outcomes:
-            clients = dict.fromkeys(searching.get(outcome.id, ()))
+            searching = [search for search in self._open.values() if search.states.pop(outcome.id, None) is not None]
+            clients = dict.fromkeys([search.client for search in searching])
             for client in self._state.watchers.pop(outcome.id, ()):
                 client.watched.discard(outcome.id)
                 clients[client] = None
             for client in clients:
                 told.setdefault(client, []).append(outcome)
-            for search in self._open.values():
-                search.states.pop(outcome.id, None)
         for client, each in told.items():
             self._state.tell_settled(client, each)
 

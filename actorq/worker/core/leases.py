@@ -72,8 +72,7 @@ class Leases:
                 self.ready.append(pair)
             elif self.held.get(pair[0].id) is pair[0]:
                 del self.held[pair[0].id]
-        for task_id in [each for each, (call, _) in self.guarded.items() if call.worker == number]:
-            self.drop_guarded(task_id)
+        self.drop_guarded_of(number)
         for task_id in list(self.doubles):
             self.take_double(task_id, number)
 
@@ -82,6 +81,11 @@ class Leases:
         del self.guarded[task_id]
         self.announced.discard(task_id)
         self.held.pop(task_id, None)
+
+    def drop_guarded_of(self, number: int) -> None:
+        """Forget the guarded calls that one session has leased."""
+        for task_id in [each for each, (call, _) in self.guarded.items() if call.worker == number]:
+            self.drop_guarded(task_id)
 
     def has_unstarted(self, number: int) -> bool:
         """Whether one session has leased something that has not started."""

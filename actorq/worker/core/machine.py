@@ -149,7 +149,7 @@ class Worker:
 
     def unreachable(self, reply_to: ReplyTo) -> None:
         """The client's reply socket cannot be reached: its outcomes go through the coordinator for a while."""
-        self._shared.unreachable()[reply_to] = self._shared.now_s + RELAY_S
+        self._shared.unreachable[reply_to] = self._shared.now_s + RELAY_S
 
     def finish(self) -> Effects:
         """End the batch and return the effects."""
@@ -274,7 +274,7 @@ class Worker:
             session = self._own_session(connection, view.own.address)
         connection.number = session.number
         if session.coordinator != view.own.epoch and not view.durable:
-            session.forget_guarded()
+            self.leases.drop_guarded_of(session.number)  # It may be that another worker was given them.
         session.open(connection.peer, self._first_capacity(session), view.own)
         return True
 
@@ -306,9 +306,8 @@ class Worker:
 
     def _reject(self, connection: Connection, reason: str) -> None:
         is_known = any(each.welcomed for each in self.sessions.values() if each.peer != connection.peer)
-        if (
-            not is_known and not self.held
-        ):  # What runs is not ended for that. There may be room for this node in a moment.
+        # What runs is not ended for that. There may be room for this node in a moment.
+        if not is_known and not self.held:
             self._effects.rejected = f"the coordinator at {connection.address} does not take this worker: {reason}"
         elif connection.peer is not None:
             self._effects.hang_ups.append(connection.peer)

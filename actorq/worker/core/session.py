@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from actorq.config import WorkerSettings
@@ -44,12 +44,8 @@ class Shared:
     now_s: float
     leases: Leases
     draining: bool = False
-    relayed: dict[ReplyTo, float] | None = None
+    unreachable: dict[ReplyTo, float] = field(default_factory=dict)
     """Clients that could not be reached, and until when their outcomes go through the coordinators."""
-
-    def unreachable(self) -> dict[ReplyTo, float]:
-        self.relayed = {} if self.relayed is None else self.relayed
-        return self.relayed
 
 
 class Session:
@@ -61,7 +57,6 @@ class Session:
         self.welcomed = False
         self.coordinator = ""
         """Epoch of the coordinator that has granted what is held."""
-        self.coordinator_name = ""
         self.address = ""
         """Where that one is to be called, as it says itself."""
         self.leases_hold_until_s = 0.0
@@ -129,12 +124,6 @@ class Session:
             )
         )
 
-    def forget_guarded(self) -> None:
-        """Those that have not started are not held any more. It may be that another worker was given them."""
-        leases = self._leases
-        for task_id in [each for each, (call, _) in leases.guarded.items() if call.worker == self.number]:
-            leases.drop_guarded(task_id)
-
     def lose(self) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
         self.peer, self.welcomed, self._opened_to = None, False, ""
@@ -167,13 +156,13 @@ class Session:
         self.welcomed = True
         self._reports = self.delivered = 0
         self.leases_hold_until_s = self._hello_s + shared.settings.liveness.grace_s
-        self.coordinator, self.coordinator_name = welcome.epoch, welcome.name
+        self.coordinator = welcome.epoch
         self._clients = {}
         self._codes.clear()  # Sent anew, before what needs them.
         self.code_bytes = 0
-        relayed = shared.unreachable()
-        for each in [each for each, until_s in relayed.items() if until_s <= shared.now_s]:
-            del relayed[each]
+        unreachable = shared.unreachable
+        for each in [each for each, until_s in unreachable.items() if until_s <= shared.now_s]:
+            del unreachable[each]
         for call in list(self._leases.held.values()):
             if call.worker == self.number:
                 call.client = call.client and ANOTHER_SESSION
@@ -218,7 +207,7 @@ class Session:
         for number, session, address in message.clients:
             known = self._clients.pop(number, None)
             if known is not None:
-                self._shared.unreachable().pop(known, None)
+                self._shared.unreachable.pop(known, None)
             if session:
                 self._clients[number] = ReplyTo(session, address, keys.get(number, ""))
 
@@ -334,13 +323,13 @@ class Session:
         now_s = self._shared.now_s
         if now_s >= self.leases_hold_until_s:
             return True
-        relay, relayed, straight = owed, self._shared.unreachable(), self._effects().results
+        relay, unreachable, straight = owed, self._shared.unreachable, self._effects().results
         for reply_to, outcomes in results.items():
-            if reply_to in relayed:
-                if relayed[reply_to] > now_s:
+            if reply_to in unreachable:
+                if unreachable[reply_to] > now_s:
                     relay = True
                     continue
-                del relayed[reply_to]
+                del unreachable[reply_to]
             if reply_to in straight:
                 straight[reply_to] += outcomes
             else:

@@ -21,8 +21,15 @@ VERSIONS = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
 UNIX_S = 1_700_000_000.0
 """What the wall clock says at first."""
 SPEC = CallSpec("add")
+OWN = "tcp://own:1"
+"""Where the coordinator of the bench listens, in tests with several."""
 
 M = TypeVar("M", bound=Message)
+
+
+def outcome(task_id: str) -> Outcome:
+    """A success without a value."""
+    return Outcome(task_id, 1, m.SUCCESS, b"")
 
 
 class Bench:

@@ -8,10 +8,8 @@ from actorq.coordinator.core import state
 from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec, Outcome
-from tests.unit.coordinator.support import SPEC, VERSIONS, Bench, CoordinatorParty
-
-OWN = "tcp://own:1"
+from actorq.wire.messages import CallSpec
+from tests.unit.coordinator.support import OWN, SPEC, VERSIONS, Bench, CoordinatorParty, outcome
 
 
 @pytest.fixture
@@ -19,15 +17,6 @@ def bench() -> Bench:
     bench = Bench()
     bench.core.mesh.listens_at(OWN)
     return bench
-
-
-@pytest.fixture
-def other(bench: Bench) -> CoordinatorParty:
-    return bench.coordinator("zoe")
-
-
-def outcome(task_id: str) -> Outcome:
-    return Outcome(task_id, 1, m.SUCCESS, b"")
 
 
 def drain(bench: Bench) -> None:

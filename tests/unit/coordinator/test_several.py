@@ -6,10 +6,7 @@ import pytest
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import Outcome
-from tests.unit.coordinator.support import Bench, CoordinatorParty
-
-OWN = "tcp://own:1"
+from tests.unit.coordinator.support import OWN, Bench, CoordinatorParty, outcome
 
 
 @pytest.fixture
@@ -17,15 +14,6 @@ def bench() -> Bench:
     bench = Bench()
     bench.core.mesh.listens_at(OWN)
     return bench
-
-
-@pytest.fixture
-def other(bench: Bench) -> CoordinatorParty:
-    return bench.coordinator("zoe")
-
-
-def outcome(task_id: str) -> Outcome:
-    return Outcome(task_id, 1, m.SUCCESS, b"")
 
 
 # -- who is there --------------------------------------------------------------------------------------------------

@@ -118,6 +118,14 @@ def member(name: str, epoch: str = "") -> Member:
     return Member(address(name), epoch or f"epoch {name}", name)
 
 
+def both(**settings: Any) -> Several:
+    """A worker that two coordinators have welcomed."""
+    worker = Several("a", "b", **settings)
+    worker.welcome("a")
+    worker.welcome("b")
+    return worker
+
+
 def test_it_gets_to_know_all_coordinators_from_the_one_that_it_was_told_of() -> None:
     worker = Several("a")
     worker.welcome("a", others=("b", "c"))
@@ -158,9 +166,7 @@ def test_a_coordinator_that_starts_anew_gets_the_same_session_also_by_another_of
 
 
 def test_a_coordinator_that_acknowledges_nothing_does_not_keep_the_node_from_working_for_the_others() -> None:
-    worker = Several("a", "b", unacked_limit=2)
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both(unacked_limit=2)
     worker.deliver("a", "1", "2", "3")
     worker.run("1", "2", "3")
     worker.step(1.0)
@@ -173,9 +179,7 @@ def test_a_coordinator_that_acknowledges_nothing_does_not_keep_the_node_from_wor
 
 
 def test_each_coordinator_hears_of_its_own_calls() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1", "2")
     worker.deliver("b", "3")
     worker.run("1", "2", "3")
@@ -185,9 +189,7 @@ def test_each_coordinator_hears_of_its_own_calls() -> None:
 
 
 def test_the_loss_of_one_leaves_the_sessions_with_the_others_alone() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1")
     worker.deliver("b", "2")
     worker.core.lose(worker.peers["a"])
@@ -201,9 +203,7 @@ def test_the_loss_of_one_leaves_the_sessions_with_the_others_alone() -> None:
 
 
 def test_a_coordinator_that_starts_anew_at_its_address_gets_the_same_session() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1")
     worker.core.lose(worker.peers["a"])
     worker.step(1.0)
@@ -213,9 +213,7 @@ def test_a_coordinator_that_starts_anew_at_its_address_gets_the_same_session() -
 
 
 def test_a_call_that_two_coordinators_have_leased_runs_once_and_both_hear_of_it() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1", attempt=3)
     worker.deliver("b", "1", attempt=1)
     assert len(worker.core.ready) == 1
@@ -226,9 +224,7 @@ def test_a_call_that_two_coordinators_have_leased_runs_once_and_both_hear_of_it(
 
 
 def test_a_second_lease_takes_over_when_the_first_is_taken_back() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1")
     worker.deliver("b", "1", attempt=2)
     worker.hear("a", m.Revoke(["1"], forget=True))
@@ -240,9 +236,7 @@ def test_a_second_lease_takes_over_when_the_first_is_taken_back() -> None:
 
 
 def test_a_second_lease_that_is_revoked_is_reported_so() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1")
     worker.deliver("b", "1")
     worker.hear("b", m.Revoke(["1"]))
@@ -252,9 +246,7 @@ def test_a_second_lease_that_is_revoked_is_reported_so() -> None:
 
 
 def test_what_is_listed_to_a_coordinator_is_what_it_has_leased() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1", "2")
     worker.deliver("b", "2", "3")
     for name in ("a", "b"):
@@ -265,9 +257,7 @@ def test_what_is_listed_to_a_coordinator_is_what_it_has_leased() -> None:
 
 
 def test_its_slots_go_to_those_that_have_something_to_run() -> None:
-    worker = Several("a", "b", concurrency=100)
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both(concurrency=100)
     worker.step(1.0)
     worker.deliver("a", "1", backlog=5000)
     worker.step(0.01)
@@ -281,9 +271,7 @@ def test_its_slots_go_to_those_that_have_something_to_run() -> None:
 
 
 def test_whoever_grants_nothing_although_it_may_has_nothing_that_waits() -> None:
-    worker = Several("a", "b", concurrency=100)
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both(concurrency=100)
     worker.deliver("a", "1", backlog=5000)
     worker.step(0.01)
     worker.deliver("b", "2", backlog=5000)
@@ -294,9 +282,7 @@ def test_whoever_grants_nothing_although_it_may_has_nothing_that_waits() -> None
 
 
 def test_draining_gives_back_to_each_what_is_its_own() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.deliver("a", "1", "2")
     worker.deliver("b", "2", "3")
     worker.core.drain()
@@ -365,9 +351,7 @@ def test_guarded_calls_that_have_not_started_are_nobodys_when_a_coordinator_with
 
 
 def test_what_has_not_started_of_a_coordinator_that_is_out_of_touch_for_long_is_dropped() -> None:
-    worker = Several("a", "b")
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both()
     worker.hear("a", m.Define([(2, CallSpec("add", acks_late=False))], []))
     worker.deliver("a", "runs", "waits")
     worker.hear("a", m.Deliver(2, [Call("once", 2, b"", attempt=1)]))
@@ -386,9 +370,7 @@ def test_what_has_not_started_of_a_coordinator_that_is_out_of_touch_for_long_is_
 
 
 def test_guarded_calls_of_a_coordinator_that_does_not_come_back_are_nobodys_after_a_grace() -> None:
-    worker = Several("a", "b", concurrency=2)
-    worker.welcome("a")
-    worker.welcome("b")
+    worker = both(concurrency=2)
     worker.hear("a", m.Define([(2, CallSpec("add", acks_late=False))], []))
     worker.hear("a", m.Deliver(1, [Call(each, 2, b"", attempt=1) for each in "xyz"]))
     worker.deliver("b", "x")
