@@ -28,6 +28,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye,
     m.Results,
     m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes, m.Unwatch,
+    m.SubmitPlan, m.Noted, m.Told,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -39,9 +40,9 @@ def kinds(types: Iterable[type[Message]]) -> Kinds:
 
 
 HELLO = kinds([m.Discover, m.ClientHello, m.WorkerHello, m.ControlHello, m.PeerHello])
-FROM_CLIENT = kinds([m.Discover, m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping])
+FROM_CLIENT = kinds([m.Discover, m.ClientHello, m.Submit, m.SubmitPlan, m.Code, m.Query, m.Control, m.Ping])
 FROM_WORKER = kinds(
-    [m.Discover, m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye]
+    [m.Discover, m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Noted, m.Heartbeat, m.Reply, m.Bye]
 )
 FROM_CONTROL = kinds([m.ControlHello, m.Finished, m.Returned, m.Heartbeat, m.Reply, m.Bye])
 TO_CLIENT = kinds(
@@ -55,7 +56,7 @@ FROM_COORDINATOR = kinds(
 """On a connection that another coordinator has dialled."""
 TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Settled, m.Report, m.Pressure, m.Replies])
 """On a connection that we have dialled to another coordinator."""
-TO_REPLY_SOCKET = kinds([m.Results])
+TO_REPLY_SOCKET = kinds([m.Results, m.Told])
 
 
 def body_of(data: bytes) -> m.Body:
@@ -125,12 +126,31 @@ def unpack(frames: Sequence[Frame], allowed: Kinds) -> Message:
 
 
 def _records_of(message: Message) -> list[Any] | None:
+    """What has a body in `message`, in the order in which it is encoded."""
     kind = type(message)
     if kind is m.Submit or kind is m.Deliver or kind is m.HandOver:
-        return cast(m.Deliver, message).calls
+        return _with_parts(cast(m.Deliver, message).calls)
     if kind is m.Finished or kind is m.Settled or kind is m.Results or kind is m.HandOverOutcomes:
         return cast(m.Finished, message).outcomes
+    if kind is m.SubmitPlan:
+        return _with_parts([node.call for node in cast(m.SubmitPlan, message).plan.nodes])
     return None
+
+
+def _with_parts(calls: list[m.Call]) -> list[Any]:
+    """The calls, each with what it takes from others behind it."""
+    if all(map(_is_without_inputs, calls)):
+        return calls
+    records: list[Any] = []
+    for call in calls:
+        records.append(call)
+        if call.inputs is not None:
+            records += call.inputs.parts
+    return records
+
+
+def _is_without_inputs(call: m.Call) -> bool:
+    return call.inputs is None
 
 
 def _attach_blobs(records: list[Any], blobs: Sequence[Frame]) -> None:

@@ -20,6 +20,9 @@ OLDEST_VERSION = 1
 SUCCESS, FAILURE, REVOKED = 0, 1, 2
 """Outcome codes, in the order of `OUTCOME_STATES`."""
 OUTCOME_STATES = ("SUCCESS", "FAILURE", "REVOKED")
+REPLACED = 3
+"""Not the end of a call: it goes on as the plan in the outcome's body (a `Replacement`), whose last call has its id. So a
+task is retried, too. Only a worker says so, and only to a coordinator."""
 
 BY_VALUE = "actorq.by_value"
 """What a worker offers, instead of a task's name, when it runs functions that are sent by value."""
@@ -88,6 +91,43 @@ class CallSpec(Struct, array_like=True, frozen=True):
         return not self.acks_late or self.max_deliveries == 1
 
 
+class Extra(Struct, array_like=True, frozen=True, gc=False):
+    """What some calls have beside their arguments: where they belong to, and what `task.request` shows."""
+
+    root: Id = ""
+    """The call, or plan, that this one goes back to; empty: itself. A tree of calls is cancelled by it."""
+    parent: Id = ""
+    """The call whose task submitted this one, or the one before it in a plan."""
+    group: Id = ""
+    group_index: int = 0
+    retries: int = 0
+    """How often the task has asked to be retried."""
+    request: bytes = b""
+    """A msgpack map for `task.request`: headers, shadow, stamps and so on. The coordinator does not look into it."""
+
+
+NOTHING, VALUE, VALUES, CAUSE = 0, 1, 2, 3
+"""What a call takes from those before it in its plan: nothing; the value of one, before its own arguments; a list of the
+values of several, in order, before its own arguments; how one has failed, of which it is the errback."""
+
+
+class Part(Struct, array_like=True, gc=False):
+    """What a call takes from one that went before it in its plan: how that ended."""
+
+    id: Id
+    state: Annotated[int, Meta(ge=0, le=2)]
+    body: Body
+    content: Name = ""
+    """As in Outcome."""
+
+
+class Inputs(Struct, array_like=True, gc=False):
+    """What a call takes from those before it in its plan."""
+
+    takes: Annotated[int, Meta(ge=VALUE, le=CAUSE)]
+    parts: list[Part]
+
+
 class Call(Struct, array_like=True, gc=False):
     """One call on its way: submitted, queued, delivered."""
 
@@ -111,6 +151,39 @@ class Call(Struct, array_like=True, gc=False):
     """The coordinator's number of the worker that holds the lease; 0: not leased."""
     row: int = 0
     """Its row in the coordinator's journal, in the order of acceptance; 0: it is not kept there."""
+    extra: Extra | None = None
+    inputs: Inputs | None = None
+    """What it takes from those before it in its plan."""
+
+
+PLAN_LIMIT = 200_000
+"""Calls in one plan."""
+Index = Annotated[int, Meta(ge=0, le=PLAN_LIMIT)]
+
+
+class Node(Struct, array_like=True, gc=False):
+    """A call of a plan, and what follows it."""
+
+    call: Call
+    takes: Annotated[int, Meta(ge=NOTHING, le=CAUSE)] = NOTHING
+    needs: Index = 0
+    """How many calls name it in `then` or `catch`; it starts when all of these have, as they say, succeeded or failed. 0:
+    it starts at once."""
+    then: list[tuple[Index, Index]] = []
+    """Calls (by place in the plan) that need the success of this one, each with the place of its value among theirs. If this
+    one fails, they fail with it."""
+    catch: list[Index] = []
+    """Errbacks: calls that start if this one fails, or is revoked. If it succeeds, they are dropped."""
+    replies: bool = True
+    """Whether the client is told of its outcome without asking."""
+
+
+class Plan(Struct, array_like=True, gc=False):
+    """A workflow: calls, and what follows each. It has no cycles; a call has each id once."""
+
+    id: Id
+    """The root of all its calls."""
+    nodes: Annotated[list[Node], Meta(max_length=PLAN_LIMIT)]
 
 
 class Member(Struct, array_like=True, frozen=True):
@@ -127,13 +200,35 @@ class Outcome(Struct, array_like=True, gc=False):
 
     id: Id
     attempt: Attempt
-    state: Annotated[int, Meta(ge=0, le=2)]
+    state: Annotated[int, Meta(ge=0, le=REPLACED)]
     body: Body
     content: Name = ""
     """Serializer of the body of a SUCCESS; empty: msgpack. Other bodies are failures (`actorq.wire.payload.failure`)."""
 
 
+class Replacement(Struct, array_like=True):
+    """The body of an outcome that is REPLACED. Spec numbers in the plan are places in `specs`, from 1."""
+
+    specs: list[CallSpec]
+    plan: Plan
+    """Its last node has the id of the call that it replaces. What followed that one follows this one."""
+    note: bytes = b""
+    """Where the task is retried: why, as a failure (`actorq.wire.payload.failure`)."""
+
+
+class Note(Struct, array_like=True, frozen=True, gc=False):
+    """What a running task says of itself (`update_state`, progress), or its worker of it."""
+
+    id: Id
+    attempt: Attempt
+    state: Name
+    """STARTED, RETRY, PROGRESS, or one of the user's own."""
+    meta: bytes = b""
+    """A msgpack value; of RETRY a failure."""
+
+
 Calls = Annotated[list[Call], Meta(max_length=MAX_BATCH)]
+Notes = Annotated[list[Note], Meta(max_length=MAX_BATCH)]
 Outcomes = Annotated[list[Outcome], Meta(max_length=MAX_BATCH)]
 Specs = Annotated[list[tuple[int, CallSpec]], Meta(max_length=MAX_NAMES)]
 MEMBER_LIMIT = 1024
@@ -262,6 +357,16 @@ class Submit(Message):
     """These calls were sent before, maybe to a coordinator that is gone; they may be running."""
 
 
+class SubmitPlan(Message):
+    """A workflow to run, whole. `seq` counts on with those of Submit, and Accepted answers both."""
+
+    seq: int
+    specs: Specs
+    plan: Plan
+    resent: bool = False
+    """As in Submit."""
+
+
 class Code(Message):
     """A function by value, before the first call that uses it."""
 
@@ -348,6 +453,8 @@ class Report(Message):
     states: list[tuple[Id, str]]
     silent: Names = []
     """Coordinators that could not be asked: what is unknown may be known there."""
+    notes: Notes = []
+    """What their tasks have said of themselves last, of those that have said something."""
 
 
 class Pressure(Message):
@@ -457,6 +564,12 @@ class Starting(Message):
     attempts: Held
 
 
+class Noted(Message):
+    """What running tasks say of themselves. The last note of a call counts."""
+
+    notes: Notes
+
+
 class Heartbeat(Message):
     """Sent by a native thread of the node, so also while its green threads are busy."""
 
@@ -488,3 +601,10 @@ class Results(Message):
 
     session: Id
     outcomes: Outcomes
+
+
+class Told(Message):
+    """What running tasks say of themselves, straight from the worker. `session` as in Results."""
+
+    session: Id
+    notes: Notes
