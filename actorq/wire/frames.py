@@ -29,6 +29,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Results,
     m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes, m.Unwatch,
     m.SubmitPlan, m.Noted, m.Told,
+    m.Duplicates,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -46,8 +47,11 @@ FROM_WORKER = kinds(
 )
 FROM_CONTROL = kinds([m.ControlHello, m.Finished, m.Returned, m.Heartbeat, m.Reply, m.Bye])
 TO_CLIENT = kinds(
-    [m.Welcome, m.View, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Settled, m.Report, m.Pressure, m.Replies]
-)
+    [
+        m.Welcome, m.View, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Duplicates, m.Settled, m.Report, m.Pressure,
+        m.Replies,
+    ]
+)  # fmt: skip
 TO_WORKER = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Define, m.Code, m.Deliver, m.Begin, m.Acked, m.Revoke])
 TO_CONTROL = kinds([m.Welcome, m.Rejected, m.Reset, m.Renewed, m.Command, m.Revoke, m.Acked])
 FROM_COORDINATOR = kinds(

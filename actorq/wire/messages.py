@@ -79,6 +79,18 @@ class CallSpec(Struct, array_like=True, frozen=True):
     """The body is a list of argument tuples for one function; the result is a list of outcomes."""
     code: Name = ""
     """Digest of the function, when it travels by value."""
+    rate: Annotated[float, Meta(ge=0)] = 0
+    """How many calls of the task (with one `limit_key`) may start within `rate_period_s`; 0: as many as can."""
+    rate_period_s: Annotated[float, Meta(gt=0)] = 1
+    max_concurrency: Annotated[int, Meta(ge=0, le=LEASE_LIMIT)] = 0
+    """How many calls of the task (with one `limit_key`) may be leased at once; 0: as many as can."""
+    limits_worker: bool = False
+    """The two limits hold for each worker node by itself, and not for the mesh."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether its calls wait for their turn at a gate."""
+        return self.rate > 0 or self.max_concurrency > 0
 
     @property
     def offer(self) -> str:
@@ -89,6 +101,11 @@ class CallSpec(Struct, array_like=True, frozen=True):
     def at_most_once(self) -> bool:
         """Whether a start must be reported, and acknowledged, before it happens."""
         return not self.acks_late or self.max_deliveries == 1
+
+
+Key = Annotated[str, Meta(max_length=200)]
+"""Longer ones travel as their digest."""
+UNTIL_START = -1.0
 
 
 class Extra(Struct, array_like=True, frozen=True, gc=False):
@@ -104,6 +121,15 @@ class Extra(Struct, array_like=True, frozen=True, gc=False):
     """How often the task has asked to be retried."""
     request: bytes = b""
     """A msgpack map for `task.request`: headers, shadow, stamps and so on. The coordinator does not look into it."""
+    limit_key: Key = ""
+    """The limits of its CallSpec are those of all calls of the task with this key."""
+    fair_key: Key = ""
+    """Within a queue and a priority, calls with different keys take turns; empty: together with all others that have none."""
+    unique: Key = ""
+    """While a call with this key is known and holds it, another one with the same key is not taken: see Duplicates."""
+    unique_until_s: float = 0
+    """For how long it holds its key: 0: until it has ended; UNTIL_START: until it is leased; else until then at the latest
+    (Unix time)."""
 
 
 NOTHING, VALUE, VALUES, CAUSE = 0, 1, 2, 3
@@ -438,6 +464,14 @@ class Refused(Message):
     """These calls were not taken, for good; the rest of their submission was."""
 
     calls: list[tuple[Id, str]]
+
+
+class Duplicates(Message):
+    """These calls were not taken, for good, as others hold their unique keys: ids of both. Who submitted a call goes on
+    with the other one.
+    """
+
+    calls: Annotated[list[tuple[Id, Id]], Meta(max_length=MAX_BATCH)]
 
 
 class Settled(Message):

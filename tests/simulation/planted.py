@@ -142,10 +142,10 @@ def _count_no_deaths(release: Method, leases: Leases, worker: Worker, reason: st
     release(leases, worker, reason, False)
 
 
-def _lowest_first(take: Method, group: Group, limit: int) -> list[m.Call]:
+def _lowest_first(take: Method, group: Group, *how: Any) -> list[m.Call]:
     for lane in group.lanes:
         lane.levels.reverse()
-    taken: list[m.Call] = take(group, limit)
+    taken: list[m.Call] = take(group, *how)
     for lane in group.lanes:
         lane.levels.reverse()
     return taken

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.clients import Client
-from actorq.coordinator.core.queues import GONE, Lane
+from actorq.coordinator.core.lines import GONE
+from actorq.coordinator.core.queues import Lane
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, Outcome
@@ -180,7 +181,7 @@ class Watch:
         ready: Ready = {
             call.id: (call, lane, (level, -call.seq))
             for lane in self.state.lanes
-            if lane.size
+            if lane.size and not (lane.is_limited or lane.is_fair)  # Those have orders of their own.
             for level, calls in enumerate(lane.levels)
             for call in calls
             if call.attempt != GONE

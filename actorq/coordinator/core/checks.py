@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from actorq.coordinator.core.gates import LimitedLane
+from actorq.coordinator.core.lines import GONE
 from actorq.coordinator.core.machine import Coordinator
-from actorq.coordinator.core.queues import GONE
 from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact
 
@@ -25,14 +26,14 @@ def check(core: Coordinator) -> None:
     size = sum(len(call.body) for call in calls)
     assert core.state.body_bytes == size, f"{core.state.body_bytes} bytes of arguments are counted, {size} are there"
     _check_lanes(core)
+    _check_gates(core)
     _check_workers(core)
 
 
 def _places(core: Coordinator) -> Counter[str]:
     places: Counter[str] = Counter()
     for lane in core.state.lanes:
-        for level in lane.levels:
-            places.update(call.id for call in level if call.attempt != GONE)
+        places.update(call.id for _, call in lane.standing() if call.attempt != GONE)
     places.update(core.state.held_back.keys())
     for worker in core.state.workers.values():
         places.update(worker.leases.keys())
@@ -48,15 +49,47 @@ def _places(core: Coordinator) -> Counter[str]:
 def _check_lanes(core: Coordinator) -> None:
     sizes: Counter[str] = Counter()
     for lane in core.state.lanes:
-        size = sum(map(len, lane.levels))
-        assert lane.size == size, f"lane {lane.queue.name}/{lane.offer} counts {lane.size}, holds {size}"
-        gone = sum(call.attempt == GONE for level in lane.levels for call in level)
-        assert lane.gone == gone, f"lane {lane.queue.name}/{lane.offer} counts {lane.gone} gone, holds {gone}"
-        sizes[lane.queue.name] += size
+        standing = [call for _, call in lane.standing()]
+        where = f"lane {lane.queue.name}/{lane.offer}"
+        assert len(lane) == len(standing), f"{where} counts {len(lane)}, holds {len(standing)}"
+        gone = sum(call.attempt == GONE for call in standing)
+        assert lane.gone == gone, f"{where} counts {lane.gone} gone, holds {gone}"
+        sizes[lane.queue.name] += len(standing)
+        if isinstance(lane, LimitedLane):
+            _check_stands(lane)
         for group in core.state.lanes.groups.values():
-            assert (lane in group.active) == (group.matches(lane) and size > 0), "a group overlooks a lane"
+            overlooked = group.limited if lane.is_limited else group.active
+            assert (lane in overlooked) == (group.matches(lane) and lane.size > 0), "a group overlooks a lane"
     for queue in core.state.lanes.queues.values():
         assert queue.size == sizes[queue.name], f"queue {queue.name} counts {queue.size}, holds {sizes[queue.name]}"
+
+
+def _check_stands(lane: LimitedLane) -> None:
+    shown = 0
+    for stand in lane.stands():
+        assert stand.shown == min(len(stand.line), stand.gate.open), f"{stand.gate.name} shows {stand.shown}"
+        assert (stand in lane.levels[stand.level]) == (stand.shown > 0), f"{stand.gate.name} stands in the wrong place"
+        assert stand in stand.gate.stands, f"{stand.gate.name} does not know its stand"
+        shown += stand.shown
+    assert shown == lane.size, f"lane {lane.queue.name}/{lane.offer} counts {lane.size} that may start, shows {shown}"
+
+
+def _check_gates(core: Coordinator) -> None:
+    """All that is leased and limited is counted, and what waits for a time is looked at then."""
+    state = core.state
+    running: Counter[tuple[str, str]] = Counter()
+    for worker in state.workers.values():
+        for call in worker.leases.values():
+            entry = state.entries_by_number.get(call.spec)
+            if entry is not None and entry.is_limited:
+                running[entry.spec.task, call.extra.limit_key if call.extra is not None else ""] += 1
+    for gate in state.gates:
+        assert gate.running == running[gate.name], f"{gate.name} counts {gate.running}, {running[gate.name]} are leased"
+        del running[gate.name]
+        assert gate.stands or gate.running or gate.due_s is not None, f"{gate.name} is not forgotten"
+        is_full = gate.concurrency and gate.running >= gate.concurrency
+        assert not gate.stands or gate.open or is_full or gate.due_s is not None, f"{gate.name} stays closed"
+    assert not running, f"{sorted(running)} are leased, and no gate knows"
 
 
 def _check_workers(core: Coordinator) -> None:
@@ -79,6 +112,8 @@ def _check_workers(core: Coordinator) -> None:
         assert core.state.is_leaving or not (ready and group.active), (
             "calls are ready, a worker has credit, and they do not meet"
         )
+        free = any(w.contact is Contact.READY and w.credit > 0 for w in group.free)
+        assert core.state.is_leaving or not (free and group.limited), "limited calls and a free slot do not meet"
     for call in core.state.calls:
         if call.spec != FOREIGN:
             assert call.spec in core.state.entries_by_number

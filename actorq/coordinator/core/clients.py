@@ -23,6 +23,8 @@ class SpecEntry:
     """Whether its calls are journaled."""
     is_kept: bool = False
     """Whether the journal knows what its number means."""
+    is_limited: bool = False
+    """Whether its calls wait at gates (`actorq.coordinator.core.gates`)."""
 
 
 @dataclass(slots=True, eq=False)

@@ -148,7 +148,7 @@ class Intake:
         key, block = "", calls.block("")
         entry, trouble, run = self._no_entry, "", 0
         given: int | None = None
-        level, number, reply_to, durable = entry.lane.levels[0], entry.number, 0, False
+        level, number, reply_to, durable, is_limited = entry.lane.levels[0], entry.number, 0, False, False
         for call in message.calls:
             if call.spec != given:  # The first of a run with one spec; nearly always there is one run.
                 entry.lane.grow(run)
@@ -157,8 +157,9 @@ class Intake:
                 trouble = self._why_refused(entry)
                 level = entry.lane.levels[entry.spec.priority]
                 number, reply_to, durable = entry.number, client.number if entry.replies else 0, entry.durable
+                is_limited = entry.is_limited
             task_id = call.id
-            is_special = resent or call.expires or call.not_before
+            is_special = resent or call.expires or call.not_before or call.extra or is_limited
             is_refused = trouble and not (number > FOREIGN and self._is_ours(task_id))
             if is_refused or (is_special and not _has_sound_times(call)):
                 refused.append((task_id, trouble or NO_TIME))
@@ -238,6 +239,10 @@ class Intake:
             state.schedule.add(call.not_before, call)
             return False
         call.not_before = 0
+        entry = state.entries_by_number[call.spec]
+        if entry.is_limited or (call.extra is not None and call.extra.fair_key):
+            state.line_up(call, entry)
+            return False
         return True
 
     def _is_over(self, call: Call) -> bool:

@@ -36,15 +36,16 @@ class Leases:
 
     def _serve(self, group: Group, ring: Ring, busy: list[Worker]) -> None:
         """Share what is ready among the workers that stand in one of the group's lines."""
-        while group.active and ring:
+        is_free = ring is group.free
+        while ring and group.has_ready(is_free):
             worker, _ = ring.popitem(last=False)
             worker.ring = None
             room = worker.credit
-            if ring is group.free:
+            if is_free:
                 room = min(room, worker.slots - len(worker.leases))
             if worker.contact is Contact.READY and room > 0:
-                share = -(-group.ready() // (len(ring) + 1))
-                calls = group.take(min(room, share))
+                share = -(-group.ready(is_free) // (len(ring) + 1))
+                calls = group.take(min(room, share), is_free)
                 if calls:
                     if not worker.outgoing:
                         busy.append(worker)
@@ -135,6 +136,7 @@ class Leases:
                 relay.setdefault(call.client, []).append(outcome)
         calls.close(key)
         calls.count -= len(taken)
+        self._state.freed(ended)
         self._state.late_reports += len(message.outcomes) - len(taken)
         self._state.body_bytes -= body_bytes
         self._state.settle(ended, taken)
@@ -264,12 +266,14 @@ class Leases:
         call.not_before = 0
         call.worker = worker.number
         worker.leases[task_id] = call
+        self._state.leased_before(call)
         self._begin(worker, call)  # For all we know.
         return True
 
     def requeue(self, worker: Worker, calls: Sequence[Call]) -> None:
         """Take leases back and put the calls in front of their lanes, in order; revoked ones end here."""
-        back: dict[tuple[int, int], list[Call]] = {}
+        back: dict[int, list[Call]] = {}
+        self._state.freed(calls)
         for call in calls:
             del worker.leases[call.id]
             call.worker = 0
@@ -282,10 +286,9 @@ class Leases:
             else:
                 if 0 < call.expires <= self._state.latest_wall_s:  # It was skipped while it was leased.
                     self._state.schedule.add(call.expires, call)
-                entry = self._state.entries_by_number[call.spec]
-                back.setdefault((call.spec, entry.spec.priority), []).append(call)
-        for (number, priority), group in back.items():
-            self._state.entries_by_number[number].lane.put_back(priority, group)
+                back.setdefault(call.spec, []).append(call)
+        for group in back.values():
+            self._state.put_back(group)
         if worker.begun:
             self._ended_guarded(worker)
 
@@ -327,5 +330,6 @@ class Leases:
     def _give_up(self, worker: Worker, call: Call, reason: str) -> None:
         del worker.leases[call.id]
         call.worker = 0
+        self._state.freed([call])
         times = f"{call.lost} times" if call.lost > 1 else "once"
         self._state.give_up(call, f"its worker was lost {times} while it ran (last: {reason})", worker.name)

@@ -18,8 +18,8 @@ from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.handover import Handover, Inheritance
 from actorq.coordinator.core.intake import Intake
 from actorq.coordinator.core.leases import Leases
+from actorq.coordinator.core.lines import GONE
 from actorq.coordinator.core.mesh import Mesh, PeerLink
-from actorq.coordinator.core.queues import GONE
 from actorq.coordinator.core.receipts import CUMULATIVE, Receipts, still_to_say
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
@@ -179,6 +179,8 @@ class Coordinator:
         """End the batch: run what is due, dispatch, and return the effects."""
         state = self.state
         self._run_due()
+        if state.gates:
+            state.gates.share(1 + len(self.mesh.open_links()), max(len(state.workers), 1))
         self._searches.finish()
         self._intake.accept_deferred()
         self._searches.answer_parked()
@@ -243,6 +245,7 @@ class Coordinator:
 
     def _run_due(self) -> None:
         state = self.state
+        state.gates.open_due(state.now_s)
         for call in state.schedule.pop_due(state.wall_s):
             if (
                 state.calls.get(call.id) is not call
@@ -310,7 +313,7 @@ class Coordinator:
         scheduled_s = state.schedule.next_s()
         if scheduled_s is not None:
             due.append(state.now_s + min(max(scheduled_s - state.wall_s, 0.0), LONGEST_WAIT_S))
-        others = (self._broadcasts, self._receipts, self._searches, self.mesh, self._handover)
+        others = (state.gates, self._broadcasts, self._receipts, self._searches, self.mesh, self._handover)
         due += [when_s for other in others if (when_s := other.next_s()) is not None]
         return min(due, default=None)
 

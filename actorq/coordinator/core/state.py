@@ -1,6 +1,6 @@
 """What a coordinator knows, and the elementary moves that keep it consistent.
 
-A call is in exactly one place: a lane (ready), the schedule (waits for its time), a worker's leases, or `held_back`
+A call is in exactly one place: a lane (ready, or limited), the schedule (waits for its time), a worker's leases, or `held_back`
 (sent again by a client while this coordinator is young: a worker may still run it). `checks.check` verifies that.
 """
 
@@ -14,12 +14,15 @@ from actorq.config import CoordinatorSettings
 from actorq.coordinator.core.calls import Calls
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Effects, Peer
+from actorq.coordinator.core.gates import Gates, LimitedLane
 from actorq.coordinator.core.keeping import Keeping
+from actorq.coordinator.core.lines import age
 from actorq.coordinator.core.outcomes import OutcomeCache
-from actorq.coordinator.core.queues import Lane, Lanes, Queue
+from actorq.coordinator.core.queues import FairLane, Lane, Lanes, Queue
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import TaskRevokedError, WorkerLostError
+from actorq.policies.rate import Rate
 from actorq.stores.api import KeepDeadLetter, Operation
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
@@ -54,6 +57,7 @@ class State:
         """What the shell counts besides, for `Commands.stats`."""
         self.calls = Calls()
         self.lanes = Lanes()
+        self.gates = Gates(now_s)
         self.schedule = Schedule()
         self.held_back: dict[str, Call] = {}
         self.outcomes = OutcomeCache(settings.outcome_count, settings.outcome_bytes, settings.outcome_age_s)
@@ -168,8 +172,9 @@ class State:
     def enter_spec(self, number: int, spec: CallSpec) -> SpecEntry:
         """A new entry, under a number of its own."""
         durable = self.settings.durable and spec.queue not in self.settings.transient_queues
-        lane = self.lanes.lane(spec.queue, spec.offer)
-        entry = SpecEntry(number, spec, lane, not spec.ignore_result, durable)
+        is_limited = self.gates.is_limited(spec)
+        lane = self.lanes.lane(spec.queue, spec.offer, LimitedLane if is_limited else Lane)
+        entry = SpecEntry(number, spec, lane, not spec.ignore_result, durable, is_limited=is_limited)
         self.entries[spec] = self.entries_by_number[number] = entry
         return entry
 
@@ -257,21 +262,90 @@ class State:
             self.seq += 1
             call.seq = self.seq
             call.not_before = 0
-            entry.lane.levels[entry.spec.priority].append(call)
-            entry.lane.grow(1)
+            self.line_up(call, entry)
+
+    def line_up(self, call: Call, entry: SpecEntry) -> None:
+        """Put a call that may start where it has to wait for that."""
+        lane, level = self.lane_of(call, entry), entry.spec.priority
+        if isinstance(lane, LimitedLane):
+            lane.put(level, call, self.gates.of(call, entry.spec))
+        elif isinstance(lane, FairLane):
+            lane.put(level, call)
+        else:
+            lane.levels[level].append(call)
+            lane.grow(1)
+
+    def put_back(self, calls: Sequence[Call]) -> None:
+        """Put calls of one spec that were leased where they belong by age."""
+        entry = self.entries_by_number[calls[0].spec]
+        level = entry.spec.priority
+        by_lane: dict[Lane, list[Call]] = {}
+        for call in calls:
+            by_lane.setdefault(self.lane_of(call, entry), []).append(call)
+        for lane, each in by_lane.items():
+            if isinstance(lane, LimitedLane):
+                for call in each:
+                    lane.put_in_front(level, call, self.gates.of(call, entry.spec))
+            else:
+                lane.put_back(level, each)
+
+    def lane_of(self, call: Call, entry: SpecEntry) -> Lane:
+        """Where the call stands, if it stands in a lane."""
+        if call.extra is None or not call.extra.fair_key or entry.is_limited:
+            return entry.lane
+        return self.lanes.lane(entry.spec.queue, entry.spec.offer, FairLane)
+
+    def set_rate(self, task: str, rate: Rate | None) -> None:
+        """Calls of the task start at this rate from now on, those that wait already as well. None: as soon as they can."""
+        self.gates.set_rate(task, rate)
+        for entry in [each for each in self.entries.values() if each.spec.task == task and not each.is_limited]:
+            self._limit(entry)
+
+    def _limit(self, entry: SpecEntry) -> None:
+        """Calls with this spec wait at gates from now on."""
+        lanes = (entry.lane, self.lanes.lane(entry.spec.queue, entry.spec.offer, FairLane))
+        waiting = [call for lane in lanes for call in lane.pull_out(entry.number)]
+        entry.is_limited = True
+        entry.lane = self.lanes.lane(entry.spec.queue, entry.spec.offer, LimitedLane)
+        for call in self.calls:
+            if call.spec == entry.number and call.worker:
+                self.leased_before(call)
+        for call in sorted(waiting, key=age):
+            self.line_up(call, entry)
+
+    def freed(self, calls: Iterable[Call]) -> None:
+        """These are leased no more: others may start that are limited together with them."""
+        if not self.gates:
+            return
+        entries, number, entry = self.entries_by_number, FOREIGN, None
+        for call in calls:
+            if call.spec != number:
+                number = call.spec
+                entry = entries.get(number)
+            if entry is not None and entry.is_limited:
+                self.gates.freed(call, entry.spec)
 
     def recognise(self, known: Call, call: Call) -> None:
         """The call of a lease that an earlier coordinator has granted (FOREIGN) has come."""
         known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
-        known.expires, known.lost = call.expires, call.lost
+        known.expires, known.lost, known.extra = call.expires, call.lost, call.extra
         if known.expires:
             self.schedule.add(known.expires, known)
         self.body_bytes += len(known.body)
+        self.leased_before(known)
+
+    def leased_before(self, call: Call) -> None:
+        """An earlier coordinator has leased it: that counts for its limits."""
+        entry = self.entries_by_number.get(call.spec)
+        if entry is not None and entry.is_limited:
+            gate = self.gates.of(call, entry.spec)
+            gate.running += 1
+            gate.refresh()
 
     def withdraw(self, call: Call) -> None:
         """Take a call that is not leased out of the place where it waits."""
         if self.held_back.pop(call.id, None) is None and not call.not_before:
-            self.entries_by_number[call.spec].lane.take_out(call)
+            self.lane_of(call, self.entries_by_number[call.spec]).take_out(call)
 
     def is_young(self) -> bool:
         return self.now_s < self.started_s + self.settings.liveness.grace_s

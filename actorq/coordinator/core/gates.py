@@ -1,0 +1,317 @@
+"""Limits of how many calls may start, or run at once: `rate_limit` and `max_concurrency`.
+
+Calls of one task with one key wait at a *gate*, first come, first served by priority, in as many *stands* as they have
+queues and priorities. Only as many as may start now are shown in their lane, so that what waits for its turn costs the
+dispatch nothing, and takes no slot. A lease takes its part of the rate at once; its end makes room for the next.
+Where nothing stands and runs, and the rate is at rest, the gate is forgotten.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from actorq.coordinator.core.lines import Line, Rota, Turns
+from actorq.coordinator.core.queues import LEVELS, Lane
+from actorq.policies import rate as rates
+from actorq.policies.rate import MANY, Rate
+from actorq.wire.messages import Call, CallSpec
+
+_NO_SPEC = CallSpec("")
+
+
+class Stand:
+    """The calls of one lane and priority that wait at one gate."""
+
+    __slots__ = ("gate", "lane", "level", "line", "shown")
+
+    def __init__(self, lane: LimitedLane, level: int, gate: Gate, line: Line | Turns) -> None:
+        self.lane = lane
+        self.level = level
+        self.gate = gate
+        self.line = line
+        self.shown = 0
+        """How many of them may start now."""
+
+
+class Gate:
+    """The limits of one task and key, and what has been taken of them."""
+
+    __slots__ = (
+        "concurrency",
+        "due_s",
+        "full_s",
+        "gates",
+        "name",
+        "open",
+        "rate",
+        "running",
+        "spec",
+        "stands",
+        "step_s",
+    )
+
+    def __init__(self, gates: Gates, name: tuple[str, str]) -> None:
+        self.gates = gates
+        self.name = name
+        self.spec = _NO_SPEC
+        self.rate: Rate | None = None
+        self.concurrency = 0
+        self.step_s = 0.0
+        self.full_s = gates.now_s + rates.BURST_S  # Without a burst: there may have been starts before.
+        """When nothing is left of what has been taken of the rate."""
+        self.running = 0
+        """Leases."""
+        self.open = 0
+        """How many may start now, at least."""
+        self.stands: list[Stand] = []
+        self.due_s: float | None = None
+        """When it will be looked at."""
+
+    def took(self, count: int) -> None:
+        """So many calls were leased."""
+        self.running += count
+        if self.rate is not None:
+            self.full_s = rates.take(self.full_s, self.gates.now_s, self.step_s, count)
+        self.update()
+
+    def freed(self) -> None:
+        """A lease has ended."""
+        self.running -= 1
+        if self.concurrency or not self.stands:
+            self.update()
+
+    def update(self) -> None:
+        """Something has changed: as `refresh`; and where nothing is left, the gate is forgotten as soon as it may."""
+        self.refresh()
+        if not self.stands and not self.running:
+            self.gates.rest(self)
+
+    def refresh(self) -> None:
+        """Find out how many may start now, show so many, and have it looked again if time makes room for more."""
+        room = MANY if self.rate is None else rates.room(self.full_s, self.gates.now_s, self.step_s)
+        free = self.concurrency - self.running if self.concurrency else MANY
+        self.open = max(min(room, free), 0)
+        for stand in self.stands:
+            stand.lane.show(stand, min(len(stand.line), self.open))
+        if self.stands and not room and free > 0:
+            self.gates.look_again(self, rates.next_s(self.full_s))
+
+
+class LimitedLane(Lane):
+    """Limited calls of one queue with one offer. Gates take turns."""
+
+    __slots__ = ("_count", "_stands")
+
+    is_limited = True
+
+    def __init__(self, queue: Any, offer: str) -> None:
+        super().__init__(queue, offer)
+        self._stands: dict[tuple[int, Gate, bool], Stand] = {}
+        self._count = 0
+
+    def _levels(self) -> list[OrderedDict[Stand, None]]:
+        return [OrderedDict() for _ in LEVELS]
+
+    def put(self, level: int, call: Call, gate: Gate) -> None:
+        """At the end of the line."""
+        stand = self._stand(level, call, gate)
+        stand.line.add(call)
+        self._count += 1
+        self.queue.size += 1
+        if stand.shown < gate.open:
+            self.show(stand, stand.shown + 1)
+        elif not gate.open and gate.due_s is None:
+            gate.refresh()
+
+    def put_in_front(self, level: int, call: Call, gate: Gate) -> None:
+        """A call that was leased goes where it belongs by age."""
+        stand = self._stand(level, call, gate)
+        stand.line.put_back([call])
+        self._count += 1
+        self.queue.size += 1
+        gate.refresh()
+
+    def _stand(self, level: int, call: Call, gate: Gate) -> Stand:
+        is_fair = call.extra is not None and bool(call.extra.fair_key)
+        stand = self._stands.get((level, gate, is_fair))
+        if stand is None:
+            stand = Stand(self, level, gate, Turns(Rota()) if is_fair else Line())
+            self._stands[level, gate, is_fair] = stand
+            gate.stands.append(stand)
+        return stand
+
+    def show(self, stand: Stand, count: int) -> None:
+        """So many calls of the stand may start now."""
+        more = count - stand.shown
+        if not more:
+            return
+        if not stand.shown:
+            self.levels[stand.level][stand] = None
+        elif not count:
+            del self.levels[stand.level][stand]
+        stand.shown = count
+        if not self.size:
+            for group in self.groups:
+                group.limited[self] = None
+        self.size += more
+        if not self.size:
+            for group in self.groups:
+                group.limited.pop(self, None)
+
+    def take(self, level: int, limit: int) -> list[Call]:
+        """Up to `limit` calls of one level that may start now."""
+        taken: list[Call] = []
+        stands = self.levels[level]
+        while stands and len(taken) < limit:
+            stand = next(iter(stands))
+            stands.move_to_end(stand)
+            count = min(stand.shown, limit - len(taken)) if len(stands) == 1 else 1
+            before = len(stand.line)
+            calls = stand.line.take(count)
+            self._has_left(stand, before - len(stand.line), len(calls))
+            stand.gate.took(len(calls))
+            taken += calls
+        return taken
+
+    def drop_gone(self) -> None:
+        for stand in list(self._stands.values()):
+            before = len(stand.line)
+            stand.line.drop_gone()
+            if len(stand.line) < before:
+                self._has_left(stand, before - len(stand.line), 0)
+                stand.gate.update()
+
+    def _has_left(self, stand: Stand, count: int, leased: int) -> None:
+        """So many calls stand there no more: those that were leased, and others that were gone."""
+        self._count -= count
+        self.queue.size -= count
+        self.gone -= count - leased
+        if not stand.line:
+            self.show(stand, 0)
+            stand.gate.stands.remove(stand)
+            del self._stands[stand.level, stand.gate, isinstance(stand.line, Turns)]
+
+    def oldest(self, level: int) -> int:
+        stand: Stand = next(iter(self.levels[level]))
+        return stand.line.oldest()
+
+    def stands(self) -> Iterator[Stand]:
+        """All of them, for those who check."""
+        return iter(self._stands.values())
+
+    def standing(self) -> Iterator[tuple[int, Call]]:
+        for stand in self._stands.values():
+            for call in stand.line:
+                yield stand.level, call
+
+    def __len__(self) -> int:
+        return self._count
+
+
+class Gates:
+    """All gates of a coordinator. Where there are several, each takes its share of a rate."""
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+        self._gates: dict[tuple[str, str], Gate] = {}
+        self._rates: dict[str, Rate | None] = {}
+        """Of tasks, as they were set at run time."""
+        self._due: list[tuple[float, int, Gate]] = []
+        self._count = 0
+        self._coordinators = self._workers = 1
+
+    def is_limited(self, spec: CallSpec) -> bool:
+        """Whether calls with this spec wait at gates."""
+        return spec.is_limited or spec.task in self._rates
+
+    def of(self, call: Call, spec: CallSpec) -> Gate:
+        """The gate where the call waits, with the limits of its spec: those of the last call count for all."""
+        name = _name(call, spec)
+        gate = self._gates.get(name)
+        if gate is None:
+            gate = self._gates[name] = Gate(self, name)
+        if gate.spec is not spec:
+            gate.spec = spec
+            self._adjust(gate)
+        return gate
+
+    def freed(self, call: Call, spec: CallSpec) -> None:
+        """A limited call is leased no more."""
+        gate = self._gates.get(_name(call, spec))
+        if gate is not None:
+            gate.freed()
+
+    def set_rate(self, task: str, rate: Rate | None) -> None:
+        """From now on calls of the task start at this rate, whatever they say themselves."""
+        self._rates[task] = rate
+        for gate in list(self._gates.values()):
+            if gate.name[0] == task:
+                self._adjust(gate)
+
+    def rates(self) -> dict[str, Rate | None]:
+        """What was set at run time."""
+        return dict(self._rates)
+
+    def share(self, coordinators: int, workers: int) -> None:
+        """So many coordinators share the limits of the mesh; so many worker nodes have limits each."""
+        if (coordinators, workers) != (self._coordinators, self._workers):
+            self._coordinators, self._workers = coordinators, workers
+            for gate in list(self._gates.values()):
+                self._adjust(gate)
+
+    def _adjust(self, gate: Gate) -> None:
+        """Bring the gate's limits in line with its spec, with what was set at run time, and with our share."""
+        spec = gate.spec
+        rate = Rate(spec.rate, spec.rate_period_s) if spec.rate else None
+        rate = self._rates.get(spec.task, rate)
+        times = self._workers if spec.limits_worker else 1
+        step_s = rates.step_s(rate._replace(starts=rate.starts * times), self._coordinators) if rate else 0.0
+        concurrency = max(spec.max_concurrency * times // self._coordinators, 1) if spec.max_concurrency else 0
+        if (rate, step_s) != (gate.rate, gate.step_s):
+            gate.rate, gate.step_s = rate, step_s
+            gate.full_s = min(gate.full_s, self.now_s + rates.BURST_S + step_s)
+        gate.concurrency = concurrency
+        gate.refresh()
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def open_due(self, now_s: float) -> None:
+        """It is now so late: some may have room again."""
+        self.now_s = now_s
+        while self._due and self._due[0][0] <= now_s:
+            due_s, _, gate = heapq.heappop(self._due)
+            if gate.due_s == due_s:
+                gate.due_s = None
+                gate.update()
+
+    def look_again(self, gate: Gate, when_s: float) -> None:
+        """Have the gate looked at then, unless it will be earlier."""
+        if gate.due_s is None or when_s < gate.due_s:
+            gate.due_s = when_s
+            self._count += 1
+            heapq.heappush(self._due, (when_s, self._count, gate))
+
+    def rest(self, gate: Gate) -> None:
+        """Nothing stands at the gate, and nothing runs: forget it, at once or when its rate is at rest."""
+        if gate.rate is not None and gate.full_s > self.now_s:
+            self.look_again(gate, gate.full_s)
+        else:
+            gate.due_s = None
+            self._gates.pop(gate.name, None)
+
+    def next_s(self) -> float | None:
+        """Monotonic time at which a gate is to be looked at."""
+        return self._due[0][0] if self._due else None
+
+    def __len__(self) -> int:
+        return len(self._gates)
+
+    def __iter__(self) -> Iterator[Gate]:
+        return iter(self._gates.values())
+
+
+def _name(call: Call, spec: CallSpec) -> tuple[str, str]:
+    return spec.task, call.extra.limit_key if call.extra is not None else ""

@@ -1,0 +1,204 @@
+"""How calls of one priority stand in line: first come, first served, or in turns between tenants (`fair_key`)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+
+from actorq.wire.messages import Call
+
+GONE = -1
+"""`attempt` of a call that was taken out while it stood in line; it is dropped when its turn comes."""
+
+
+def age(call: Call) -> int:
+    """The smaller the older."""
+    return call.seq
+
+
+def put_in_front(waiting: deque[Call], calls: list[Call]) -> None:
+    """Put calls that were leased where they belong by age: before all that came after them."""
+    youngest = max([call.seq for call in calls])
+    while waiting and waiting[0].seq < youngest:
+        calls.append(waiting.popleft())
+    calls.sort(key=age)
+    waiting.extendleft(reversed(calls))
+
+
+def tenant_of(call: Call) -> str:
+    """The key by which the call takes turns with others."""
+    return call.extra.fair_key if call.extra is not None else ""
+
+
+class Line:
+    """First come, first served."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls: deque[Call] = deque()
+
+    def add(self, call: Call) -> None:
+        """At the end."""
+        self.calls.append(call)
+
+    def put_back(self, calls: list[Call]) -> None:
+        """Calls that were leased go where they belong by age."""
+        put_in_front(self.calls, calls)
+
+    def take(self, limit: int) -> list[Call]:
+        """Up to `limit` calls from the front. Those that are gone are dropped on the way."""
+        taken: list[Call] = []
+        calls = self.calls
+        while calls and len(taken) < limit:
+            call = calls.popleft()
+            if call.attempt != GONE:
+                taken.append(call)
+        return taken
+
+    def drop_gone(self) -> None:
+        """Let go of the calls that were taken out."""
+        self.calls = deque(call for call in self.calls if call.attempt != GONE)
+
+    def oldest(self) -> int:
+        """The age of the call in front."""
+        return self.calls[0].seq
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self.calls)
+
+
+class Tenant:
+    """One key in one queue and priority, whatever its tasks."""
+
+    __slots__ = ("lines", "served")
+
+    def __init__(self) -> None:
+        self.lines = 0
+        """In how many lines it stands."""
+        self.served = 0
+        """Number of its last turn."""
+
+
+class Rota:
+    """Whose turn it is in one queue and priority. Its lines, one for each task, share it."""
+
+    __slots__ = ("others", "tenants", "turn")
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.tenants: dict[str, Tenant] = {}
+        self.others = 0
+        """The last turn of the calls without a key, which are one tenant together."""
+
+    def next(self) -> int:
+        """The number of the next turn."""
+        self.turn += 1
+        return self.turn
+
+
+class _Place:
+    """Where a tenant stands in one line."""
+
+    __slots__ = ("calls", "tenant", "turn")
+
+    def __init__(self, tenant: Tenant, turn: int) -> None:
+        self.tenant = tenant
+        self.turn = turn
+        self.calls: deque[Call] = deque()
+
+
+class Turns:
+    """Tenants take turns, with a call each; within a tenant first come, first served."""
+
+    __slots__ = ("_count", "_places", "_rota")
+
+    def __init__(self, rota: Rota) -> None:
+        self._rota = rota
+        self._places: OrderedDict[str, _Place] = OrderedDict()
+        """In the order of their turns."""
+        self._count = 0
+
+    def add(self, call: Call) -> None:
+        """At the end of its tenant's."""
+        self._place(tenant_of(call)).calls.append(call)
+        self._count += 1
+
+    def _place(self, key: str) -> _Place:
+        place = self._places.get(key)
+        if place is None:
+            tenant = self._rota.tenants.setdefault(key, Tenant())
+            tenant.lines += 1
+            place = self._places[key] = _Place(tenant, self._rota.next())
+        return place
+
+    def put_back(self, calls: list[Call]) -> None:
+        """Calls that were leased go where they belong by age."""
+        by_tenant: dict[str, list[Call]] = {}
+        for call in calls:
+            by_tenant.setdefault(tenant_of(call), []).append(call)
+        self._count += len(calls)
+        for key, each in by_tenant.items():
+            put_in_front(self._place(key).calls, each)
+
+    def take(self, limit: int) -> list[Call]:
+        """Up to `limit` calls. Those that are gone are dropped on the way."""
+        taken: list[Call] = []
+        while self._count and len(taken) < limit:
+            key, place = self._next()
+            call = place.calls.popleft()
+            self._count -= 1
+            if call.attempt != GONE:
+                place.turn = place.tenant.served = self._rota.next()
+                self._places.move_to_end(key)
+                taken.append(call)
+            if not place.calls:
+                self._forget(key, place)
+        return taken
+
+    def _next(self) -> tuple[str, _Place]:
+        """Whose turn it is. Who has had its turn in another line meanwhile goes to the end."""
+        while True:
+            key, place = next(iter(self._places.items()))
+            if place.turn >= place.tenant.served:
+                return key, place
+            place.turn = self._rota.next()
+            self._places.move_to_end(key)
+
+    def _forget(self, key: str, place: _Place) -> None:
+        del self._places[key]
+        place.tenant.lines -= 1
+        if not place.tenant.lines:
+            del self._rota.tenants[key]
+
+    def drop_gone(self) -> None:
+        """Let go of the calls that were taken out."""
+        for key, place in list(self._places.items()):
+            before = len(place.calls)
+            place.calls = deque(call for call in place.calls if call.attempt != GONE)
+            self._count -= before - len(place.calls)
+            if not place.calls:
+                self._forget(key, place)
+
+    def turn(self) -> int:
+        """The number of the turn that is next."""
+        return self._next()[1].turn
+
+    def oldest(self) -> int:
+        """The age of the call whose turn is next."""
+        return self._next()[1].calls[0].seq
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Call]:
+        for place in self._places.values():
+            yield from place.calls
+
+
+def present(calls: Iterable[Call]) -> int:
+    """How many of these are not gone."""
+    return sum([call.attempt != GONE for call in calls])
