@@ -25,10 +25,11 @@ from actorq.config import (
     ClientSettings,
 )
 from actorq.control.control import Control
-from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
+from actorq.errors import AlreadyQueued, EncodeError, ImproperlyConfigured, MessageTooLarge, NotRegistered
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.retry import RetryPolicy
 from actorq.tasks.gathering import as_completed, gather
+from actorq.tasks.keys import with_keys
 from actorq.tasks.mapping import Map
 from actorq.tasks.progress import Progress
 from actorq.tasks.reference import reference_to
@@ -132,6 +133,20 @@ class ActorQ:
         name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
         queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
         (default 3), acks_late (default True; False: at most once), ignore_result, serializer.
+
+        rate_limit: how many calls may start, as a number per second, "10/s", "10/m" or "10/h". max_concurrency: how many
+        may run at once. Both hold for all workers together; with scope="worker" for as many times that as there are
+        workers. key: calls with the same key share a limit, and those with another have their own: a text such as
+        "{args[0]}", or a function of the arguments. Where there are several coordinators, each keeps to its share: of
+        a rate of 10/s, 5/s each of two; of max_concurrency as well, but one each at the least. So a limit below the
+        number of coordinators holds only in a mesh with one, and calls that went to one do not use what another has left.
+
+        fair_key (as key): within a queue and a priority, calls with different keys take turns.
+
+        unique: True (one call of the task), "args" (one with the same arguments; they are compared as they are encoded),
+        or as key: while there is one, another call is not taken, and gives its AsyncResult, or raises AlreadyQueued if
+        unique_conflict="raise". unique_until: "done", "start" (it was given to a worker), or a number of seconds, after
+        which it is not waited for any more although it has not ended.
         """
         if fn is None:
             return lambda fn: self._register(fn, bind, name, options)
@@ -176,6 +191,8 @@ class ActorQ:
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
+            if task.call_options:
+                return self.send(task.spec, args, kwargs, task.call_options)
             route = task.route = self._route(task.spec)
         return self._submit(route, args, kwargs)
 
@@ -223,10 +240,24 @@ class ActorQ:
             body if len(body) < BLOB_BYTES else self._large(route, body),
             start_time_s(options.get("countdown"), options.get("eta"), now_s),
             expiry_time_s(options.get("expires"), now_s),
+            extra=with_keys(None, route.spec.task, options, args, kwargs, route.encode_call, now_s),
         )
         result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
+        if call.extra is not None and call.extra.unique:
+            return self._send_unique(route, result, call, options)
         session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
         return result
+
+    def _send_unique(
+        self, route: Route, result: AsyncResult[Any], call: Call, options: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
+        """Raises AlreadyQueued, where the options say so."""
+        holder = route.session.submit_unique(result, call, self._patience_s(options), route.wait)
+        if holder == call.id:
+            return result
+        if options.get("unique_conflict") == "raise":
+            raise AlreadyQueued(route.spec.task, holder)
+        return self.AsyncResult(holder)
 
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
         """For how long a call may try to reach the mesh."""
@@ -250,7 +281,9 @@ class ActorQ:
         changes = {key: value for key, value in options.items() if key in SPEC_OPTIONS}
         if changes:
             spec = make_spec(spec, changes)
-        return self.send(spec, tuple(args), kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+        call_options = self.tasks[name].call_options if name in self.tasks else {}
+        call_options = {**call_options, **{key: value for key, value in options.items() if key in CALL_OPTIONS}}
+        return self.send(spec, tuple(args), kwargs or {}, call_options)
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if self.url.startswith(LOCAL):
@@ -292,7 +325,14 @@ class ActorQ:
         chunksize: items that travel together; None adapts it. ordered: results in the order of the items, or as they
         come. progress: show a bar with rate and time left.
         """
+        if isinstance(fn, Task) and fn.call_options:
+            raise ImproperlyConfigured(
+                f"task {fn.name!r} has keys ({', '.join(fn.call_options)}), which items that travel together have not one "
+                f"of: use delay() for each"
+            )
         spec = fn.spec if isinstance(fn, Task) else self._by_value(fn)
+        if spec.is_limited:
+            chunksize = 1  # A limit counts calls.
         spec = _chunked(spec)
         fallback = make_spec(spec, {"serializer": "cloudpickle"})
 

@@ -95,6 +95,17 @@ class CallRefused(ActorqError):
         self.reason = reason
 
 
+class AlreadyQueued(ActorqError):
+    """Another call holds the unique key, and the task says that this is an error. `task_id` is that call's."""
+
+    def __init__(self, task: str, task_id: str) -> None:
+        super().__init__(
+            f"task {task!r}: call {task_id} holds the unique key already; see app.AsyncResult({task_id!r})"
+        )
+        self.task = task
+        self.task_id = task_id
+
+
 class NotPermitted(ActorqError):
     """This program's key does not have the right to do that. Says which right it needs."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -123,6 +123,8 @@ class Client:
         self.codes: dict[str, bytes] = {}
         self.chosen: deque[Call] = deque()
         """As `outbox`, for calls whose ids the user chose, so that they may be known to the mesh."""
+        self.uniques: dict[str, Callable[[str], None]] = {}
+        """Who waits to hear under which id a call with a unique key is known, by its id."""
         self.is_open = False
         self.rejection = ""
         """Why the last coordinator refused this client, if it did."""
@@ -224,6 +226,8 @@ class Client:
             self._report(message)
         elif kind is m.Refused:
             self._refused(message)
+        elif kind is m.Duplicates:
+            self._duplicates(message)
         elif kind is m.Pressure:
             self.pressure = message.reason
         elif kind is m.View:
@@ -430,6 +434,21 @@ class Client:
             awaited += [call.id for call in calls]  # Not the calls: their bodies may be large.
         if awaited:
             self._awaited.append(Awaited(self._now_s, awaited))
+        for task_id in self.uniques.keys() & awaited if self.uniques else ():
+            self._tell_unique(task_id, task_id)
+
+    def _duplicates(self, message: m.Duplicates) -> None:
+        for task_id, other in message.calls:
+            pending = self.pending.pop(task_id, None)
+            if not self._tell_unique(task_id, other) and pending is not None:
+                pending.fail(CallRefused(task_id, f"call {other} holds its unique key"))
+
+    def _tell_unique(self, task_id: str, known_as: str) -> bool:
+        """Whether somebody waits to hear it."""
+        tell = self.uniques.pop(task_id, None)
+        if tell is not None:
+            tell(known_as)
+        return tell is not None
 
     def _refused(self, message: m.Refused) -> None:
         sent = {call.id: (call, may_run) for _, calls, may_run in self._unaccepted for call in calls}
@@ -448,6 +467,7 @@ class Client:
             pending = self.pending.pop(task_id, None)
             if pending is not None:
                 pending.fail(CallRefused(task_id, reason))
+                self._tell_unique(task_id, task_id)
             elif task_id in sent and self.specs[sent[task_id][0].spec - 1][1].ignore_result:
                 logger.error("call %s, whose result nobody wanted, was refused: %s", task_id, reason)
 

@@ -170,6 +170,33 @@ class Session:
             core.pending.pop(call.id, None)
             raise OperationalError(self._trouble(timeout_s))
 
+    def submit_unique(self, pending: Pending, call: Call, timeout_s: float | None, wait: bool) -> str:
+        """As `submit`, for a call with a unique key. Returns the id of the call that holds the key: this one, or another.
+
+        Raises OperationalError if no coordinator says so within `timeout_s`; the call may run all the same then.
+        """
+        deadline_s = deadline(timeout_s)
+        bell = new_bell()
+        known_as: list[str] = []
+
+        def tell(task_id: str) -> None:
+            known_as.append(task_id)
+            bell.ring()
+
+        self.core.uniques[call.id] = tell
+        try:
+            self.submit(pending, call, timeout_s, wait, chosen_id=True)
+            with stepping_aside():
+                bell.wait(None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0))
+            if not known_as:
+                self.core.pending.pop(call.id, None)
+                raise OperationalError(
+                    f"it was not heard whether call {call.id} is the only one with its unique key: {self._trouble(timeout_s)}"
+                )
+            return known_as[0]
+        finally:
+            self.core.uniques.pop(call.id, None)
+
     def _await_chosen(self, pending: Pending) -> None:
         """Its id may be awaited here already: then that one stays, and this one hears of the outcome from it."""
         known = self.core.pending.setdefault(pending.id, pending)

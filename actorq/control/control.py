@@ -50,15 +50,28 @@ class Control:
         replies = self.broadcast("ping", destination=destination, timeout=timeout)
         return [{node: reply} for node, reply in replies.items()]
 
-    def revoke(self, task_id: str | Sequence[str], terminate: bool = False, timeout: float = 1.0) -> dict[str, str]:
-        """End calls. Returns what became of each: removed, its worker was told, already settled, unknown."""
+    def revoke(
+        self, task_id: str | Sequence[str], terminate: bool = False, timeout: float = 1.0, tree: bool = False
+    ) -> dict[str, str]:
+        """End calls. Returns what became of each: removed, its worker was told, already settled, unknown.
+
+        tree: and all that their tasks have submitted, and will submit, and so on; what became of these is counted.
+        """
         ids = [task_id] if isinstance(task_id, str) else list(task_id)
-        replies = self.broadcast("revoke", {"ids": ids, "terminate": terminate}, timeout=timeout)
+        replies = self.broadcast("revoke", {"roots" if tree else "ids": ids, "terminate": terminate}, timeout=timeout)
         return {task: what for reply in replies.values() for task, what in reply.items()}
 
     def terminate(self, task_id: str | Sequence[str], timeout: float = 1.0) -> dict[str, str]:
         """``revoke(task_id, terminate=True)``."""
         return self.revoke(task_id, terminate=True, timeout=timeout)
+
+    def rate_limit(self, task_name: str, rate_limit: str | float | None, timeout: float = 1.0) -> BroadcastReplies:
+        """Change a task's rate limit (as `ActorQ.task` takes it; 0 or None: no limit) until the coordinators end.
+
+        It holds for calls that wait already, and for tasks that had no limit. The replies are those of Celery, one for
+        each coordinator: `{"ok": …}` or `{"error": …}`.
+        """
+        return self.broadcast("rate_limit", {"task_name": task_name, "rate_limit": rate_limit}, timeout=timeout)
 
     def drain_coordinator(self, names: str | Sequence[str], timeout: float = 1.0) -> BroadcastReplies:
         """Have coordinators leave the mesh: they hand what waits to another one, let end what runs, and end."""

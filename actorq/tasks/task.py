@@ -12,7 +12,9 @@ import msgspec
 
 from actorq import context
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.policies.rate import parse_rate
 from actorq.tasks.arguments import argument_check
+from actorq.tasks.keys import KEY_OPTIONS, check_keys
 from actorq.tasks.result import AsyncResult
 from actorq.wire.messages import CallSpec
 
@@ -31,9 +33,14 @@ SPEC_OPTIONS = {
     "max_deliveries": "max_deliveries",
     "acks_late": "acks_late",
     "ignore_result": "ignore_result",
+    "rate_limit": "rate",
+    "max_concurrency": "max_concurrency",
+    "scope": "limits_worker",
 }
 """Options of a task, or of one call, and the fields of CallSpec that they set."""
-CALL_OPTIONS = frozenset({"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout"})
+CALL_OPTIONS = frozenset(
+    {"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout", *KEY_OPTIONS}
+)
 
 _LAST_S = 253_402_300_799.0
 """The end of the last year that a datetime knows."""
@@ -42,8 +49,10 @@ _LONG_AGO_S = 1.0
 
 
 def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
-    """`spec` with the options changed. Raises ImproperlyConfigured for values that cannot be."""
-    changes = {SPEC_OPTIONS[name]: _seconds(value) if "limit" in name else value for name, value in options.items()}
+    """`spec` with those of the options changed that it has. Raises ImproperlyConfigured for values that cannot be."""
+    changes: dict[str, Any] = {}
+    for name in SPEC_OPTIONS.keys() & options.keys():
+        changes.update(_fields_of(name, options[name]))
     changed = msgspec.structs.replace(spec, **changes)
     try:
         changed = msgspec.convert(msgspec.to_builtins(changed), CallSpec)
@@ -55,6 +64,20 @@ def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
             f"({changed.time_limit_s} s)"
         )
     return changed
+
+
+def _fields_of(option: str, value: Any) -> dict[str, Any]:
+    """The fields of CallSpec that an option sets."""
+    if option == "rate_limit":
+        rate = parse_rate(value)
+        return {"rate": rate.starts, "rate_period_s": rate.period_s} if rate else {"rate": 0.0, "rate_period_s": 1.0}
+    if option == "scope":
+        if value not in ("cluster", "worker"):
+            raise ImproperlyConfigured(f"scope is 'cluster' or 'worker', and not {value!r}")
+        return {"limits_worker": value == "worker"}
+    if option == "max_concurrency":
+        return {"max_concurrency": value or 0}
+    return {SPEC_OPTIONS[option]: _seconds(value) if option.endswith("time_limit") else value}
 
 
 def _seconds(value: Any) -> float:
@@ -102,7 +125,8 @@ class Task(Generic[P, R]):
     """A function with a name, and how it is called by default. Made by ``@app.task``."""
 
     def __init__(self, mesh: Mesh, fn: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]) -> None:
-        check_options(options, tuple(SPEC_OPTIONS))
+        check_options(options, (*SPEC_OPTIONS, *KEY_OPTIONS))
+        check_keys(options)
         self.fn = fn
         self.name = name
         self.bind = bind
@@ -110,6 +134,8 @@ class Task(Generic[P, R]):
         self._mesh = mesh
         self.route: Any = None
         """Kept by the mesh: how calls with these options are sent."""
+        self.call_options = {name: value for name, value in options.items() if name in KEY_OPTIONS}
+        """Those that each call is looked at for."""
         self._spec: CallSpec | None = None
         self._check = argument_check(fn, skip_first=bind)
         functools.update_wrapper(self, fn)
@@ -147,14 +173,16 @@ class Task(Generic[P, R]):
         (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call.
         retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the
         mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
-        soft_time_limit, max_deliveries, acks_late, ignore_result.
+        soft_time_limit, max_deliveries, acks_late, ignore_result, rate_limit, max_concurrency, scope, key, fair_key,
+        unique, unique_until, unique_conflict; see `ActorQ.task`. Raises AlreadyQueued where unique_conflict is "raise".
         """
         args, kwargs = tuple(args), kwargs or {}
         self._check(*args, **kwargs)
         check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
         changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
         spec = make_spec(self.spec, changes) if changes else self.spec
-        return self._mesh.send(spec, args, kwargs, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+        call_options = {name: value for name, value in options.items() if name in CALL_OPTIONS}
+        return self._mesh.send(spec, args, kwargs, {**self.call_options, **call_options})
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

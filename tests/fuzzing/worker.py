@@ -26,6 +26,7 @@ SPECS = (CallSpec("add"), CallSpec("add", acks_late=False), CallSpec("fn", code=
 
 class _Job:
     def __init__(self, spec: CallSpec, code: bytes | None) -> None:
+        self.spec = spec
         self.guarded = spec.at_most_once
 
 

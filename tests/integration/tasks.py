@@ -149,3 +149,33 @@ def note_run(directory: str, number: int, seconds: float = 0.0) -> None:
     with open(os.path.join(directory, str(number)), "a") as runs:
         runs.write("ran\n")
     time.sleep(seconds)
+
+
+@app.task(rate_limit="20/s")
+def started_at() -> float:
+    return time.time()
+
+
+@app.task(rate_limit="1/h")
+def once_an_hour() -> None:
+    pass
+
+
+@app.task(max_concurrency=1, key="{args[0]}")
+def alone_with(key: str) -> tuple[float, float]:
+    """From when to when it has run."""
+    start_s = time.monotonic()
+    time.sleep(0.02)
+    return start_s, time.monotonic()
+
+
+@app.task(unique="args")
+def once_for(x: int, seconds: float) -> int:
+    time.sleep(seconds)
+    return x
+
+
+@app.task(fair_key="{args[0]}")
+def for_tenant(tenant: str) -> str:
+    time.sleep(0.01)
+    return tenant

@@ -55,6 +55,7 @@ MESSAGES: list[Message] = [
     m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, CALLS),
     m.HandOverOutcomes(1, OUTCOMES),
     m.Unwatch(["a"]),
+    m.Duplicates([("a", "b")]),
 ]
 ALL_KINDS = frames.kinds(Message.__subclasses__())
 

@@ -26,6 +26,8 @@ def check(core: Coordinator) -> None:
     size = sum(len(call.body) for call in calls)
     assert core.state.body_bytes == size, f"{core.state.body_bytes} bytes of arguments are counted, {size} are there"
     _check_lanes(core)
+    for call in core.state.uniques:
+        assert core.state.calls.get(call.id) is call, f"{call.id} holds a unique key and is not known"
     _check_gates(core)
     _check_workers(core)
 

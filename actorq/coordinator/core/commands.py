@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -13,7 +14,8 @@ from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
-from actorq.coordinator.core.state import FOREIGN, State
+from actorq.coordinator.core.state import FOREIGN, TREE, State
+from actorq.coordinator.core.uniques import UNIQUE
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import ImproperlyConfigured, TaskRevokedError
 from actorq.policies.rate import parse_rate
@@ -77,6 +79,9 @@ class Commands:
         return call is not None and call.spec == FOREIGN and self._state.settings.durable
 
     def _state_of(self, task_id: str) -> str:
+        if task_id.startswith(UNIQUE):
+            holder = self._state.uniques.holder(task_id.removeprefix(UNIQUE), self._state.wall_s)
+            return holder.id if holder is not None else ""
         call = self._state.calls.get(task_id)
         if call is None:
             return ""
@@ -174,38 +179,60 @@ class Commands:
         return {"ok": "new rate limit set successfully" if rate else "rate limit disabled successfully"}
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """End calls, wherever they are. Returns what became of each."""
-        given, terminate = arguments.get("ids"), bool(arguments.get("terminate"))
-        listed = given if isinstance(given, list) else []
-        ids = [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]
+        """End calls, wherever they are, and with `roots` all that go back to these. Returns what became of each."""
+        terminate = bool(arguments.get("terminate"))
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
+        ids = _ids(arguments.get("ids"))
+        roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + _ids(arguments.get("roots"))
+        ids = [each for each in ids if not each.startswith(TREE)]
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
+        members = self._members(roots)
+        for root in roots:
+            self._remember(TREE + root, terminate, until_s)
+        of_trees = {
+            task_id: self._revoke_one(task_id, terminate, until_s) for each in members.values() for task_id in each
+        }
+        for root, each in members.items():
+            became[root] = _summary([of_trees[task_id] for task_id in each])
         if self._state.settings.durable:
             for ends in (False, True):
-                kept = [task_id for task_id in became if self._state.revoked.get(task_id) == (until_s, ends)]
+                ordered = [*ids, *of_trees, *(TREE + root for root in roots)]
+                kept = [each for each in ordered if self._state.revoked.get(each) == (until_s, ends)]
                 if kept:
                     self._state.operations.append(KeepRevocations(kept, until_s, ends))
         if self._state.trouble:
             return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
 
+    def _members(self, roots: Sequence[str]) -> dict[str, list[str]]:
+        """The calls that go back to each of these, and these themselves."""
+        members = {root: [root] for root in roots}
+        for call in self._state.calls if members else ():
+            root = call.extra.root if call.extra is not None else ""
+            if root in members and call.id != root:
+                members[root].append(call.id)
+        return members
+
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
             return "already settled"
-        _, ends = self._state.revoked.pop(task_id, (0.0, False))
-        terminate = terminate or ends  # Another coordinator may tell of an earlier order.
-        self._state.revoked[task_id] = (until_s, terminate)
+        terminate = self._remember(task_id, terminate, until_s)
         call = self._state.calls.get(task_id)
         if call is None:
             return "unknown here; it will not start if it comes later"
         if call.worker:
-            worker = self._state.workers_by_number[call.worker]
-            self._state.send(worker.peer, m.Revoke([task_id], terminate))
-            self._state.send(worker.control, m.Revoke([task_id], terminate))
+            self._state.tell_revoked(call, terminate)
             return "its worker was told"
         self._state.withdraw(call)
         self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
         return "removed"
+
+    def _remember(self, task_id: str, terminate: bool, until_s: float) -> bool:
+        """The order holds for calls that come later, too. Returns whether they are to be ended."""
+        _, ends = self._state.revoked.pop(task_id, (0.0, False))
+        terminate = terminate or ends  # Another coordinator may tell of an earlier order.
+        self._state.revoked[task_id] = (until_s, terminate)
+        return terminate
 
     def stats(self) -> dict[str, Any]:
         """What `actorq status` shows of this coordinator."""
@@ -252,6 +279,18 @@ class Commands:
                 for worker in self._state.workers.values()
             ],
         }
+
+
+def _ids(given: Any) -> list[str]:
+    """Those among what a client has sent that can be ids."""
+    listed = given if isinstance(given, list) else []
+    return [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH + len(TREE)]
+
+
+def _summary(became: Sequence[str]) -> str:
+    """What became of the calls of a tree."""
+    known = Counter(each for each in became if not each.startswith("unknown"))
+    return ", ".join(f"{count} {what}" for what, count in known.items()) or became[0]
 
 
 def _is_named(member: m.Member, names: Sequence[str]) -> bool:

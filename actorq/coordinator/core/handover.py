@@ -221,6 +221,7 @@ class Handover:
             state.withdraw(call)
             state.calls.remove(call)
             state.body_bytes -= len(call.body)
+        state.uniques.free(calls)
         state.keeping.forget(calls)
 
 
@@ -295,7 +296,8 @@ class Inheritance:
         state = self._state
         state.calls.add(call)
         state.body_bytes += len(call.body)
-        if call.id in state.revoked:
+        state.uniques.take(call, state.wall_s)
+        if state.revocation_of(call):
             state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
             return False
         if call.expires and call.expires <= state.wall_s:

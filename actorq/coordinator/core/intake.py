@@ -6,6 +6,7 @@ from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import FOREIGN, NO_ROOM, SPEC_LIMIT, State
+from actorq.coordinator.core.uniques import UNIQUE, key_of
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.wire import messages as m
@@ -65,6 +66,7 @@ class Intake:
         unknown = [
             call.id for call in message.calls if call.id not in state.calls and state.outcomes.get(call.id) is None
         ]
+        keys = [UNIQUE + key for call in message.calls if (key := key_of(call))]
         client.asking = message.seq
 
         def answered(states: dict[str, str], silent: list[str]) -> None:
@@ -77,10 +79,15 @@ class Intake:
             self._searches.watch(elsewhere)
             gone = {task_id for task_id in unknown if states.get(task_id, "settled")}
             client.deferred_bytes -= _size_bytes(message)
+            for call in message.calls:
+                holder = states.get(UNIQUE + key_of(call))
+                if holder and call.id not in gone:
+                    gone.add(call.id)
+                    state.tell(client, m.Duplicates([(call.id, holder)]))
             message.calls = [call for call in message.calls if call.id not in gone]
             client.deferred_bytes += _size_bytes(message)
 
-        self._searches.claim(client, peer, unknown, answered)
+        self._searches.claim(client, peer, unknown + keys, answered)
 
     def _full_queue(self, client: Client, message: m.Submit) -> str:
         limit = self._state.settings.queue_limit
@@ -184,6 +191,8 @@ class Intake:
                 call.lost = int(entry.spec.at_most_once)  # It may have started.
             if is_special and not is_held_back and self._is_over(call):
                 continue
+            if call.extra and call.extra.unique and not self._holds_key(client, call, resent):
+                continue
             block[task_id] = call
             count += 1
             body_bytes += len(call.body)
@@ -251,8 +260,20 @@ class Intake:
             self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
         elif 0 < call.expires <= self._state.wall_s:
             self._state.expire(call)
+        elif self._state.revoked and self._state.revocation_of(call):
+            self._state.settle_here(call, m.REVOKED, TaskRevokedError("its tree was revoked before it was submitted"))
         else:
             return False
+        return True
+
+    def _holds_key(self, client: Client, call: Call, resent: bool) -> bool:
+        """Whether the call may be taken, as no other one holds its unique key. One that may be running is in any case."""
+        state = self._state
+        holder = None if resent else state.uniques.holder(key_of(call), state.wall_s)
+        if holder is not None:
+            state.tell(client, m.Duplicates([(call.id, holder.id)]))
+            return False
+        state.uniques.take(call, state.wall_s)
         return True
 
     def _again(self, client: Client, call: Call) -> list[Call]:

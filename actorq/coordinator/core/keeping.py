@@ -132,6 +132,8 @@ class Keeping:
                 call.lost = max(call.lost, 1)
                 call.attempt = started[call.row]
             calls.add(call)
+            if call.extra is not None:
+                state.uniques.take(call, state.wall_s)
             held_back[call.id] = call
             state.body_bytes += len(call.body)
             if call.expires:

@@ -279,7 +279,7 @@ class Leases:
             call.worker = 0
             if call.spec == FOREIGN:
                 self._state.calls.remove(call)
-            elif call.id in self._state.revoked:
+            elif self._state.revocation_of(call):
                 self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
             elif call.expires and call.expires <= self._state.wall_s:
                 self._state.expire(call)

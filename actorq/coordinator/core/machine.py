@@ -271,7 +271,7 @@ class Coordinator:
         state = self.state
         held, state.held_back = state.held_back, {}
         for call in held.values():
-            if call.id in state.revoked:
+            if state.revocation_of(call):
                 state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
             elif call.lost and state.entries_by_number[call.spec].spec.at_most_once:
                 state.give_up(call, "it may have started before the coordinator did, and may run only once")

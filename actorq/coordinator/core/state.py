@@ -20,6 +20,7 @@ from actorq.coordinator.core.lines import age
 from actorq.coordinator.core.outcomes import OutcomeCache
 from actorq.coordinator.core.queues import FairLane, Lane, Lanes, Queue
 from actorq.coordinator.core.schedule import Schedule
+from actorq.coordinator.core.uniques import Uniques
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import TaskRevokedError, WorkerLostError
 from actorq.policies.rate import Rate
@@ -32,6 +33,8 @@ from actorq.wire.payload import encode_failure
 
 FOREIGN = 0
 """Spec number of a lease from an earlier coordinator whose call has not been sent again yet."""
+TREE = "\x1ftree "
+"""Before the id of a root: all calls that go back to it."""
 NO_ROOM = -1
 """Spec number of an entry beyond SPEC_LIMIT: its calls are refused."""
 SPEC_LIMIT = 100_000
@@ -58,11 +61,13 @@ class State:
         self.calls = Calls()
         self.lanes = Lanes()
         self.gates = Gates(now_s)
+        self.uniques = Uniques()
         self.schedule = Schedule()
         self.held_back: dict[str, Call] = {}
         self.outcomes = OutcomeCache(settings.outcome_count, settings.outcome_bytes, settings.outcome_age_s)
         self.revoked: dict[str, tuple[float, bool]] = {}
-        """Calls that must not start if they come, or come back: until when (Unix time), and whether to end them too."""
+        """Calls that must not start if they come, or come back: until when (Unix time), and whether to end them too. With
+        TREE before the id: all calls that go back to that one."""
         self.dead_letters: deque[dict[str, Any]] = deque(maxlen=settings.dead_letter_count)
         self.watchers: dict[str, dict[Client, None]] = {}
         """Who else wants to hear of a call's outcome."""
@@ -203,6 +208,8 @@ class State:
             return
         self.settled_count += len(outcomes)
         self.outcomes.add(outcomes, self.now_s)
+        if self.uniques:
+            self.uniques.free(calls)
         if self.settings.durable:
             self.keeping.settle(calls, outcomes)
         if self.watchers:
@@ -333,6 +340,23 @@ class State:
             self.schedule.add(known.expires, known)
         self.body_bytes += len(known.body)
         self.leased_before(known)
+        self.uniques.take(known, self.wall_s)
+        order = self.revocation_of(known)
+        if order is not None:
+            self.tell_revoked(known, order[1])
+
+    def revocation_of(self, call: Call) -> tuple[float, bool] | None:
+        """The order to end the call, or the tree that it belongs to, if there is one."""
+        order = self.revoked.get(call.id)
+        if order is None and call.extra is not None and call.extra.root:
+            order = self.revoked.get(TREE + call.extra.root)
+        return order
+
+    def tell_revoked(self, call: Call, terminate: bool) -> None:
+        """Tell the worker that has the call, on both of its connections."""
+        worker = self.workers_by_number[call.worker]
+        self.send(worker.peer, m.Revoke([call.id], terminate))
+        self.send(worker.control, m.Revoke([call.id], terminate))
 
     def leased_before(self, call: Call) -> None:
         """An earlier coordinator has leased it: that counts for its limits."""

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
+from actorq.config import HIGHEST_PRIORITY
 from actorq.wire.messages import Call
 
 FORGOTTEN = -1
@@ -29,7 +30,9 @@ class Leases:
 
     def __init__(self) -> None:
         self.ready: deque[Pair] = deque()
-        """Calls to run, with their jobs, oldest first."""
+        """Calls to run, with their jobs: by priority, oldest first."""
+        self.lowest = HIGHEST_PRIORITY
+        """None of those has a lower priority."""
         self.held: dict[str, Call] = {}
         """All leases that have not ended: ready, guarded and running."""
         self.guarded: dict[str, Pair] = {}
@@ -39,6 +42,17 @@ class Leases:
         self.doubles: dict[str, list[Pair]] = {}
         """Leases of calls that are held already from another coordinator. Their client has gone from one to the other
         and brought its calls along. They do not run: what becomes of the first is reported to all."""
+
+    def sort(self) -> None:
+        """A call has come whose priority is higher than that of others which wait: it goes before these."""
+        pairs: list[Pair] = []
+        while True:
+            try:
+                pairs.append(self.ready.popleft())
+            except IndexError:
+                break
+        pairs.sort(key=_priority, reverse=True)  # Those of one priority stay in order.
+        self.ready.extend(pairs)
 
     def waiting(self) -> list[Pair]:
         """What has not started, with its jobs. From any thread: each `list` copies in one step of the interpreter."""
@@ -161,3 +175,8 @@ class Leases:
     def _all_doubles(self) -> Iterator[Pair]:
         for pairs in list(self.doubles.values()):
             yield from list(pairs)
+
+
+def _priority(pair: Pair) -> int:
+    priority: int = pair[1].spec.priority
+    return priority

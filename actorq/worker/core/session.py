@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from actorq.config import WorkerSettings
+from actorq.config import HIGHEST_PRIORITY, WorkerSettings
 from actorq.errors import ProtocolError, TaskRevokedError
 from actorq.wire import messages as m
 from actorq.wire.batches import batches
@@ -224,10 +224,16 @@ class Session:
             return
         leases, jobs, number = self._leases, self._jobs, self.number
         held, append = leases.held, leases.ready.append
+        lowest, is_sorted = leases.lowest if leases.ready else HIGHEST_PRIORITY, True
+        last: Any = None
         for call in message.calls:
             job = jobs.get(call.spec)
             if job is None:
                 raise ProtocolError(f"call {call.id} names options that the coordinator has not defined")
+            if job is not last:  # The first of a run with one spec.
+                last, priority = job, job.spec.priority
+                is_sorted = is_sorted and priority <= lowest
+                lowest = min(lowest, priority)
             call.worker = number
             known = held.setdefault(call.id, call)
             if known is not call:
@@ -240,6 +246,9 @@ class Session:
                 leases.guarded[call.id] = (call, job)
             else:
                 append((call, job))
+        leases.lowest = lowest
+        if not is_sorted:
+            leases.sort()
 
     def _begin(self, ids: Sequence[str]) -> None:
         leases = self._leases

@@ -18,6 +18,7 @@ class PlainJob:
     """A job that needs no announcement."""
 
     guarded = False
+    spec = CallSpec("task")
 
 
 def connected(core: Worker, peer: int, coordinator: str) -> Effects:

@@ -1,0 +1,120 @@
+"""Unique calls: while one holds its key, another one with the same key is that one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actorq.stores.memory import Shelf
+from actorq.wire import messages as m
+from actorq.wire.messages import UNTIL_START, Extra
+from tests.unit.coordinator.support import Bench, ClientParty, CoordinatorParty
+
+
+def unique(key: str = "key", until_s: float = 0.0, **extra: Any) -> Extra:
+    return Extra(unique=key, unique_until_s=until_s, **extra)
+
+
+def duplicates(client: ClientParty) -> list[tuple[str, str]]:
+    """Which calls were not taken, each with the one that holds its key."""
+    return [pair for message in client.take(m.Duplicates) for pair in message.calls]
+
+
+def test_a_second_one_is_not_taken_and_its_client_hears_which_one_is_known(bench: Bench) -> None:
+    client, other = bench.client(), bench.client("other")
+    client.submit("first", extra=unique())
+    other.submit("second", extra=unique())
+    client.submit("third", extra=unique("another key"))
+    assert duplicates(other) == [("second", "first")] and duplicates(client) == []
+    assert bench.worker(slots=9).delivered() == ["first", "third"]
+
+
+def test_of_one_submission_one_is_taken(bench: Bench) -> None:
+    client = bench.client()
+    client.submit("first", "second", extra=unique())
+    assert duplicates(client) == [("second", "first")]
+
+
+@pytest.mark.parametrize("end", ["done", "revoked", "expired", "given up"])
+def test_a_key_is_free_when_its_call_has_ended_however(bench: Bench, end: str) -> None:
+    """Pain 13: locks outside of the queue stay when a call ends in a way that nobody has thought of."""
+    client = bench.client()
+    client.submit("first", extra=unique(), expires=bench.wall_s + 1 if end == "expired" else 0)
+    if end == "revoked":
+        client.order("revoke", ids=["first"])
+    elif end == "expired":
+        bench.wait(1.5)
+    else:
+        worker = bench.worker()
+        for _ in range(3 if end == "given up" else 0):
+            worker.delivered()
+            bench.wait(3.0)
+            worker.announce("first")
+            worker.die()
+            worker = bench.worker()
+        if end == "done":
+            worker.report("first")
+    client.submit("second", extra=unique())
+    assert duplicates(client) == []
+    assert bench.state_of("second") == "open"
+
+
+def test_until_the_start_is_until_a_worker_has_it(bench: Bench) -> None:
+    client = bench.client()
+    client.submit("first", extra=unique(until_s=UNTIL_START))
+    client.submit("second", extra=unique(until_s=UNTIL_START))
+    bench.worker(slots=1)
+    client.submit("third", extra=unique(until_s=UNTIL_START))
+    client.submit("fourth", extra=unique(until_s=UNTIL_START))
+    assert duplicates(client) == [("second", "first"), ("fourth", "third")]
+
+
+def test_nobody_waits_longer_for_a_key_than_its_call_says(bench: Bench) -> None:
+    client = bench.client()
+    client.submit("first", extra=unique(until_s=bench.wall_s + 5))
+    bench.wait(4.5)
+    client.submit("second", extra=unique())
+    bench.wait(1.0)
+    client.submit("third", extra=unique())
+    assert duplicates(client) == [("second", "first")]
+    assert bench.state_of("third") == "open"
+
+
+def test_a_key_is_held_again_after_a_restart() -> None:
+    bench = Bench(shelf=Shelf())
+    bench.client().submit("first", extra=unique())
+    bench.start()
+    client = bench.client()
+    client.submit("second", extra=unique())
+    assert duplicates(client) == [("second", "first")]
+    worker = bench.worker()
+    bench.wait(3.0)
+    worker.report("first")
+    client.submit("third", extra=unique())
+    assert bench.state_of("third") == "open"
+
+
+def test_a_call_that_may_be_running_is_taken_although_another_one_holds_its_key(bench: Bench) -> None:
+    client = bench.client()
+    client.submit("first", extra=unique())
+    client.submit("second", extra=unique(), fresh=False, resent=True)
+    assert duplicates(client) == []
+    assert bench.state_of("second") == "open"
+
+
+def test_the_other_coordinators_are_asked_who_holds_the_key(bench: Bench, other: CoordinatorParty) -> None:
+    client = bench.client()
+    client.submit("second", extra=unique(), fresh=False)
+    (query,) = other.link.take(m.Query)
+    (pseudo,) = [each for each in query.ids if each != "second"]
+    other.link.say(m.Report(query.token, [("second", ""), (pseudo, "first")]))
+    assert duplicates(client) == [("second", "first")]
+    assert bench.state_of("second") == "unknown"
+
+
+def test_other_coordinators_hear_who_holds_a_key(bench: Bench, other: CoordinatorParty) -> None:
+    bench.client().submit("first", extra=unique())
+    other.say(m.Query(7, ["second", "\x1funique key", "\x1funique free"]))
+    (report,) = other.take(m.Report)
+    assert dict(report.states) == {"second": "", "\x1funique key": "first", "\x1funique free": ""}
