@@ -64,7 +64,7 @@ class Commands:
         if message.wait and not client.is_coordinator:
             self._searches.watch([task_id for task_id, state in states.items() if not state])
         if message.wait or client.is_coordinator:
-            notes = [self._state.notes[task_id] for task_id in states if task_id in self._state.notes]
+            notes = self._state.notes_of(states)
             self._state.tell(client, m.Report(message.token, list(states.items()), notes=notes))
         else:
             self._searches.answer(client, peer, message.token, states)

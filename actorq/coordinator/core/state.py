@@ -270,6 +270,10 @@ class State:
             entry.lane.levels[entry.spec.priority].append(call)
             entry.lane.grow(1)
 
+    def notes_of(self, task_ids: Iterable[str]) -> list[m.Note]:
+        """What these have said of themselves, as far as they have."""
+        return [self.notes[task_id] for task_id in task_ids if task_id in self.notes]
+
     def place(self, call: Call, is_held_back: bool = False) -> None:
         """Put a call, which is in `calls` and nowhere else, where it has to wait; or end it, if it must not start.
 
