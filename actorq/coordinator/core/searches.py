@@ -114,7 +114,15 @@ class Searches:
         awaited = {link.peer: link.member.name for link in links}
         self._count += 1
         self._open[self._count] = _Search(
-            client, peer, done, states, awaited, silent, self._state.now_s + PATIENCE_S, claimed, {} if notes is None else notes
+            client,
+            peer,
+            done,
+            states,
+            awaited,
+            silent,
+            self._state.now_s + PATIENCE_S,
+            claimed,
+            {} if notes is None else notes,
         )
         for link in links:
             self._state.send(link.peer, m.Query(self._count, unknown))
