@@ -9,12 +9,13 @@ from typing import Any
 
 from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
-from actorq.coordinator.core.state import FOREIGN, TREE, State
+from actorq.coordinator.core.state import TREE, State
 from actorq.coordinator.core.uniques import UNIQUE
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import ImproperlyConfigured, TaskRevokedError
@@ -66,7 +67,8 @@ class Commands:
         if message.wait and not client.is_coordinator:
             self._searches.watch([task_id for task_id, state in states.items() if not state])
         if message.wait or client.is_coordinator:
-            self._state.tell(client, m.Report(message.token, list(states.items())))
+            notes = self._state.notes_of(states)
+            self._state.tell(client, m.Report(message.token, list(states.items()), notes=notes))
         else:
             self._searches.answer(client, peer, message.token, states)
 
@@ -82,13 +84,22 @@ class Commands:
         if task_id.startswith(UNIQUE):
             holder = self._state.uniques.holder(task_id.removeprefix(UNIQUE), self._state.wall_s)
             return holder.id if holder is not None else ""
-        call = self._state.calls.get(task_id)
+        call, note = self._state.calls.get(task_id), self._state.notes.get(task_id)
+        if note is not None:
+            return note.state
         if call is None:
-            return ""
+            return self._state_in_ledger(task_id)
         if not call.worker:
             return PENDING
         worker = self._state.workers_by_number[call.worker]
         return STARTED if worker.running.get(task_id) == call.attempt else RECEIVED
+
+    def _state_in_ledger(self, task_id: str) -> str:
+        """Of a call that waits for others of its plan, and of a plan; empty if it is neither."""
+        ledger = self._state.ledger
+        if ledger.waiting(task_id) is not None:
+            return PENDING
+        return STARTED if task_id in ledger.entries else ""
 
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
@@ -153,6 +164,7 @@ class Commands:
             "rate_limit": self._set_rate,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
+            "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
             "dead_letters": lambda _: list(self._state.dead_letters),
             LEAVE: lambda _: self._leave(),
         }
@@ -217,7 +229,10 @@ class Commands:
         if self._state.outcomes.get(task_id) is not None:
             return "already settled"
         terminate = self._remember(task_id, terminate, until_s)
-        call = self._state.calls.get(task_id)
+        call, waiting = self._state.calls.get(task_id), self._state.ledger.waiting(task_id)
+        if call is None and waiting is not None:
+            self._state.settle_here(waiting, m.REVOKED, TaskRevokedError("it was revoked"))
+            return "removed"
         if call is None:
             return "unknown here; it will not start if it comes later"
         if call.worker:

@@ -9,8 +9,8 @@ import pytest
 
 from actorq import ActorQ
 from actorq.errors import ImproperlyConfigured
-from actorq.tasks import Task
 from actorq.tasks.keys import KEY_LENGTH, with_keys
+from actorq.tasks.task import Task
 from actorq.wire.messages import UNTIL_START, Extra
 
 NOW_S = 1000.0
