@@ -20,6 +20,8 @@ from actorq.policies.rate import MANY, Rate
 from actorq.wire.messages import Call, CallSpec
 
 _NO_SPEC = CallSpec("")
+_Limits = tuple["Rate | None", float, int]
+"""Rate, seconds between two starts, and how many may be leased at once."""
 
 
 class Stand:
@@ -222,6 +224,8 @@ class Gates:
         self._due: list[tuple[float, int, Gate]] = []
         self._count = 0
         self._coordinators = self._workers = 1
+        self._last: tuple[CallSpec, _Limits] = (_NO_SPEC, (None, 0.0, 0))
+        """Calls come in runs with one spec."""
 
     def is_limited(self, spec: CallSpec) -> bool:
         """Whether calls with this spec wait at gates."""
@@ -247,34 +251,37 @@ class Gates:
     def set_rate(self, task: str, rate: Rate | None) -> None:
         """From now on calls of the task start at this rate, whatever they say themselves."""
         self._rates[task] = rate
+        self._last = (_NO_SPEC, (None, 0.0, 0))
         for gate in list(self._gates.values()):
             if gate.name[0] == task:
                 self._adjust(gate)
-
-    def rates(self) -> dict[str, Rate | None]:
-        """What was set at run time."""
-        return dict(self._rates)
 
     def share(self, coordinators: int, workers: int) -> None:
         """So many coordinators share the limits of the mesh; so many worker nodes have limits each."""
         if (coordinators, workers) != (self._coordinators, self._workers):
             self._coordinators, self._workers = coordinators, workers
+            self._last = (_NO_SPEC, (None, 0.0, 0))
             for gate in list(self._gates.values()):
                 self._adjust(gate)
 
     def _adjust(self, gate: Gate) -> None:
-        """Bring the gate's limits in line with its spec, with what was set at run time, and with our share."""
-        spec = gate.spec
+        """Bring the gate's limits in line with its spec."""
+        if gate.spec is not self._last[0]:
+            self._last = gate.spec, self._limits(gate.spec)
+        rate, step_s, gate.concurrency = self._last[1]
+        if (rate, step_s) != (gate.rate, gate.step_s):
+            gate.rate, gate.step_s = rate, step_s
+            gate.full_s = min(gate.full_s, self.now_s + rates.BURST_S + step_s)
+        gate.refresh()
+
+    def _limits(self, spec: CallSpec) -> _Limits:
+        """Those of the spec, with what was set at run time, and our share of them."""
         rate = Rate(spec.rate, spec.rate_period_s) if spec.rate else None
         rate = self._rates.get(spec.task, rate)
         times = self._workers if spec.limits_worker else 1
         step_s = rates.step_s(rate._replace(starts=rate.starts * times), self._coordinators) if rate else 0.0
         concurrency = max(spec.max_concurrency * times // self._coordinators, 1) if spec.max_concurrency else 0
-        if (rate, step_s) != (gate.rate, gate.step_s):
-            gate.rate, gate.step_s = rate, step_s
-            gate.full_s = min(gate.full_s, self.now_s + rates.BURST_S + step_s)
-        gate.concurrency = concurrency
-        gate.refresh()
+        return rate, step_s, concurrency
 
     # -- time ----------------------------------------------------------------------------------------------------
 
