@@ -60,7 +60,7 @@ def test_the_tasks_of_a_tenant_are_one_turn(bench: Bench) -> None:
 def test_calls_without_a_key_are_one_tenant(bench: Bench) -> None:
     client = bench.client()
     submit(client, *(f"a{number}" for number in range(4)))
-    client.submit("x1", "x2")
+    client.submit("x1", "x2", "x3", "x4")
     assert order_of(bench.worker())[:4].count("x") == 2
 
 
