@@ -166,7 +166,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
         "acknowledgements": state.acks,
         "operations": state.operations,
         "bytes of arguments": state.body_bytes,
-        "ready calls": [call.id for lane in state.lanes for level in lane.levels for call in level],
+        "ready calls": [call.id for lane in state.lanes for _, call in lane.standing()],
         "sessions of nobody": [peer for peer in state.peers if peer not in coordinator.ends],
         "control sessions of nobody": [peer for peer in state.controls if peer not in coordinator.ends],
         "watchers": [each for each in state.watchers if not _is_wanted(mesh, each)],

@@ -323,7 +323,7 @@ def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, 
 
 def fingerprint(core: Coordinator) -> str:
     """All that a core knows, as text."""
-    lanes = [[[call.id for call in level] for level in lane.levels] for lane in core.state.lanes]
+    lanes = [[(level, call.id) for level, call in lane.standing()] for lane in core.state.lanes]
     parts = [
         f"{name}={value!r}"
         for owner in (core.state, core._intake, core._broadcasts, core)

@@ -120,6 +120,8 @@ class Record:
     """How often its task will ask to be retried."""
     replaced: int = 0
     """How often it did."""
+    extra: m.Extra | None = None
+    """Its keys."""
 
     @property
     def starts_count(self) -> int:

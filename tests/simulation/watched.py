@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ class Watch:
         self._down: dict[str, float] = {}
         self._told: dict[str, int] = {}
         """The capacity that each worker has asked for."""
+        self._starts: dict[tuple[str, str], deque[float]] = {}
+        """When calls were delivered that are limited together, within the last period."""
         self._is_releasing = False
         leases = core._leases
         for owner, name, stand_in in (
@@ -197,14 +200,32 @@ class Watch:
         ready: Ready = {
             call.id: (call, lane, (level, -call.seq))
             for lane in self.state.lanes
-            if lane.size and not (lane.is_limited or lane.is_fair)  # Those have orders of their own.
-            for level, calls in enumerate(lane.levels)
-            for call in calls
+            for level, call in lane.standing()
             if call.attempt != GONE
         }
         dispatch()
         if ready:
             self._check_dispatch(ready)
+            self._check_limits(call for call, lane, _ in ready.values() if call.worker and lane.is_limited)
+
+    def _check_limits(self, started: Iterable[Call]) -> None:
+        """Not more at once, and not more within a time, than the limits say. A key has tasks of its own."""
+        gates = {gate.name: gate for gate in self.state.gates}
+        for call in started:
+            task = self.state.entries_by_number[call.spec].spec.task
+            gate = gates[task, call.extra.limit_key if call.extra is not None else ""]
+            if gate.concurrency and gate.running > gate.concurrency:
+                self.oracle.fail("limit", f"{call.id} is delivered beside {gate.running - 1} others", call.id)
+            if gate.rate is None or self.mesh.options.coordinators > 1:
+                continue  # A share changes with the number of those that are in touch.
+            starts = self._starts.setdefault(gate.name, deque())
+            starts.append(self.state.now_s)
+            while starts[0] <= starts[-1] - gate.rate.period_s:
+                starts.popleft()
+            if len(starts) > gate.rate.starts:
+                self.oracle.fail(
+                    "limit", f"{call.id} is delivered within a second of {len(starts) - 1} others", call.id
+                )
 
     def _check_dispatch(self, ready: Ready) -> None:
         taken: dict[int, list[tuple[Call, Rank]]] = {}
@@ -233,9 +254,17 @@ class Watch:
             self.oracle.fail("unexpected", f"{call.id} is delivered to {worker.epoch}, which cannot run it", call.id)
 
     def _check_order(self, worker: Worker, calls: list[tuple[Call, Rank]], ready: Ready) -> None:
-        call, worst = min(calls, key=lambda each: each[1])
+        if any(lane.is_fair for _, lane, _ in ready.values()):
+            # Tenants have turns: only priorities stay in order.
+            ready = {task_id: (call, lane, (level, 0)) for task_id, (call, lane, (level, _)) in ready.items()}
+            calls = [(call, (level, 0)) for call, (level, _) in calls]
+        calls = [each for each in calls if not ready[each[0].id][1].is_limited]
+        if not calls:
+            return
+        call, worst = min(calls, key=_rank)
         for other, lane, rank in ready.values():
-            if rank > worst and not other.worker and other.id in self.state.calls and worker.group.matches(lane):
+            is_left = not other.worker and other.id in self.state.calls and not lane.is_limited
+            if rank > worst and is_left and worker.group.matches(lane):
                 self.oracle.fail("order", f"{call.id} is delivered before {other.id}", call.id, other.id)
 
     def _check_passed_over(self, worker: Worker, calls: list[tuple[Call, Rank]]) -> None:
@@ -247,3 +276,7 @@ class Watch:
                 self.oracle.fail(
                     "passed over", f"{worker.epoch} gets more than it can run, {other.epoch} is free", *ids
                 )
+
+
+def _rank(each: tuple[Call, Rank]) -> Rank:
+    return each[1]

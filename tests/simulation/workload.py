@@ -12,7 +12,7 @@ import msgspec
 from actorq.client.core import Ask, Order, Watch
 from actorq.policies.numbering import FIRST_NUMBER
 from actorq.wire import frames
-from actorq.wire.messages import Blob, Call, CallSpec, Node, Plan, Replacement
+from actorq.wire.messages import Blob, Call, CallSpec, Extra, Node, Plan, Replacement
 from actorq.wire.payload import encode_failure
 from tests.simulation.nodes import ClientProcess, new_pending
 from tests.simulation.oracle import Record
@@ -37,7 +37,8 @@ class Workload:
         self.mesh = mesh
         self.rng = mesh.stream("workload")
         """What is submitted or wished for at present draws from one of its own: so leaving a kind out changes no other."""
-        self._specs: list[CallSpec] = [self._new_spec() for _ in range(self.rng.randint(1, 6))]
+        self._limits: dict[str, tuple[float, int]] = {}
+        self._specs: list[CallSpec] = [self._limited(self._new_spec()) for _ in range(self.rng.randint(1, 6))]
         self._ids: list[str] = []
         self._chosen: list[str] = []
         self.to_submit = 0
@@ -89,6 +90,15 @@ class Workload:
             code=self.rng.choice(("f" * 30, "g" * 30)) if self._has("by value") else "",
         )
 
+    def _limited(self, spec: CallSpec) -> CallSpec:
+        """The limits of a task are the same in all its specs that have any."""
+        if not self._has("limited"):
+            return spec
+        rate, concurrency = self._limits.setdefault(
+            spec.task, (self.rng.choice((0.0, 5.0, 50.0)), self.rng.choice((0, 2, 5)))
+        )
+        return msgspec.structs.replace(spec, rate=rate, max_concurrency=concurrency)
+
     def _new_id(self) -> str:
         """Mostly of the form that clients make, and soon beyond the end of a block; some of another form."""
         number = len(self._ids) + 1
@@ -131,6 +141,9 @@ class Workload:
             expires=expires if self._has("expiring") else 0.0,
             owner=client.epoch,
             retries=rng.randint(1, 3) if self._has("retried") else 0,
+            extra=Extra(limit_key=rng.choice("ab"), fair_key=rng.choice(("", "x", "y")))
+            if self._has("keyed")
+            else None,
         )
         self.mesh.oracle.records[task_id] = record
         if self._has("revoked"):
@@ -139,13 +152,13 @@ class Workload:
 
     def _call_of(self, record: Record) -> Call:
         body = Blob(record.body) if self._has("large") else frames.body_of(record.body)
-        return Call(record.id, 0, body, record.not_before, record.expires)
+        return Call(record.id, 0, body, record.not_before, record.expires, extra=record.extra)
 
     def continuation(self, record: Record, wall_s: float) -> bytes:
         """What a task says that wants to be retried: after a while, or when another call has ended."""
         rng, self._plans = self.mesh.stream("continuations"), self._plans + 1
         not_before = wall_s + rng.uniform(0.1, 2.0) if rng.random() < 0.5 else 0.0
-        call = Call(record.id, 1, record.body, not_before, record.expires)
+        call = Call(record.id, 1, record.body, not_before, record.expires, extra=record.extra)
         plan = Plan(f"plan-{self._plans}", [Node(call)])
         return msgspec.msgpack.encode(Replacement([record.spec], plan, encode_failure(ValueError(record.id), "")))
 
