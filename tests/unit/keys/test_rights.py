@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actorq.keys import CODE, CONTROL, Role, why_denied
-from actorq.keys.rights import QUESTIONS, RIGHTS, Grant, grant
+from actorq.keys.rights import QUESTIONS, RIGHTS, Grant, brings_code, grant
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
@@ -61,6 +61,30 @@ def test_orders_need_the_right_to_control(command: str) -> None:
     assert "that needs the right control" in why_denied(PLAIN, control(command))
     assert "the key observer (role observer) may not" in why_denied(OBSERVER, control(command))
     assert not why_denied(FULL, control(command))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"code": "digest"},
+        {"serializer": "pickle"},
+        {"serializer": "cloudpickle"},
+        {"serializer": "yaml"},
+        {"serializer": "own"},
+        {"serializer": "application/json"},
+        {"serializer": "json+own"},
+        {"compression": "own"},
+        {"serializer": "json", "compression": "application/gzip"},
+    ],
+)
+def test_calls_that_a_coordinator_cannot_vouch_for_bring_code(options: dict[str, Any]) -> None:
+    assert brings_code(m.CallSpec("t", **options))
+
+
+@pytest.mark.parametrize("serializer", ["msgpack", "json"])
+@pytest.mark.parametrize("compression", ["", "gzip", "zlib", "bzip2", "lzma", "zstd"])
+def test_plain_formats_in_every_compression_that_is_built_in_bring_none(serializer: str, compression: str) -> None:
+    assert not brings_code(m.CallSpec("t", serializer=serializer, compression=compression))
 
 
 def test_a_denial_names_the_key_what_it_may_not_and_what_that_needs() -> None:
