@@ -17,7 +17,6 @@ from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.state import FOREIGN, State
-from actorq.errors import TaskRevokedError
 from actorq.stores.api import KeepStarts, Settle
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
@@ -295,16 +294,8 @@ class Inheritance:
         state = self._state
         state.calls.add(call)
         state.body_bytes += len(call.body)
-        if call.id in state.revoked:
-            state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
-            return False
-        if call.expires and call.expires <= state.wall_s:
-            state.expire(call)
+        if not state.place(call):
             return False
         if call.expires:
             state.schedule.add(call.expires, call)
-        if call.not_before > state.wall_s:
-            state.schedule.add(call.not_before, call)
-        else:
-            state.enqueue([call])
         return True

@@ -250,6 +250,37 @@ class State:
             self.operations.append(KeepDeadLetter(self.dead_letter_number, letter))
         self.settle_here(call, m.FAILURE, WorkerLostError(text))
 
+    def place(self, call: Call) -> bool:
+        """Put a call that is in no index but `calls` where it waits: in its lane, or in the schedule until its time has
+        come. False if it ends here; see `ends_here`.
+        """
+        if self.ends_here(call):
+            return False
+        if not self.must_wait(call):
+            self.enqueue([call])
+        return True
+
+    def ends_here(self, call: Call) -> bool:
+        """Settle a call that must not start: it was revoked, its time is over, or it may have started (as far as those
+        know who have brought it) and may run only once. False if it may start.
+        """
+        if call.id in self.revoked:
+            self.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+        elif call.lost and self.entries_by_number[call.spec].spec.at_most_once:
+            self.give_up(call, "a coordinator was lost or started anew, it may have started, and it may run only once")
+        elif 0 < call.expires <= self.wall_s:
+            self.expire(call)
+        else:
+            return False
+        return True
+
+    def must_wait(self, call: Call) -> bool:
+        """Whether the time of its start is to come: then it is in the schedule now."""
+        if call.not_before <= self.wall_s:
+            return False
+        self.schedule.add(call.not_before, call)
+        return True
+
     def enqueue(self, calls: Iterable[Call]) -> None:
         """Put calls whose time has come at the end of their lanes."""
         for call in calls:
