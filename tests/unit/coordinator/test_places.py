@@ -34,7 +34,7 @@ def lane_of(state: State, call: Call) -> list[Call]:
 
 
 @pytest.mark.parametrize("fields", [{}, {"expires": NOW_S + 1}, {"not_before": NOW_S}, {"lost": 1}])
-def test_what_may_start_now_goes_to_the_end_of_its_lane(state: State, fields: dict[str, float]) -> None:
+def test_what_may_start_now_goes_to_the_end_of_its_lane(state: State, fields: dict[str, Any]) -> None:
     call = a_call(state, **fields)
     assert state.place(call)
     assert lane_of(state, call) == [call] and call.seq == state.seq == 1 and not call.not_before

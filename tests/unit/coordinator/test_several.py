@@ -114,6 +114,22 @@ def test_a_client_hears_of_a_call_that_another_coordinator_has(bench: Bench, oth
     assert client.take(m.Report) == [m.Report(7, [("own", "PENDING"), ("waits there", "PENDING"), ("nowhere", "")])]
 
 
+def test_an_outcome_is_told_to_all_who_look_for_it_and_to_nobody_else(bench: Bench, other: CoordinatorParty) -> None:
+    first, second, third = (bench.client(name) for name in ("first", "second", "third"))
+    first.say(m.Query(1, ["x", "y"]), m.Query(2, ["x"]))
+    second.say(m.Query(1, ["x"]))
+    third.say(m.Query(1, ["y"]))
+    other.link.say(m.Settled([outcome("x"), outcome("nobody's"), outcome("x")]))
+    assert [client.outcomes() for client in (first, second, third)] == [{"x": "SUCCESS"}, {"x": "SUCCESS"}, {}]
+    for query in other.link.take(m.Query):
+        other.link.say(m.Report(query.token, [(task_id, "") for task_id in query.ids]))
+    assert first.take(m.Report) == [m.Report(1, [("y", "")]), m.Report(2, [])]
+    assert third.take(m.Report) == [m.Report(1, [("y", "")])]
+    # Those searches are over: what settles later is told to nobody
+    other.link.say(m.Settled([outcome("y")]))
+    assert first.outcomes() == third.outcomes() == {}
+
+
 def test_a_coordinator_that_does_not_answer_is_named(bench: Bench, other: CoordinatorParty) -> None:
     client = bench.client()
     client.say(m.Query(1, ["x"]))
