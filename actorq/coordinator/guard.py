@@ -191,4 +191,4 @@ class Guard:
 
 
 def _taken_away(key: str) -> str:
-    return f"the key {key} is not, or no longer, among those of this mesh"
+    return f"the key {key} is not, or no longer, among those of this mesh: 'actorq key client NAME' makes one that is"

@@ -85,9 +85,9 @@ def why_denied(granted: Grant, message: Message) -> str:
         return _denial(granted, f"send {kind.__name__}", f"role {_first_role_for(kind)}")
     if kind is m.Code and not granted.may(CODE):
         what = "send functions by value, or arguments other than as msgpack or json, or in a compression of its own"
-        return _denial(granted, what, "the right by-value")
+        return _denial(granted, what, "the right by-value", CODE)
     if isinstance(message, m.Control) and message.command not in QUESTIONS and not granted.may(CONTROL):
-        return _denial(granted, f"give the order {message.command[:100]!r}", "the right control")
+        return _denial(granted, f"give the order {message.command[:100]!r}", "the right control", CONTROL)
     return ""
 
 
@@ -95,5 +95,11 @@ def _first_role_for(kind: type[Message]) -> str:
     return Role.CLIENT.value if kind in _MAY_SEND[Role.CLIENT] else Role.NODE.value
 
 
-def _denial(granted: Grant, what: str, needed: str) -> str:
-    return f"the key {granted} may not {what}: that needs {needed}, see 'actorq key client --help'"
+def _denial(granted: Grant, what: str, needed: str, right: str = "") -> str:
+    if right and granted.role is Role.CLIENT:
+        needed = (
+            f"the right {right}, which 'actorq key grant {granted.name} --{right}' gives it where the cluster's file is"
+        )
+    else:
+        needed = f"{needed}: 'actorq key client --help' says how to make such a key"
+    return f"the key {granted} may not {what}: that needs {needed}"

@@ -115,6 +115,10 @@ class State:
         self.send(peer, m.Reset())
         self.effects.hang_ups.append(peer)
 
+    def note(self, news: str) -> None:
+        """Have a line written to the log."""
+        self.effects.news.append(news)
+
     def disconnect(self, client: Client) -> None:
         """The client's connection is over."""
         client.forget_connection()

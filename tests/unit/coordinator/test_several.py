@@ -36,6 +36,27 @@ def test_whoever_is_met_is_dialled_and_made_known_to_all(bench: Bench) -> None:
     assert bench.client("late").take(m.Welcome)[0].others == [other.own]
 
 
+def test_the_log_says_once_who_joins_is_out_of_touch_and_leaves() -> None:
+    bench = Bench(member_age_s=60.0)
+    bench.core.mesh.listens_at(OWN)
+    for word in ("joined", "joined"):  # It comes again.
+        zoe, yan = bench.coordinator("zoe"), bench.coordinator("yan")
+        assert sorted(bench.news) == [
+            f"coordinator {name} at tcp://{name}:1 has {word} the mesh" for name in ("yan", "zoe")
+        ]
+        bench.news.clear()
+        zoe.say(m.Bye("it has left the mesh"))
+        bench.lose(zoe)
+        bench.lose(zoe.link)
+        assert bench.news == ["coordinator zoe at tcp://zoe:1 leaves the mesh"]
+        bench.lose(yan)
+        bench.lose(yan.link)
+        assert bench.news[1:] == ["coordinator yan at tcp://yan:1 is out of touch"]
+        bench.wait(70.0)
+        assert len(bench.news) == 3 and "yan at tcp://yan:1 was not met for long" in bench.news[2]
+        bench.news.clear()
+
+
 def test_a_coordinator_does_not_talk_to_itself(bench: Bench) -> None:
     bench.coordinator("zoe", others=("own",))
     assert OWN not in bench.dialled

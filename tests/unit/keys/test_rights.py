@@ -94,3 +94,10 @@ def test_a_denial_names_the_key_what_it_may_not_and_what_that_needs() -> None:
     assert "that needs role node" in why_denied(FULL, blank(m.Finished))
     assert "that needs role client" in why_denied(OBSERVER, blank(m.Submit))
     assert "that needs the right by-value" in why_denied(PLAIN, blank(m.Code))
+
+
+def test_a_denial_says_how_a_key_that_is_there_gets_the_right() -> None:
+    assert "'actorq key grant plain --control'" in why_denied(PLAIN, control("shutdown"))
+    assert "'actorq key grant plain --by-value'" in why_denied(PLAIN, blank(m.Code))
+    for denial in (why_denied(OBSERVER, control("shutdown")), why_denied(OBSERVER, blank(m.Submit))):
+        assert "key grant" not in denial and "'actorq key client --help'" in denial
