@@ -44,8 +44,8 @@ from actorq.tasks.task import (
 )
 from actorq.transport import LinkKeys
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan, Replies
-from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
+from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Extra, Outcome, Plan, Replies
+from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure, dumps
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -131,7 +131,9 @@ class ActorQ:
 
         name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
         queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
-        (default 3), acks_late (default True; False: at most once), ignore_result, serializer.
+        (default 3), acks_late (default True; False: at most once), ignore_result, serializer, compression (gzip, zlib,
+        bzip2, lzma, zstd, or one's own; of arguments and result), sensitive (True: arguments and result are shown in no
+        log, and to nobody who asks what runs).
         """
         if fn is None:
             return lambda fn: self._register(fn, bind, name, options)
@@ -143,7 +145,7 @@ class ActorQ:
         self, fn: Callable[..., Any], bind: bool, name: str | None, options: Mapping[str, Any]
     ) -> Task[Any, Any]:
         task: Task[Any, Any] = Task(self, fn, name or self._name_of(fn), bind, options)
-        self.serializers.get(task.options.get("serializer", "msgpack"))
+        self.serializers.get(task.options.get("serializer", "msgpack"), task.options.get("compression") or "")
         return self.tasks.setdefault(task.name, task)
 
     def _name_of(self, fn: Callable[..., Any]) -> str:
@@ -191,7 +193,12 @@ class ActorQ:
         session = self.session
         if self._local is not None:
             self._local.check_queue(spec.queue)
-        return Route(session, spec, session.number(spec), self.serializers.get(spec.serializer).encode_call)
+        form = self.serializers.get(spec.serializer, spec.compression or self.serializers.task_compression)
+        serializer, _, compression = form.name.partition("+")
+        if (serializer, compression) != (spec.serializer, spec.compression):  # It was named by an alias.
+            spec = msgspec.structs.replace(spec, serializer=serializer, compression=compression)
+        self.serializers.max_body_bytes = session.max_body_bytes or MAX_BODY_BYTES
+        return Route(session, spec, session.number(spec), form.encode_call)
 
     def _large(self, route: Route, body: bytes) -> Body:
         """A large body as it travels. Raises MessageTooLarge."""
@@ -223,6 +230,7 @@ class ActorQ:
             body if len(body) < BLOB_BYTES else self._large(route, body),
             start_time_s(options.get("countdown"), options.get("eta"), now_s),
             expiry_time_s(options.get("expires"), now_s),
+            extra=_extra(options),
         )
         result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
         session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
@@ -460,6 +468,12 @@ class ActorQ:
 def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
     return ActorQ(main, url, settings=settings, accept_content=accept_content)
+
+
+def _extra(options: Mapping[str, Any]) -> Extra | None:
+    """What a call has beside its arguments, if any."""
+    shown = {name: str(options[name]) for name in ("argsrepr", "kwargsrepr") if options.get(name) is not None}
+    return Extra(request=dumps(shown)) if shown else None
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

@@ -26,6 +26,8 @@ SPEC_OPTIONS = {
     "queue": "queue",
     "priority": "priority",
     "serializer": "serializer",
+    "compression": "compression",
+    "sensitive": "sensitive",
     "time_limit": "time_limit_s",
     "soft_time_limit": "soft_time_limit_s",
     "max_deliveries": "max_deliveries",
@@ -33,7 +35,19 @@ SPEC_OPTIONS = {
     "ignore_result": "ignore_result",
 }
 """Options of a task, or of one call, and the fields of CallSpec that they set."""
-CALL_OPTIONS = frozenset({"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout"})
+CALL_OPTIONS = frozenset(
+    {
+        "argsrepr",
+        "countdown",
+        "eta",
+        "expires",
+        "kwargsrepr",
+        "publish_timeout",
+        "retry",
+        "retry_policy",
+        "task_id",
+    }
+)
 
 _LAST_S = 253_402_300_799.0
 """The end of the last year that a datetime knows."""
@@ -43,7 +57,7 @@ _LONG_AGO_S = 1.0
 
 def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
     """`spec` with the options changed. Raises ImproperlyConfigured for values that cannot be."""
-    changes = {SPEC_OPTIONS[name]: _seconds(value) if "limit" in name else value for name, value in options.items()}
+    changes = {SPEC_OPTIONS[name]: _field(name, value) for name, value in options.items()}
     changed = msgspec.structs.replace(spec, **changes)
     try:
         changed = msgspec.convert(msgspec.to_builtins(changed), CallSpec)
@@ -55,6 +69,13 @@ def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
             f"({changed.time_limit_s} s)"
         )
     return changed
+
+
+def _field(option: str, value: Any) -> Any:
+    """The value of the field of CallSpec that an option sets."""
+    if "limit" in option:
+        return _seconds(value)
+    return "" if option == "compression" and value is None else value
 
 
 def _seconds(value: Any) -> float:
@@ -146,8 +167,9 @@ class Task(Generic[P, R]):
         countdown (seconds) or eta (datetime, aware or in local time; or Unix time): the earliest start. expires
         (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call.
         retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the
-        mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
-        soft_time_limit, max_deliveries, acks_late, ignore_result.
+        mesh. argsrepr, kwargsrepr (text): what is shown instead of the arguments. Also every option of the task but bind
+        and name: queue, priority, serializer, compression, sensitive, time_limit, soft_time_limit, max_deliveries,
+        acks_late, ignore_result.
         """
         args, kwargs = tuple(args), kwargs or {}
         self._check(*args, **kwargs)
