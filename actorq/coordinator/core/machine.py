@@ -78,6 +78,7 @@ class Coordinator:
             m.Finished: self._leases.finished,
             m.Returned: self._leases.returned,
             m.Starting: self._leases.starting,
+            m.Noted: self._leases.noted,
             m.Heartbeat: self._sessions.heartbeat,
             m.Reply: self._commands.reply,
             m.HandOver: self._inheritance.take,
