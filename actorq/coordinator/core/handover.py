@@ -359,8 +359,4 @@ class Inheritance:
         state = self._state
         state.calls.add(call)
         state.body_bytes += len(call.body)
-        if not state.place(call):
-            return False
-        if call.expires:
-            state.schedule.add(call.expires, call)
-        return True
+        return state.place(call)

@@ -260,12 +260,7 @@ class Ledger:
         state.seq += 1
         call.seq = state.seq
         state.calls.add(call)
-        if is_held_back:
-            state.held_back[call.id] = call
-        elif not state.place(call):
-            return
-        if call.expires:
-            state.schedule.add(call.expires, call)
+        state.place(call, is_held_back)
 
     def note_start(self, call: Call) -> None:
         """A call that may run only once starts: it must not start again."""

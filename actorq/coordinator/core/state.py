@@ -264,13 +264,19 @@ class State:
             self.operations.append(KeepDeadLetter(self.dead_letter_number, letter))
         self.settle_here(call, m.FAILURE, WorkerLostError(text))
 
-    def place(self, call: Call) -> bool:
-        """Put a call that is in no index but `calls` where it waits: in its lane, or in the schedule until its time has
-        come. False if it ends here; see `ends_here`.
+    def place(self, call: Call, is_held_back: bool = False) -> bool:
+        """Put a call, which is in `calls` and nowhere else, where it has to wait: in its lane, or in the schedule until its
+        time has come. False if it ends here; see `ends_here`.
+
+        `is_held_back`: a worker may run it. It waits until all have listed what they run.
         """
-        if self.ends_here(call):
+        if not is_held_back and self.ends_here(call):
             return False
-        if not self.must_wait(call):
+        if call.expires:
+            self.schedule.add(call.expires, call)
+        if is_held_back:
+            self.held_back[call.id] = call
+        elif not self.must_wait(call):
             self.enqueue([call])
         return True
 

@@ -46,6 +46,13 @@ def test_what_must_not_start_yet_waits_in_the_schedule(state: State) -> None:
     assert lane_of(state, call) == [] and state.schedule.next_s() == NOW_S + 5
 
 
+@pytest.mark.parametrize("fields", [{}, {"not_before": NOW_S + 5}, {"lost": 1, "acks_late": False}])
+def test_what_a_worker_may_run_is_held_back(state: State, fields: dict[str, Any]) -> None:
+    call = a_call(state, **fields)
+    assert state.place(call, is_held_back=True)
+    assert state.held_back == {"call": call} and lane_of(state, call) == [] and state.schedule.next_s() is None
+
+
 @pytest.mark.parametrize(
     ("fields", "ends_as", "is_dead"),
     [
