@@ -9,7 +9,7 @@ import pytest
 
 from actorq import ActorQ
 from actorq.errors import BadAddress, ImproperlyConfigured, NotRegistered, OperationalError
-from actorq.tasks.task import expiry_time_s, start_time_s
+from actorq.tasks.options import expiry_time_s, start_time_s
 from tests.support import free_address
 
 
