@@ -21,6 +21,7 @@ from actorq.tasks.result import AsyncResult
 from actorq.tasks.retrying import check_retries_left, retry_of
 from actorq.tasks.trace import HOOKS, Trace
 from actorq.wire.messages import Call, CallSpec
+from actorq.worker.inputs import with_inputs
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
@@ -175,9 +176,11 @@ class Task(Generic[P, R]):
         return request_of(self)
 
     def decode_arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
-        """The arguments of a call. Raises DecodeError."""
+        """The arguments of a call, with what it takes from those before it. Raises DecodeError."""
         body = call.body if isinstance(call.body, bytes) else call.body.view
         args, kwargs = self.app.serializers.decode_call(spec.serializer, body)
+        if call.inputs is not None:
+            args = with_inputs(args, call.inputs, self.app.serializers, self.run)
         return args, kwargs
 
     # -- what it says of its call ----------------------------------------------------------------------------------

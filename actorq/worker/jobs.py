@@ -19,7 +19,7 @@ from actorq.errors import (
     TaskPredicate,
 )
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
+from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
     Serializers,
@@ -29,6 +29,7 @@ from actorq.wire.payload import (
     load_code,
 )
 from actorq.worker.endings import Ending
+from actorq.worker.inputs import with_inputs
 
 OWN_MODULES = ("actorq.worker", "actorq.tasks")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
@@ -64,8 +65,12 @@ class TaskLike(Protocol):
     def fn(self) -> Callable[..., Any]: ...
 
     @property
+    def run(self) -> Callable[..., Any]:
+        """The function, without its first parameter where that is the task."""
+
+    @property
     def entry(self) -> Callable[..., Any]:
-        """What is called for each call."""
+        """What is called for each call: `run`, or what surrounds it."""
 
     @property
     def trace(self) -> Callable[[Call, Any, Any], TraceLike] | None:
@@ -230,6 +235,8 @@ class Job:
     def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
         args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
+        if call.inputs is not None:
+            args = self._with_inputs(args, call.inputs)
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -242,7 +249,7 @@ class Job:
         return self._outcome(call, data, self._content)
 
     async def _run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
-        args, kwargs = self._decode(self._checked(call.body))
+        args, kwargs = self._arguments(call)
         value = await self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -278,7 +285,24 @@ class Job:
 
     def _begin(self, call: Call) -> TraceLike:
         assert self._trace is not None
-        return self._trace(call, *self._decode(self._checked(call.body)))
+        return self._trace(call, *self._arguments(call))
+
+    def whole_body(self, call: Call) -> Body:
+        """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
+        if call.inputs is None:
+            return call.body
+        return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
+
+    def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
+        args, kwargs = self._decode(self._checked(call.body))
+        if call.inputs is not None:
+            args = self._with_inputs(args, call.inputs)
+        return args, kwargs
+
+    def _with_inputs(self, args: list[Any], inputs: Inputs) -> list[Any]:
+        """The arguments, with what came from calls before this one in front of them."""
+        takes = self._fn if self.task is None else self.task.run
+        return with_inputs(args, inputs, self._jobs.application.serializers, takes)
 
     # -- the outcome ---------------------------------------------------------------------------------------------
 

@@ -41,7 +41,11 @@ def test_a_retry_is_the_same_call_with_one_retry_more() -> None:
     assert spec == fetch.spec
     assert (call.id, call.body) == (ended.run.call.id, ended.run.call.body)
     assert call.extra == Extra(root="root", parent="parent", group="g", group_index=3, retries=2)
-    assert decode_replacement(ended.outcome.body).plan.id == "root"
+
+
+def test_a_plan_has_an_id_of_its_own_each_time() -> None:
+    first, second = (decode_replacement(run_call(fetch, "u", retry={}).outcome.body).plan.id for _ in range(2))
+    assert first != second
 
 
 def test_it_starts_after_the_delay_of_the_task_or_of_the_retry() -> None:
@@ -78,10 +82,6 @@ def test_who_waits_is_told_why() -> None:
     error = decode_failure(note.meta)
     assert isinstance(error, Unlucky) and error.args == ("u",)
     assert decode_replacement(ended.outcome.body).note == note.meta
-
-
-def test_only_the_coordinator_gets_the_outcome_of_a_call_that_goes_on() -> None:
-    assert run_call(fetch, "u", retry={}).run.call.client == 0
 
 
 def test_after_the_last_retry_the_call_fails_with_its_own_error() -> None:
