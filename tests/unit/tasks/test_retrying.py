@@ -11,10 +11,10 @@ import pytest
 from actorq.errors import ImproperlyConfigured, MaxRetriesExceededError, Reject, Retry
 from actorq.tasks.retrying import retry_by_itself
 from actorq.tasks.task import Task
-from actorq.wire.messages import Extra
-from actorq.wire.payload import decode_failure
+from actorq.wire.messages import SUCCESS, VALUES, Call, Extra, Inputs, Part
+from actorq.wire.payload import decode_failure, dumps
 from actorq.wire.replacements import decode_replacement
-from tests.unit.tasks.support import arguments_in, make_app, run_again, run_call
+from tests.unit.tasks.support import Run, arguments_in, make_app, run_again, run_call
 
 app = make_app()
 
@@ -68,6 +68,21 @@ def test_new_arguments_and_options_take_the_place_of_the_old_ones() -> None:
 
 def fetch_body(*args: Any) -> bytes:
     return app.serializers.encode_call("msgpack", args, {})
+
+
+@pytest.mark.parametrize("error", [Retry, Reject])
+def test_what_came_from_calls_before_it_goes_along(error: type[Exception]) -> None:
+    @make_app().task(bind=True, name="combine")
+    def combine(self: Any, values: list[int], factor: int) -> None:
+        assert self.request.args == [[1, 2], 3]
+        if error is Reject:
+            raise Reject("busy", requeue=True)
+        self.retry(countdown=0)
+
+    parts = [Part(f"part-{number}", SUCCESS, dumps(number)) for number in (1, 2)]
+    call = Call("call-1", 1, fetch_body(3), attempt=1, inputs=Inputs(VALUES, parts))
+    again = run_call(combine, run=Run(call, combine.spec)).again[1]
+    assert arguments_in(again) == [[[1, 2], 3], {}] and again.inputs is None
 
 
 def test_the_serializer_of_the_arguments_may_change() -> None:
