@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from actorq import native, states
+from actorq import native
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
@@ -28,13 +28,16 @@ from actorq.control.control import Control
 from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.retry import RetryPolicy
+from actorq.tasks.canvas.signature import Signature, signature
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.mapping import Map
 from actorq.tasks.progress import Progress
+from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.task import (
     CALL_OPTIONS,
+    PLACE_OPTIONS,
     SPEC_OPTIONS,
     Task,
     check_options,
@@ -43,8 +46,19 @@ from actorq.tasks.task import (
     start_time_s,
 )
 from actorq.transport import LinkKeys
+from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan, Replies
+from actorq.wire.messages import (
+    SUCCESS,
+    Blob,
+    Body,
+    Call,
+    CallSpec,
+    Extra,
+    Outcome,
+    Plan,
+    Replies,
+)
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
 
 P = ParamSpec("P")
@@ -63,7 +77,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ:
+class ActorQ(Questions):
     """An application.
 
         app = ActorQ("tasks")
@@ -209,24 +223,31 @@ class ActorQ:
         call = Call(task_id, route.number, body if len(body) < BLOB_BYTES else self._large(route, body))
         result: AsyncResult[Any] = AsyncResult(task_id, call, None, None, self)
         session.submit(result, call, session.settings.publish_timeout_s, route.wait)
+        if not route.wait:
+            result.ignored = True
         return result
 
     def _send_with(
         self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
+        session, chosen_id = route.session, options.get("task_id")
+        call = self._call_with(route, args, kwargs, options)
+        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self, ignored=not route.wait)
+        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
+        return result
+
+    def _call_with(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Call:
         now_s = time.time()
         body: bytes = route.encode_call(args, kwargs)
-        session, chosen_id = route.session, options.get("task_id")
-        call = Call(
-            check_id(str(chosen_id)) if chosen_id else session.new_id(),
+        chosen_id = options.get("task_id")
+        return Call(
+            check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
             start_time_s(options.get("countdown"), options.get("eta"), now_s),
             expiry_time_s(options.get("expires"), now_s),
+            extra=_extra_of(options),
         )
-        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
-        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
-        return result
 
     def send_plan(
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
@@ -264,7 +285,44 @@ class ActorQ:
             spec = make_spec(spec, changes)
         return self.send(spec, tuple(args), kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
 
+    def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+        spec = self._spec_by_name(task)
+        check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
+        changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
+        return make_spec(spec, changes) if changes else spec
+
+    def eager_spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+        """As `spec_of`, for a call that runs here: its function does not travel. Raises NotRegistered."""
+        spec = CallSpec(task) if task in BUILTIN_NAMES else make_spec(CallSpec(task), self.tasks[task].options)
+        check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
+        changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
+        return make_spec(spec, changes) if changes else spec
+
+    def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        known = self.tasks.get(task)
+        if known is not None:
+            known.check(*args, **kwargs)
+
+    def make_call(
+        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Call:
+        return self._call_with(self._route(spec), args, dict(kwargs), options)
+
+    def send_group(self, group_id: str, calls: Sequence[Signature[Any]]) -> list[AsyncResult[Any]]:
+        results = []
+        for place, each in enumerate(calls):
+            self.check_arguments(each.task, each.args, each.kwargs)
+            options = {"group_id": group_id, "group_index": place, "root_id": group_id, **each.options}
+            results.append(self.send(self.spec_of(each.task, options), each.args, each.kwargs, options))
+        return results
+
+    def signature(self, varies: Any, *args: Any, **options: Any) -> Signature[Any]:
+        """A signature of this application's: see `actorq.tasks.canvas.signature`."""
+        return signature(varies, *args, app=self, **options)
+
     def _spec_by_name(self, name: str) -> CallSpec:
+        if name in BUILTIN_NAMES:
+            return CallSpec(name)
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
@@ -378,15 +436,6 @@ class ActorQ:
             return self.serializers.loads(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
-    def state_of(self, pending: Pending) -> str:
-        found = self.session.look_up([pending.id], self.settings.publish_timeout_s)
-        outcome = found.outcomes.get(pending.id)
-        if pending.outcome is None and outcome is not None:
-            pending.outcome = outcome
-        if pending.outcome is not None:
-            return OUTCOME_STATES[pending.outcome.state]
-        return found.states.get(pending.id) or states.PENDING
-
     def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
         if not wait:
             self.session.post("revoke", {"ids": list(task_ids), "terminate": terminate})
@@ -460,6 +509,12 @@ class ActorQ:
 def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
     return ActorQ(main, url, settings=settings, accept_content=accept_content)
+
+
+def _extra_of(options: Mapping[str, Any]) -> Extra | None:
+    """Where a call with these options belongs to."""
+    places = {PLACE_OPTIONS[name]: value for name, value in options.items() if name in PLACE_OPTIONS}
+    return Extra(**places) if places else None
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

@@ -13,10 +13,13 @@ import msgspec
 from actorq import context
 from actorq.errors import ImproperlyConfigured, nearest
 from actorq.tasks.arguments import argument_check
+from actorq.tasks.canvas.signature import Signature
 from actorq.tasks.result import AsyncResult
 from actorq.wire.messages import CallSpec
 
 if TYPE_CHECKING:
+    from actorq.tasks.canvas.maps import chunks
+    from actorq.tasks.eager import EagerResult
     from actorq.tasks.protocol import Mesh
 
 P = ParamSpec("P")
@@ -33,7 +36,11 @@ SPEC_OPTIONS = {
     "ignore_result": "ignore_result",
 }
 """Options of a task, or of one call, and the fields of CallSpec that they set."""
-CALL_OPTIONS = frozenset({"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout"})
+PLACE_OPTIONS = {"root_id": "root", "parent_id": "parent", "group_id": "group", "group_index": "group_index"}
+"""Options that say where a call belongs to, and the fields of Extra that they set."""
+CALL_OPTIONS = frozenset(
+    {"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout", *PLACE_OPTIONS}
+)
 
 _LAST_S = 253_402_300_799.0
 """The end of the last year that a datetime knows."""
@@ -111,9 +118,15 @@ class Task(Generic[P, R]):
         self.route: Any = None
         """Kept by the mesh: how calls with these options are sent."""
         self._spec: CallSpec | None = None
+        self.app: Any = mesh
         self._check = argument_check(fn, skip_first=bind)
         functools.update_wrapper(self, fn)
         make_spec(CallSpec(name), self.options)  # Wrong options fail at the definition.
+
+    @property
+    def check(self) -> Callable[..., None]:
+        """Called with arguments, it raises TypeError if they are not the task's."""
+        return self._check
 
     @property
     def spec(self) -> CallSpec:
@@ -147,14 +160,60 @@ class Task(Generic[P, R]):
         (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call.
         retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the
         mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
-        soft_time_limit, max_deliveries, acks_late, ignore_result.
+        soft_time_limit, max_deliveries, acks_late, ignore_result. link, link_error: a signature, or a list of them, that
+        runs with its value when it has succeeded, or when it has failed.
         """
+        if "link" in options or "link_error" in options:
+            return self.signature(args, kwargs).apply_async(**options)
         args, kwargs = tuple(args), kwargs or {}
         self._check(*args, **kwargs)
         check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
         changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
         spec = make_spec(self.spec, changes) if changes else self.spec
         return self._mesh.send(spec, args, kwargs, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+
+    def apply(
+        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R]:
+        """Run it here, now, as a worker would, with what is linked to it. See `Signature.apply`."""
+        result: EagerResult[R] = self.signature(args, kwargs).apply(**options)
+        return result
+
+    # -- signatures ----------------------------------------------------------------------------------------------
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature: the call as data, for `chain`, `group` and `chord`."""
+        return Signature(self, args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature that takes no more arguments."""
+        return Signature(self, args, kwargs, immutable=True)
+
+    def signature(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
+    ) -> Signature[R]:
+        """As `s`, with the arguments in a list and a dict, and options: see `Signature`."""
+        return Signature(self, args, kwargs, *more, **options)
+
+    subtask = signature
+
+    def map(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """A signature of one call that runs it for each item."""
+        from actorq.tasks.canvas.maps import xmap
+
+        return xmap(self.s(), it)
+
+    def starmap(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """As `map`, for lists of arguments."""
+        from actorq.tasks.canvas.maps import xstarmap
+
+        return xstarmap(self.s(), it)
+
+    def chunks(self, it: Iterable[Any], n: int) -> chunks:
+        """A group of starmaps of `n` lists of arguments each."""
+        from actorq.tasks.canvas.maps import chunks
+
+        return chunks(self.s(), it, n)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

@@ -149,3 +149,35 @@ def note_run(directory: str, number: int, seconds: float = 0.0) -> None:
     with open(os.path.join(directory, str(number)), "a") as runs:
         runs.write("ran\n")
     time.sleep(seconds)
+
+
+@app.task
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@app.task
+def write(path: str, *words: Any) -> None:
+    """Append a line, so that a test sees who has run."""
+    with open(path, "a") as lines:
+        lines.write(" ".join(map(str, words)) + "\n")
+
+
+@app.task
+def write_after(value: Any, path: str) -> None:
+    """As `write`, for what is linked to another task."""
+    with open(path, "a") as lines:
+        lines.write(f"{value}\n")
+
+
+@app.task
+def write_cause(request: Any, error: BaseException, traceback: str, path: str) -> None:
+    """An errback."""
+    with open(path, "a") as lines:
+        lines.write(f"{request.id} {error}\n")
+
+
+@app.task
+def write_failed_id(task_id: str) -> str:
+    """An errback of the old form."""
+    return f"{task_id} has failed"

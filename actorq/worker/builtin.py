@@ -1,0 +1,53 @@
+"""The tasks that every worker offers: see `actorq.wire.builtin`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from actorq.errors import NotRegistered
+from actorq.wire.builtin import COLLECT, KEEP, MAP, STARMAP
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinTask:
+    """A task without an application."""
+
+    fn: Callable[..., Any]
+    bind: bool = False
+
+
+def builtin_tasks(application: Any) -> dict[str, BuiltinTask]:
+    """By name. MAP and STARMAP run the application's tasks."""
+    return {
+        COLLECT: BuiltinTask(_same),
+        KEEP: BuiltinTask(_same),
+        MAP: BuiltinTask(functools.partial(_map, application)),
+        STARMAP: BuiltinTask(functools.partial(_starmap, application)),
+    }
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _map(application: Any, task: Mapping[str, Any], it: list[Any]) -> list[Any]:
+    run = _runner(application.tasks, task)
+    return [run(item) for item in it]
+
+
+def _starmap(application: Any, task: Mapping[str, Any], it: list[Any]) -> list[Any]:
+    run = _runner(application.tasks, task)
+    return [run(*items) for items in it]
+
+
+def _runner(tasks: Mapping[str, Any], signature: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function of a signature: what it is called with comes before the signature's own arguments."""
+    name = signature["task"]
+    if name not in tasks:
+        raise NotRegistered(name, tasks)
+    task, args, kwargs = tasks[name], signature.get("args") or (), signature.get("kwargs") or {}
+    fn = functools.partial(task.fn, task) if task.bind else task.fn
+    return lambda *items: fn(*items, *args, **kwargs)
