@@ -62,11 +62,9 @@ class EagerResult(LinkedResult[R], Generic[R], gc=False, eq=False):
 
 
 def run_here(canvas: Canvas) -> Any:
-    """Run what `bound` has made. Returns its result, which is ready; None for a chain of nothing."""
+    """Run what `bound` has made. Returns its result, which is ready."""
     mesh = canvas.app
     naming = Naming(EagerResult)
-    if getattr(canvas, "subtask_type", None) == "chain" and not getattr(canvas, "tasks", ()):
-        return None
     result, specs, plan = compiled(canvas, EagerMaker(mesh), naming)
     outcomes = run_plan(specs, plan, Runner(mesh).run)
     _settle(result, outcomes)

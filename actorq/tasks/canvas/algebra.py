@@ -25,7 +25,7 @@ def join(left: Signature[Any], right: Signature[Any]) -> Signature[Any]:
     if len(steps) == 1:
         return steps[0]
     chain: Any = left.TYPES["chain"]
-    return chain(*steps, app=left._own_app())  # type: ignore[no-any-return]
+    return chain(*steps, app=left.own_app())  # type: ignore[no-any-return]
 
 
 def folded(parts: Iterable[Signature[Any]]) -> list[Signature[Any]]:

@@ -89,9 +89,12 @@ class chain(Signature[Any]):  # noqa: N801 - Celery's name
 
     def made(self, tasks: list[Signature[Any]], options: dict[str, Any]) -> chain:
         """A chain of these very signatures."""
-        made = chain(app=self._own_app(), **options)
+        made = chain(app=self.own_app(), **options)
         made.tasks = tasks
         return made
+
+    def apply(self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        return super().apply(args, kwargs, **options) if self.tasks else None
 
     def send(self) -> Any:
         if not self.tasks:
@@ -116,10 +119,9 @@ class chain(Signature[Any]):  # noqa: N801 - Celery's name
 
     def plan_calls(self, planner: Planner, before: Before, also: Sequence[Step]) -> Flow | None:
         flow: Flow | None = None
-        with planner.chained():
-            for task in self.tasks:
-                flow = task.plan(planner, before, also)
-                before, also = flow, ()
+        for task in self.tasks:
+            flow = task.plan(planner, before, also)
+            before, also = flow, ()
         return flow
 
     def __repr__(self) -> str:

@@ -120,7 +120,7 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         for_each = {name: value for name, value in options.items() if name not in OWN}
         otherwise = {name: value for name, value in defaults.items() if name not in OWN}
         made = chord(
-            self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=self._own_app(), **own
+            self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=self.own_app(), **own
         )
         made.body = body.bound(None, None, _without_first(for_each), _without_first(otherwise))
         return made

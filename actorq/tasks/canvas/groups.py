@@ -63,8 +63,8 @@ class group(Signature[Any]):  # noqa: N801 - Celery's name
         return self.tasks[0].link(callback.clone().set(immutable=True))
 
     def link_error(self, errback: Any) -> Any:
-        """Link it to each task, immutably: it runs once for each that fails."""
-        return tuple(each.link_error(errback.clone().set(immutable=True)) for each in self.tasks)
+        """Link it to each task: it runs once for each that fails."""
+        return tuple(each.link_error(errback.clone()) for each in self.tasks)
 
     def set_immutable(self, immutable: bool) -> None:
         for each in self.tasks:
@@ -99,7 +99,7 @@ class group(Signature[Any]):  # noqa: N801 - Celery's name
         own = {name: value for name, value in {**defaults, **options}.items() if name in OWN}
         for_each = {name: value for name, value in options.items() if name not in OWN}
         otherwise = {name: value for name, value in defaults.items() if name not in OWN}
-        made = group(app=self._own_app(), **own)
+        made = group(app=self.own_app(), **own)
         made.tasks = _unrolled(each.bound(self._merge(args)[0], kwargs, for_each, otherwise) for each in self.tasks)
         return made
 
@@ -125,15 +125,17 @@ class group(Signature[Any]):  # noqa: N801 - Celery's name
         results = [each.give_ids(naming, parent, (group_id, place)) for place, each in enumerate(tasks)]
         if len(results) == 1 and isinstance(results[0], GroupResult):
             return results[0]
-        return GroupResult(group_id, results, parent, self._own_app())
+        return GroupResult(group_id, results, parent, self.own_app())
 
     def plan_calls(self, planner: Planner, before: Before, also: Sequence[Step]) -> Flow | None:
+        if not self.tasks:
+            return planner.empty_list(before)
         if isinstance(before, Many) and len(self.tasks) > 1:
             before = planner.one(before)  # Else each call of the one group would be tied to each of the other.
             also = [before]
         flows = []
         for each in self.tasks:
-            with planner.chained():  # An errback that several have runs for each that fails.
+            with planner.side_by_side():
                 flows.append(each.plan(planner, before, also))
         return Many([flow for flow in flows if flow is not None])
 

@@ -64,7 +64,7 @@ class chunks(Signature[Any]):  # noqa: N801
     def group(self) -> group:
         """The group that it is."""
         task, n = self.kwargs["task"], self.kwargs["n"]
-        return group([xstarmap(task, part) for part in _cut(self.kwargs["it"], n)], app=self._own_app())
+        return group([xstarmap(task, part) for part in _cut(self.kwargs["it"], n)], app=self.own_app())
 
     @classmethod
     def apply_chunks(cls, task: Any, it: Iterable[Any], n: int, app: Any = None) -> Any:

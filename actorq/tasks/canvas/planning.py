@@ -92,7 +92,7 @@ class Planner:
         self._members: list[Step] = []
         """Those whose failure is one of the canvas: not callbacks."""
         self._caught: list[tuple[Any, Failed]] = []
-        """The errbacks of the chain that is being planned, as they were given, and what each is for."""
+        """The errbacks of what runs one after another here, as they were given, and what each is for."""
 
     def add(
         self,
@@ -139,6 +139,12 @@ class Planner:
             options["serializer"] = serializers.pop()
         return self.add(COLLECT, (), {}, options, flow)
 
+    def empty_list(self, before: Before) -> Flow:
+        """The value of a group without members, when `before` has ended."""
+        if before is None:
+            return Many([])
+        return self.add(COLLECT, ([],), {}, {"task_id": self._new_id()}, before, immutable=True)
+
     def has(self, task_id: object) -> bool:
         """Whether a call of the plan has this id."""
         return task_id in self._ids
@@ -159,8 +165,10 @@ class Planner:
         del self._members[mark:]
 
     @contextmanager
-    def chained(self) -> Iterator[None]:
-        """What is added meanwhile runs one after another: an errback that several have runs once."""
+    def side_by_side(self) -> Iterator[None]:
+        """What is added meanwhile runs beside others. Only of what runs one after another, an errback runs once that
+        several have: else it runs for each that fails.
+        """
         outer, self._caught = self._caught, []
         yield
         self._caught = outer
@@ -182,6 +190,7 @@ class Planner:
         """
         if last is not None and (last.then or last.catch):
             task_id, last.call.id = last.call.id, self._new_id()  # Nothing may come after the last one.
+            self._ids.remove(task_id)
             last = self.add(KEEP, (), {}, {"task_id": task_id, "serializer": last.spec.serializer}, last)
         steps = self._steps
         if len(steps) > PLAN_LIMIT:

@@ -20,6 +20,8 @@ class Canvas(Protocol):
     @property
     def options(self) -> dict[str, Any]: ...
 
+    def own_app(self) -> Any: ...
+
     def give_ids(
         self, naming: Naming, parent: Any, group: tuple[str, int] | None = None, chosen: str | None = None
     ) -> Any: ...
@@ -57,7 +59,8 @@ def compiled(canvas: Canvas, maker: Maker, naming: Naming) -> Compiled:
 def compiled_as(canvas: Canvas, task_id: str) -> tuple[list[CallSpec], Plan]:
     """The plan of a canvas whose value is that of its last call, which has the id `task_id`."""
     canvas.give_ids(Naming(), None, None, task_id)
-    planner = Planner(canvas.app, task_id)
+    maker: Any = canvas.own_app()
+    planner = Planner(maker, task_id)
     flow = canvas.plan(planner, None)
     last = None if flow is None else planner.one(flow, task_id)
     return planner.finish({task_id}, last)

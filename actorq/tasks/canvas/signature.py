@@ -159,17 +159,18 @@ class Signature(dict[str, Any], Generic[R]):
     @property
     def app(self) -> Mesh:
         """The application that it is sent by. Raises ImproperlyConfigured if it has none."""
-        app = self._own_app()
+        app = self.own_app()
         if app is None:
             raise ImproperlyConfigured(
                 f"{self!r} belongs to no application: make it with task.s() or app.signature(), or give it app=…"
             )
         return app
 
-    def _own_app(self) -> Mesh | None:
+    def own_app(self) -> Mesh | None:
+        """The application that it was given, or a part of it."""
         if self._app is None:
             for part in self._parts():
-                self._app = part._own_app()
+                self._app = part.own_app()
                 if self._app is not None:
                     break
         return self._app
@@ -247,7 +248,7 @@ class Signature(dict[str, Any], Generic[R]):
     def __ror__(self, other: Any) -> Signature[Any]:  # type: ignore[override]
         if not isinstance(other, dict) or "task" not in other:
             return NotImplemented
-        return algebra.join(maybe_signature(other, self._own_app()), self)
+        return algebra.join(maybe_signature(other, self.own_app()), self)
 
     __ior__ = __or__
 
@@ -292,7 +293,7 @@ class Signature(dict[str, Any], Generic[R]):
     def linked(self, option: str) -> Iterator[Signature[Any]]:
         """The signatures in ``link`` or ``link_error``."""
         for each in _as_list(self.options.get(option)):
-            yield maybe_signature(each, self._own_app())
+            yield maybe_signature(each, self.own_app())
 
     # -- calling -------------------------------------------------------------------------------------------------
 
@@ -412,7 +413,8 @@ class Signature(dict[str, Any], Generic[R]):
 
     def _plan_links(self, planner: Planner, flow: Flow, members: list[Step]) -> None:
         for callback in self.linked("link"):
-            callback.plan(planner, flow)
+            with planner.side_by_side():
+                callback.plan(planner, flow)
         for linked in self.linked("link_error"):
             before = planner.caught(linked, members)
             if before is None:
