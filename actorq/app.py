@@ -60,6 +60,7 @@ from actorq.wire.messages import (
     Replies,
 )
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
+from actorq.worker.builtin import TaskMapping
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -286,7 +287,20 @@ class ActorQ(Questions):
         return self.send(spec, tuple(args), kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
 
     def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
-        spec = self._spec_by_name(task)
+        known = self.tasks.get(task)
+        return self._changed(self._spec_by_name(task) if known is None else known.spec, options)
+
+    def spec_of_map(self, kind: str, task: str, options: Mapping[str, Any]) -> CallSpec:
+        known = self.tasks.get(task)
+        if known is None:
+            return self.spec_of(kind, options)
+        spec = make_spec(CallSpec(kind), {"queue": known.spec.queue, "priority": known.spec.priority})
+        if known.spec.code:  # The worker knows the task by what travels only.
+            mapping = TaskMapping(kind, reference_to(known, self) or known)
+            spec = msgspec.structs.replace(spec, code=self._add_code(mapping))
+        return self._changed(spec, options)
+
+    def _changed(self, spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
         check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
         changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
         return make_spec(spec, changes) if changes else spec
@@ -294,9 +308,7 @@ class ActorQ(Questions):
     def eager_spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
         """As `spec_of`, for a call that runs here: its function does not travel. Raises NotRegistered."""
         spec = CallSpec(task) if task in BUILTIN_NAMES else make_spec(CallSpec(task), self.tasks[task].options)
-        check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
-        changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
-        return make_spec(spec, changes) if changes else spec
+        return self._changed(spec, options)
 
     def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         known = self.tasks.get(task)

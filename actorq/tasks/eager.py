@@ -88,6 +88,9 @@ class EagerMaker:
         spec: CallSpec = self._mesh.eager_spec_of(task, options)
         return spec
 
+    def spec_of_map(self, kind: str, task: str, options: Mapping[str, Any]) -> CallSpec:
+        return self.spec_of(kind, options)
+
     def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self._mesh.check_arguments(task, args, kwargs)
 

@@ -54,6 +54,9 @@ class Mesh(Protocol):
     def eager_spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
         """As `spec_of`, for a call that runs here."""
 
+    def spec_of_map(self, kind: str, task: str, options: Mapping[str, Any]) -> CallSpec:
+        """As `spec_of`, for calls that run a task for each of many items; `kind` is MAP or STARMAP."""
+
     def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise TypeError if these are not the task's, as far as it is known here."""
 

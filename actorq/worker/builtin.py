@@ -29,6 +29,17 @@ def builtin_tasks(application: Any) -> dict[str, BuiltinTask]:
     }
 
 
+class TaskMapping:
+    """MAP or STARMAP of one task, to travel by value to workers that do not know that task. Called as these are."""
+
+    def __init__(self, kind: str, task: Any) -> None:
+        self._kind, self._task = kind, task
+
+    def __call__(self, task: Mapping[str, Any], it: list[Any]) -> list[Any]:
+        run = _run_with(self._task, task)
+        return [run(item) for item in it] if self._kind == MAP else [run(*items) for items in it]
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -48,6 +59,10 @@ def _runner(tasks: Mapping[str, Any], signature: Mapping[str, Any]) -> Callable[
     name = signature["task"]
     if name not in tasks:
         raise NotRegistered(name, tasks)
-    task, args, kwargs = tasks[name], signature.get("args") or (), signature.get("kwargs") or {}
+    return _run_with(tasks[name], signature)
+
+
+def _run_with(task: Any, signature: Mapping[str, Any]) -> Callable[..., Any]:
+    args, kwargs = signature.get("args") or (), signature.get("kwargs") or {}
     fn = functools.partial(task.fn, task) if task.bind else task.fn
     return lambda *items: fn(*items, *args, **kwargs)

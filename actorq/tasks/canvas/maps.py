@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from actorq.tasks.canvas.groups import group
-from actorq.tasks.canvas.signature import Signature, maybe_signature
+from actorq.tasks.canvas.planning import Before, Flow, Planner, Step
+from actorq.tasks.canvas.sending import send_workflow
+from actorq.tasks.canvas.signature import LINKS, Signature, maybe_signature
 from actorq.wire.builtin import MAP, STARMAP
 
 
@@ -25,6 +27,14 @@ class _Map(Signature[Any]):
 
     def _adopt_parts(self) -> None:
         self.kwargs["task"] = maybe_signature(self.kwargs["task"], self._app)
+
+    def send(self) -> Any:
+        return send_workflow(self)
+
+    def plan_calls(self, planner: Planner, before: Before, also: Sequence[Step]) -> Flow:
+        options = {name: value for name, value in self.options.items() if name not in LINKS}
+        mapped = self.kwargs["task"].task
+        return planner.add(self.task, self.args, self.kwargs, options, before, self.immutable, mapped)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.kwargs['task'].task}, {_shortened(self.kwargs['it'])})"

@@ -26,6 +26,9 @@ class Maker(Protocol):
     def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
         """What calls of a task with these options have in common. Other options than those of a task are left out."""
 
+    def spec_of_map(self, kind: str, task: str, options: Mapping[str, Any]) -> CallSpec:
+        """As `spec_of`, for calls that run a task for each of many items; `kind` is MAP or STARMAP."""
+
     def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise TypeError if these are not the task's, as far as it is known here."""
 
@@ -102,15 +105,19 @@ class Planner:
         options: Mapping[str, Any],
         before: Before,
         immutable: bool = False,
+        mapped: str = "",
     ) -> Step:
-        """A call that starts when `before` has ended. Raises TypeError for wrong arguments, and EncodeError."""
+        """A call that starts when `before` has ended. Raises TypeError for wrong arguments, and EncodeError.
+
+        mapped: the task that it runs for each of many items.
+        """
         takes, sources = self._takes(before)
         if immutable:
             takes = NOTHING
         if takes != CAUSE:
             self._maker.check_arguments(task, args if takes == NOTHING else (None, *args), kwargs)
         parent = sources[-1].call.id if sources else self._parent
-        spec = self._maker.spec_of(task, options)
+        spec = self._maker.spec_of_map(task, mapped, options) if mapped else self._maker.spec_of(task, options)
         call = self._maker.make_call(spec, args, kwargs, {"root_id": self._root, "parent_id": parent, **options})
         step = Step(call, takes, spec, len(sources))
         if isinstance(before, Failed):
