@@ -87,7 +87,7 @@ def test_get_tells_each_state_that_is_heard_of_in_celerys_form(mesh: Any) -> Non
     """The loop of a progress bar: `get(on_message=…, propagate=False)`."""
     result = waiting(mesh)
     heard: list[Any] = []
-    says = [
+    says: list[Any] = [
         lambda: mesh.say(Note("1", 1, "PROGRESS", dumps({"done": 1}))),
         lambda: mesh.say(Note("1", 1, "PROGRESS", dumps({"done": 2}))),
         lambda: mesh.say(Note("1", 1, "RETRY", encode_failure(ValueError("again"), "Traceback: …"))),
