@@ -555,7 +555,7 @@ class ActorQ:
 @functools.cache
 def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, url, settings=settings, accept_content=accept_content)
+    return ActorQ(main, url, settings=settings, accept_content=accept_content, set_as_current=False)
 
 
 def _chunked(spec: CallSpec) -> CallSpec:
