@@ -8,11 +8,13 @@ from actorq.config import VERSION as __version__  # noqa: N811 - the name that t
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
+    from actorq.shared import current_app, current_task, shared_task
     from actorq.tasks.canvas.chains import chain
     from actorq.tasks.canvas.chords import chord
     from actorq.tasks.canvas.groups import group
     from actorq.tasks.canvas.maps import chunks, xmap, xstarmap
     from actorq.tasks.canvas.signature import Signature, maybe_signature, signature, subtask
+    from actorq.tasks.logger import get_task_logger
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.result_set import GroupResult, ResultSet
     from actorq.tasks.task import Task
@@ -28,8 +30,12 @@ __all__ = [
     "chain",
     "chord",
     "chunks",
+    "current_app",
+    "current_task",
+    "get_task_logger",
     "group",
     "maybe_signature",
+    "shared_task",
     "signature",
     "subtask",
     "xmap",
@@ -46,8 +52,12 @@ _HOMES = {
     "chain": "actorq.tasks.canvas.chains",
     "chord": "actorq.tasks.canvas.chords",
     "chunks": "actorq.tasks.canvas.maps",
+    "current_app": "actorq.shared",
+    "current_task": "actorq.shared",
+    "get_task_logger": "actorq.tasks.logger",
     "group": "actorq.tasks.canvas.groups",
     "maybe_signature": "actorq.tasks.canvas.signature",
+    "shared_task": "actorq.shared",
     "signature": "actorq.tasks.canvas.signature",
     "subtask": "actorq.tasks.canvas.signature",
     "xmap": "actorq.tasks.canvas.maps",

@@ -7,43 +7,40 @@ through their serializers, and what follows a call that fails, fails with it.
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
-from typing import Any, Generic, TypeVar
-
-import msgspec
+from typing import Any, Generic, NoReturn, TypeVar
 
 from actorq import context
-from actorq.errors import ChordError, TaskRevokedError
+from actorq.errors import ChordError, TaskPredicate, TaskRevokedError
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.sending import Canvas, compiled
 from actorq.tasks.linked import LinkedResult
+from actorq.tasks.request import extra_of
 from actorq.wire.messages import (
     FAILURE,
     NOTHING,
+    REPLACED,
     REVOKED,
     SUCCESS,
     VALUES,
     Call,
     CallSpec,
-    Extra,
     Inputs,
     Outcome,
     Part,
     Plan,
-    Replacement,
 )
-from actorq.wire.payload import describe_failure, encode_failure, format_remote_traceback
-from actorq.worker.builtin import builtin_tasks
-from actorq.worker.inputs import with_inputs
+from actorq.wire.payload import describe_failure, encode_failure
+from actorq.wire.replacements import decode_replacement
+from actorq.worker.jobs import Job, Jobs, failure, traceback_text
+from actorq.worker.predicates import outcome_of
 
 R = TypeVar("R")
 
 NODE = "eager"
-OWN_MODULES = ("actorq.tasks.eager", "actorq.tasks.task", "contextvars")
 
 
 class EagerResult(LinkedResult[R], Generic[R], gc=False, eq=False):
@@ -97,14 +94,9 @@ class EagerMaker:
     def make_call(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Call:
+        args, kwargs, options = self._mesh.prepared(spec.task, args, kwargs, options)
         body = self._mesh.serializers.encode_call(spec.serializer, args, dict(kwargs))
-        extra = Extra(
-            options.get("root_id") or "",
-            options.get("parent_id") or "",
-            options.get("group_id") or "",
-            options.get("group_index") or 0,
-        )
-        return Call(str(options["task_id"]), 0, body, attempt=1, extra=extra)
+        return Call(str(options["task_id"]), 0, body, attempt=1, extra=extra_of(options, None))
 
 
 # -- a coordinator -------------------------------------------------------------------------------------------------
@@ -193,52 +185,37 @@ class EagerRun:
 
 
 class Runner:
-    """Runs calls of the tasks that are registered in an application."""
+    """Runs calls of the tasks that are registered in an application, as a worker does."""
 
     def __init__(self, mesh: Any) -> None:
-        self._mesh = mesh
-        self._builtin = builtin_tasks(mesh)
+        self._jobs = Jobs(mesh, by_value=False)
 
     def run(self, spec: CallSpec, call: Call) -> Outcome:
         """Run a call. Whatever its task raises is its outcome."""
+        job = self._jobs.make(spec, None)
+        job.resolve()
+        outcome = copy_context().run(self._outcome, job, call)
+        if outcome.state == REPLACED:  # It is retried, or goes on as another one: at once.
+            replacement = decode_replacement(outcome.body)
+            outcome = run_plan(replacement.specs, replacement.plan, self.run)[call.id]
+        return outcome
+
+    def _outcome(self, job: Job, call: Call) -> Outcome:
+        context.current.set(EagerRun(call, job.spec))
         try:
-            value = copy_context().run(self._value, spec, call)
-            body = b"" if spec.ignore_result else self._mesh.serializers.dumps(spec.serializer, value)
-            return Outcome(call.id, 1, SUCCESS, body, spec.serializer)
+            return _result_of(job.run_coroutine(call)) if job.is_coroutine else job.run(call)
         except Exception as error:
-            replacement = getattr(error, "replacement", None)
-            if isinstance(replacement, bytes):
-                return self._go_on(msgspec.msgpack.decode(replacement, type=Replacement))
-            return Outcome(call.id, 1, FAILURE, encode_failure(error, format_remote_traceback(error, OWN_MODULES)))
-
-    def _go_on(self, replacement: Replacement) -> Outcome:
-        """The call goes on as a plan, as when it is retried: at once."""
-        last = replacement.plan.nodes[-1].call.id
-        return run_plan(replacement.specs, replacement.plan, self.run)[last]
-
-    def _value(self, spec: CallSpec, call: Call) -> Any:
-        serializers = self._mesh.serializers
-        args, kwargs = serializers.get(spec.serializer).decode_call(call.body)
-        builtin = self._builtin.get(spec.task)
-        task: Any = builtin or self._mesh.tasks[spec.task]
-        if call.inputs is not None:
-            args = with_inputs(
-                args, call.inputs, serializers, task.fn if not task.bind else functools.partial(task.fn, task)
-            )
-        if builtin is not None:
-            return builtin.fn(*args, **kwargs)
-        context.current.set(EagerRun(call, spec))
-        value = getattr(task, "entry", task)(*args, **kwargs)
-        return _result_of(value) if asyncio.iscoroutine(value) else value
+            said = outcome_of(error, call, job) if isinstance(error, TaskPredicate) else None
+            return said or failure(call, error, traceback_text(error))
 
 
-def _result_of(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def _result_of(coroutine: Coroutine[Any, Any, Outcome]) -> Outcome:
     """What a coroutine returns. Where an event loop runs already, it has to run on another thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
-    box: list[Callable[[], Any]] = []
+    box: list[Callable[[], Outcome]] = []
     here = copy_context()
 
     def run() -> None:
@@ -255,5 +232,5 @@ def _result_of(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return box[0]()
 
 
-def _raise(error: BaseException) -> Any:
+def _raise(error: BaseException) -> NoReturn:
     raise error

@@ -60,6 +60,11 @@ class Mesh(Protocol):
     def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise TypeError if these are not the task's, as far as it is known here."""
 
+    def prepared(
+        self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any], Mapping[str, Any]]:
+        """What is sent for a call of a task with these arguments and options."""
+
     def make_call(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Call:

@@ -64,5 +64,5 @@ def _runner(tasks: Mapping[str, Any], signature: Mapping[str, Any]) -> Callable[
 
 def _run_with(task: Any, signature: Mapping[str, Any]) -> Callable[..., Any]:
     args, kwargs = signature.get("args") or (), signature.get("kwargs") or {}
-    fn = functools.partial(task.fn, task) if task.bind else task.fn
+    fn = task.run
     return lambda *items: fn(*items, *args, **kwargs)

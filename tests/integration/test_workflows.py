@@ -255,3 +255,34 @@ def test_exists_tells_a_waiting_call_from_an_unknown_one(shared_app: ActorQ) -> 
     assert eventually(waiting.exists)
     assert not shared_app.AsyncResult("never heard of").exists()
     waiting.revoke()
+
+
+# -- from inside of tasks ---------------------------------------------------------------------------------------------
+
+
+def test_a_task_is_replaced_by_a_workflow_and_what_followed_it_follows_that(shared_app: ActorQ) -> None:
+    result = (tasks.become_total.s([1, 2, 3]) | add.s(10)).delay()
+    assert result.get(timeout=20) == 16
+    assert result.parent.get(timeout=20) == 6
+    assert (group(tasks.become_total.s([1, 2]), add.s(0, 4)) | total.s()).delay().get(timeout=20) == 7
+
+
+def test_calls_know_their_place_in_the_workflow(shared_app: ActorQ) -> None:
+    result = chain(tasks.tell_places.s(), group(tasks.tell_places.s(), tasks.tell_places.s())).delay()
+    first, members = result.parent.get(timeout=20), result.get(timeout=20)
+    assert first == [first[0], first[0], None, None]
+    assert [each[1:] for each in members] == [[first[0], first[0], result.id]] * 2
+
+
+def test_get_streams_the_progress_of_a_task(shared_app: ActorQ, tmp_path: Path) -> None:
+    path, heard = tmp_path / "go on", []
+    result = tasks.report_and_wait.delay(str(path))
+
+    def on_message(message: dict[str, Any]) -> None:
+        heard.append((message["status"], message["result"]))
+        if message["status"] == "PROGRESS":
+            assert result.state == "PROGRESS" and result.info == {"done": 1}
+            path.touch()
+
+    assert result.get(timeout=20, on_message=on_message, propagate=False) == "done"
+    assert [each for each in heard if each[0] != "STARTED"] == [("PROGRESS", {"done": 1}), ("SUCCESS", "done")]

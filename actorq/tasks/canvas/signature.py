@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.tasks.apps import APPS
 from actorq.tasks.canvas import algebra, sending
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.planning import Before, Flow, Planner, Step
@@ -167,13 +168,13 @@ class Signature(dict[str, Any], Generic[R]):
         return app
 
     def own_app(self) -> Mesh | None:
-        """The application that it was given, or a part of it."""
+        """The application that it was given, or a part of it; else the current one."""
         if self._app is None:
             for part in self._parts():
                 self._app = part.own_app()
                 if self._app is not None:
                     break
-        return self._app
+        return self._app or APPS.current()
 
     @property
     def type(self) -> Any:

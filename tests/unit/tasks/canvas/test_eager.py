@@ -170,3 +170,37 @@ def test_what_follows_can_be_collected_only_if_it_is_ready() -> None:
     with pytest.raises(IncompleteStream):
         list(result.iterdeps())
     assert list(result.iterdeps(intermediate=True)) == [(None, result)]
+
+
+def test_a_task_is_retried_and_replaced_at_once_as_it_would_be_by_a_worker(bench: Bench) -> None:
+    attempts: list[int] = []
+
+    @bench.app.task(name="flaky", bind=True, autoretry_for=(ValueError,), max_retries=2, default_retry_delay=600)
+    def flaky(self: Any, failures: int) -> int:
+        attempts.append(self.request.retries)
+        assert self.request.is_eager
+        if self.request.retries < failures:
+            raise ValueError("not yet")
+        return int(self.request.retries)
+
+    assert (flaky.s(2) | bench.add.s(10)).apply().get() == 12
+    assert attempts == [0, 1, 2]
+    with pytest.raises(ValueError, match="not yet"):
+        flaky.apply((3,)).get()
+
+    @bench.app.task(name="become", bind=True)
+    def become(self: Any) -> None:
+        self.replace(group(bench.add.s(1, 1), bench.add.s(2, 2)) | bench.total.s())
+
+    assert (become.s() | bench.add.s(1)).apply().get() == 7
+
+
+def test_hooks_run_here_as_on_a_worker(bench: Bench) -> None:
+    ran = bench.ran
+
+    class Hooked(bench.app.Task):  # type: ignore[name-defined,misc]
+        def on_success(self, retval: Any, *_: Any) -> None:
+            ran.append(("on_success", retval))
+
+    bench.app.task(name="hooked", base=Hooked)(lambda: 5).apply()
+    assert ran == [("on_success", 5)]

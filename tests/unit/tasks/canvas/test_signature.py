@@ -112,9 +112,9 @@ def test_an_unknown_kind_of_signature_is_answered_with_the_nearest_one() -> None
         Signature.from_dict({"task": "x", "subtask_type": "chian"})
 
 
-def test_a_signature_without_an_application_says_how_to_give_it_one() -> None:
-    with pytest.raises(ImproperlyConfigured, match="app="):
-        signature("add", args=(1, 1)).delay()
+def test_a_signature_without_an_application_is_one_of_the_current_one(bench: Bench) -> None:
+    assert signature("add", args=(1, 1)).app is bench.app
+    assert signature("add", args=(1, 1)).apply().get() == 2
 
 
 def test_an_application_makes_signatures_of_names_it_does_not_know() -> None:
