@@ -46,6 +46,10 @@ class TimeoutError(ActorqError, builtins.TimeoutError):
     """The result, reply or condition did not come within the time that was given."""
 
 
+class IncompleteStream(ActorqError):
+    """The end of a stream of results was reached, and some are missing."""
+
+
 # -- the mesh ----------------------------------------------------------------------------------------------------
 
 

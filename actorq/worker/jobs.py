@@ -30,6 +30,7 @@ from actorq.wire.payload import (
     load_code,
     loads,
 )
+from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
@@ -110,6 +111,7 @@ class Jobs:
         self.by_value = by_value
         """Whether functions that come by value are run here: whoever can send them can run any code on this node."""
         self.max_body_bytes = MAX_BODY_BYTES
+        self.builtin = builtin_tasks(application)
         self._made: dict[CallSpec, Job] = {}
         self._past: dict[str, int] = {}
         """Calls of jobs that were forgotten, by task."""
@@ -120,7 +122,7 @@ class Jobs:
 
     def offers(self) -> list[str]:
         """What this node can run."""
-        return [*sorted(self.application.tasks), *([BY_VALUE] if self.by_value else [])]
+        return [*sorted(self.application.tasks), *self.builtin, *([BY_VALUE] if self.by_value else [])]
 
     def make(self, spec: CallSpec, blob: bytes | None) -> Job:
         """The job for `spec`; `blob` is its function where that travels by value. Loads nothing yet.
@@ -382,6 +384,8 @@ class Job:
 
     def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
+        if self.spec.task in self._jobs.builtin:
+            return self._jobs.builtin[self.spec.task].fn  # No task with hooks and so on: a function.
         if self.spec.task not in tasks:
             raise NotRegistered(self.spec.task, tasks)
         return tasks[self.spec.task]
