@@ -19,7 +19,14 @@ KEY_OPTIONS = ("key", "fair_key", "unique", "unique_until", "unique_conflict")
 """Options of a task, or of one call."""
 KEY_LENGTH = 200
 """As `actorq.wire.messages.Key` says."""
+Key = str | Callable[..., Any] | None
 Encode = Callable[[Sequence[Any], dict[str, Any]], bytes]
+
+
+def keys_of(task: Any) -> dict[str, Any]:
+    """Those of these options that a task, or its class, has for all its calls."""
+    found = {name: vars(task).get(name, getattr(type(task), name, None)) for name in KEY_OPTIONS}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def check_keys(options: Mapping[str, Any]) -> None:
@@ -36,9 +43,9 @@ def check_keys(options: Mapping[str, Any]) -> None:
             f"unique is True (one call of the task), 'args' (one with the same arguments), a text such as '{{args[0]}}' "
             f"or a function of the arguments, and not {unique!r}"
         )
-    if options.get("unique_conflict", "existing") not in ("existing", "raise"):
+    if (options.get("unique_conflict") or "existing") not in ("existing", "raise"):
         raise ImproperlyConfigured(f"unique_conflict is 'existing' or 'raise', and not {options['unique_conflict']!r}")
-    _until_s(options.get("unique_until", "done"), 0.0)
+    _until_s(options.get("unique_until"), 0.0)
 
 
 def with_keys(
@@ -62,7 +69,7 @@ def with_keys(
     unique = options.get("unique")
     if unique:
         changes["unique"] = _shorten(f"{task} {_unique(unique, args, kwargs, encode)}")
-        changes["unique_until_s"] = _until_s(options.get("unique_until", "done"), now_s)
+        changes["unique_until_s"] = _until_s(options.get("unique_until"), now_s)
     return msgspec.structs.replace(extra or Extra(), **changes)
 
 
@@ -92,7 +99,7 @@ def _shorten(key: str) -> str:
 
 def _until_s(until: Any, now_s: float) -> float:
     """Until when a call holds its unique key, as `Extra.unique_until_s` says it."""
-    if until == "done":
+    if until is None or until == "done":
         return 0.0
     if until == "start":
         return UNTIL_START

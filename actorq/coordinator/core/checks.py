@@ -30,6 +30,7 @@ def check(core: Coordinator) -> None:
         assert core.state.calls.get(call.id) is call, f"{call.id} holds a unique key and is not known"
     _check_gates(core)
     _check_workers(core)
+    core._searches.check()
 
 
 def _check_ledger(core: Coordinator) -> int:

@@ -162,6 +162,7 @@ class Commands:
         return {
             "revoke": self._revoke,
             "rate_limit": self._set_rate,
+            "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
@@ -194,8 +195,8 @@ class Commands:
         """End calls, wherever they are, and with `roots` all that go back to these. Returns what became of each."""
         terminate = bool(arguments.get("terminate"))
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
-        ids = _ids(arguments.get("ids"))
-        roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + _ids(arguments.get("roots"))
+        ids = _ids_in(arguments)
+        roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + _ids_in(arguments, "roots")
         ids = [each for each in ids if not each.startswith(TREE)]
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         members = self._members(roots)
@@ -224,6 +225,12 @@ class Commands:
             if root in members and call.id != root:
                 members[root].append(call.id)
         return members
+
+    def _forget(self, arguments: dict[str, Any]) -> int:
+        """Drop the outcomes of calls that have settled. Returns how many there were. What a journal has of them stays
+        there until it is over age, and is here again after a restart.
+        """
+        return sum(map(self._state.outcomes.forget, _ids_in(arguments)))
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
@@ -296,12 +303,6 @@ class Commands:
         }
 
 
-def _ids(given: Any) -> list[str]:
-    """Those among what a client has sent that can be ids."""
-    listed = given if isinstance(given, list) else []
-    return [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH + len(TREE)]
-
-
 def _summary(became: Sequence[str]) -> str:
     """What became of the calls of a tree."""
     known = Counter(each for each in became if not each.startswith("unknown"))
@@ -331,3 +332,10 @@ def _show(names: dict[str, str]) -> dict[str, str]:
         shown[key] = candidate
         taken.add(candidate)
     return shown
+
+
+def _ids_in(arguments: dict[str, Any], name: str = "ids") -> list[str]:
+    """Those among what a client has sent that can be ids, or trees."""
+    given = arguments.get(name)
+    listed = given if isinstance(given, list) else []
+    return [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH + len(TREE)]

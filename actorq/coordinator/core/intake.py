@@ -207,7 +207,7 @@ class Intake:
                 continue
             if resent:
                 call.lost = int(entry.spec.at_most_once)  # It may have started.
-            if is_special and not is_held_back and self._is_over(call):
+            if is_special and not is_held_back and state.ends_here(call):
                 continue
             if call.extra and call.extra.unique and not self._holds_key(client, call, resent):
                 continue
@@ -279,25 +279,12 @@ class Intake:
         if is_held_back:
             state.held_back[call.id] = call
             return False
-        if call.not_before > state.wall_s:
-            state.schedule.add(call.not_before, call)
+        if state.must_wait(call):
             return False
         call.not_before = 0
         entry = state.entries_by_number[call.spec]
         if entry.is_limited or (call.extra is not None and call.extra.fair_key):
             state.line_up(call, entry)
-            return False
-        return True
-
-    def _is_over(self, call: Call) -> bool:
-        """Settle a call that must not start: its time is over, or it may have started and may run only once."""
-        if call.lost:
-            self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
-        elif 0 < call.expires <= self._state.wall_s:
-            self._state.expire(call)
-        elif self._state.revoked and self._state.revocation_of(call):
-            self._state.settle_here(call, m.REVOKED, TaskRevokedError("its tree was revoked before it was submitted"))
-        else:
             return False
         return True
 

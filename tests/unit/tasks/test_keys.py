@@ -10,7 +10,7 @@ import pytest
 from actorq import ActorQ
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.keys import KEY_LENGTH, with_keys
-from actorq.tasks.task import Task
+from actorq.tasks.task import Task, make_task
 from actorq.wire.messages import UNTIL_START, Extra
 
 NOW_S = 1000.0
@@ -87,7 +87,7 @@ def test_a_key_that_does_not_fit_the_arguments_is_an_error_of_the_call() -> None
 )
 def test_wrong_options_fail_at_the_definition(options: dict[str, Any]) -> None:
     with pytest.raises(ImproperlyConfigured):
-        Task(ActorQ("main"), print, "limited", False, options)
+        make_task(Task, ActorQ("main"), "limited", print, False, options)
 
 
 def test_limits_are_part_of_the_spec_of_a_task() -> None:
