@@ -12,10 +12,13 @@ from actorq.stores.api import (
     Bounds,
     ForgetClients,
     ForgetCodes,
+    ForgetDeadLetters,
+    ForgetDeclarations,
     ForgetSpecs,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
+    KeepDeclarations,
     KeepRevocations,
     KeepSpecs,
     KeepStarts,
@@ -26,6 +29,7 @@ from actorq.stores.api import (
     settled_before,
     unsettled,
 )
+from actorq.wire.declarations import Declaration
 from actorq.wire.messages import Call, CallSpec, Outcome
 
 
@@ -41,7 +45,8 @@ class Shelf:
         self.outcomes: dict[str, tuple[float, Outcome]] = {}
         self.revocations: dict[str, tuple[float, bool]] = {}
         self.codes: dict[str, bytes] = {}
-        self.dead_letters: dict[int, dict[str, Any]] = {}
+        self.dead_letters: dict[int, tuple[dict[str, Any], bytes]] = {}
+        self.declarations: dict[tuple[str, ...], Declaration] = {}
 
 
 Prepared = tuple[list[Call], list[int], Sequence[Operation]]
@@ -67,7 +72,8 @@ class MemoryStore:
             [(settled_s, [outcome]) for settled_s, outcome in shelf.outcomes.values()],
             [(task_id, *until) for task_id, until in shelf.revocations.items()],
             list(shelf.codes.items()),
-            list(shelf.dead_letters.items()),
+            [(number, *each) for number, each in shelf.dead_letters.items()],
+            list(shelf.declarations.values()),
         )
 
     def prepare(self, operations: Sequence[Operation]) -> Prepared:
@@ -106,7 +112,13 @@ class MemoryStore:
         elif isinstance(operation, ForgetCodes):
             _drop(shelf.codes, operation.digests)
         elif isinstance(operation, KeepDeadLetter):
-            shelf.dead_letters[operation.number] = dict(operation.letter)
+            shelf.dead_letters[operation.number] = (dict(operation.letter), operation.call)
+        elif isinstance(operation, ForgetDeadLetters):
+            _drop(shelf.dead_letters, operation.numbers)
+        elif isinstance(operation, KeepDeclarations):
+            shelf.declarations.update((each.identity, each) for each in operation.declarations)
+        elif isinstance(operation, ForgetDeclarations):
+            _drop(shelf.declarations, operation.identities)
 
     def _forget(self) -> None:
         shelf, bounds = self._shelf, self._bounds

@@ -24,10 +24,13 @@ from actorq.stores.api import (
     Bounds,
     ForgetClients,
     ForgetCodes,
+    ForgetDeadLetters,
+    ForgetDeclarations,
     ForgetSpecs,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
+    KeepDeclarations,
     KeepRevocations,
     KeepSpecs,
     KeepStarts,
@@ -41,6 +44,7 @@ from actorq.stores.api import (
 from actorq.stores.directory import DataDirectory
 from actorq.stores.salvage import DAMAGE, salvage, set_aside
 from actorq.wire.batches import batches
+from actorq.wire.declarations import Declaration
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Blob, Call, CallSpec, Outcome
 
@@ -180,7 +184,8 @@ class SqliteStore:
             outcomes=self._read_outcomes(),
             revocations=[each for _, each in self._read("revocations", _read_revocation)],
             codes=[each for _, each in self._read("codes", _read_code)],
-            dead_letters=self._read("dead_letters", _reader(dict[str, Any])),
+            dead_letters=[(number, *each) for number, each in self._read("dead_letters", _letter_reader())],
+            declarations=[each for _, each in self._read("declarations", _declaration_reader())],
         )
         known = {number for number, _ in kept.specs}
         lost = [call for call in kept.calls if call.spec not in known]
@@ -286,8 +291,16 @@ class SqliteStore:
             return [(f"DELETE FROM codes WHERE digest {_IN}", (json.dumps(list(operation.digests)),))]
         if isinstance(operation, KeepDeadLetter):
             self._is_trimmed = False
-            insert = "INSERT OR REPLACE INTO dead_letters (number, data) VALUES (?, ?)"
-            return [(insert, (operation.number, encode(operation.letter)))]
+            insert = "INSERT OR REPLACE INTO dead_letters (number, data, call) VALUES (?, ?, ?)"
+            return [(insert, (operation.number, encode(operation.letter), operation.call))]
+        if isinstance(operation, ForgetDeadLetters):
+            return _delete("dead_letters", sorted(operation.numbers))
+        if isinstance(operation, KeepDeclarations):
+            insert = "INSERT OR REPLACE INTO declarations (identity, data) VALUES (?, ?)"
+            return [(insert, (encode(each.identity), encode(each))) for each in operation.declarations]
+        if isinstance(operation, ForgetDeclarations):
+            delete = "DELETE FROM declarations WHERE identity = ?"
+            return [(delete, (encode(each),)) for each in operation.identities]
         return []
 
     def _keep_outcomes(self, outcomes: list[Outcome], settled_s: float) -> list[Statement]:
@@ -476,6 +489,16 @@ def _outcome_reader() -> Callable[[float, int, bytes], tuple[float, list[Outcome
         return _checked(settled_s, float), outcomes
 
     return read
+
+
+def _letter_reader() -> Callable[[bytes, bytes], tuple[dict[str, Any], bytes]]:
+    decode = _reader(dict[str, Any])
+    return lambda data, call: (decode(data), _checked(call, bytes))
+
+
+def _declaration_reader() -> Callable[[bytes, bytes], Declaration]:
+    decode: Callable[[bytes], Declaration] = _reader(Declaration)
+    return lambda identity, data: decode(data)
 
 
 def _read_revocation(task_id: str, until_s: float, terminate: int) -> tuple[str, float, bool]:

@@ -11,6 +11,7 @@ import pytest
 from msgspec import inspect
 
 from actorq.wire import frames, messages
+from actorq.wire.declarations import Declaration
 from tests.support import REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "protocol.md").read_text()
@@ -26,7 +27,7 @@ DIRECTIONS = {
     "coordinator → peer": frames.TO_COORDINATOR,
     "work → reply socket": frames.TO_REPLY_SOCKET,
 }
-RECORDS = [messages.CallSpec, messages.Call, messages.Outcome, messages.Member]
+RECORDS = [messages.CallSpec, messages.Call, messages.Outcome, Declaration, messages.Member]
 MESSAGES = messages.Message.__subclasses__()
 
 
@@ -55,6 +56,8 @@ def wire_type(kind: inspect.Type) -> str:
         return "int" + (f" {kind.ge}..{kind.le}" if kind.le is not None else f" ≥{kind.ge}" if kind.ge else "")
     if isinstance(kind, inspect.ListType):
         return f"[{wire_type(kind.item_type)}]" + ("" if kind.max_length is None else f"≤{kind.max_length}")
+    if isinstance(kind, inspect.VarTupleType):
+        return f"[{wire_type(kind.item_type)}]"
     if isinstance(kind, inspect.TupleType):
         return f"({', '.join(map(wire_type, kind.item_types))})"
     if isinstance(kind, inspect.DictType):
@@ -68,6 +71,7 @@ def wire_type(kind: inspect.Type) -> str:
         inspect.FloatType: "float",
         inspect.BoolType: "bool",
         inspect.AnyType: "any",
+        inspect.NoneType: "nil",
     }
     return plain[type(kind)]
 

@@ -310,7 +310,7 @@ def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, 
     yield "revocations", {each[0]: each[1:] for each in kept.revocations if each[0] in revoked}, revoked
     codes = {digest: blob for digest, blob in state.codes.items() if digest in state.keeping.codes}
     yield "functions", dict(kept.codes), codes
-    yield "dead letters", [letter for _, letter in kept.dead_letters], list(state.dead_letters)
+    yield "dead letters", [letter for _, letter, _ in kept.dead_letters], list(state.dead_letters)
     awaited = {state.clients_by_number[call.client] for call in live if call.client in state.clients_by_number}
     told = {(each.number, each.session, each.reply_address) for each in awaited}
     yield "clients", told & {(each.number, each.session, each.reply_address) for each in clients.values()}, told

@@ -162,6 +162,12 @@ def decode_failure(data: bytes | memoryview) -> Exception:
     return rebuild(msgpack_codec.loads(data), MAX_DEPTH)
 
 
+def describe_failure(data: bytes | memoryview) -> str:
+    """The exception in `data` for people: its class and text. Nothing is made of it. Raises DecodeError."""
+    _, qualname, message, *_ = checked(msgpack_codec.loads(data))
+    return f"{qualname}: {message}" if message else qualname
+
+
 def rebuild(record: Any, depth: int) -> Exception:
     module, qualname, message, args, fields, traceback_text, members = checked(record)
     values = [value_of(data, "<cannot be decoded>") for data in args]
