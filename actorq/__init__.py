@@ -8,12 +8,31 @@ from actorq.config import VERSION as __version__  # noqa: N811 - the name that t
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
+    from actorq.policies.queues import Broadcast, Exchange, Queue
+    from actorq.policies.routing import worker_direct
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
-__all__ = ["ActorQ", "AsyncResult", "Task", "__version__"]
+__all__ = [
+    "ActorQ",
+    "AsyncResult",
+    "Broadcast",
+    "Exchange",
+    "Queue",
+    "Task",
+    "__version__",
+    "worker_direct",
+]
 
-_HOMES = {"ActorQ": "actorq.app", "AsyncResult": "actorq.tasks.result", "Task": "actorq.tasks.task"}
+_HOMES = {
+    "ActorQ": "actorq.app",
+    "AsyncResult": "actorq.tasks.result",
+    "Broadcast": "actorq.policies.queues",
+    "Exchange": "actorq.policies.queues",
+    "Queue": "actorq.policies.queues",
+    "Task": "actorq.tasks.task",
+    "worker_direct": "actorq.policies.routing",
+}
 
 
 def __getattr__(name: str) -> Any:

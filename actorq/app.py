@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -25,14 +26,18 @@ from actorq.config import (
     ClientSettings,
 )
 from actorq.control.control import Control
-from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
+from actorq.errors import EncodeError, MessageTooLarge, NotPermitted, NotRegistered
 from actorq.policies.addresses import LOCAL, parse_url
+from actorq.policies.queues import queue_of
 from actorq.policies.retry import RetryPolicy
+from actorq.policies.routing import owner_of, worker_direct
+from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.mapping import Map
 from actorq.tasks.progress import Progress
 from actorq.tasks.reference import reference_to
 from actorq.tasks.result import AsyncResult
+from actorq.tasks.router import Amqp, RoutingDefaults
 from actorq.tasks.task import (
     CALL_OPTIONS,
     SPEC_OPTIONS,
@@ -40,6 +45,7 @@ from actorq.tasks.task import (
     check_options,
     expiry_time_s,
     make_spec,
+    spec_options,
     start_time_s,
 )
 from actorq.transport import LinkKeys
@@ -47,10 +53,14 @@ from actorq.wire.frames import bytes_of
 from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Replies
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
 
+logger = logging.getLogger("actorq")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+BROADCAST_EXPIRES_S = 3600.0
+"""A worker to which a call was broadcast, and that has no room for so long, does not run it."""
 NAME_LENGTH = 512
 """As `actorq.wire.messages.Name` says."""
 ACCEPT_CONTENT = ("msgpack", "json", "cloudpickle")
@@ -99,7 +109,11 @@ class ActorQ:
         self.settings = settings or ClientSettings()
         self.serializers = Serializers.default(accept_content)
         self.tasks = Registry()
+        self.conf = RoutingDefaults()
+        self.amqp = Amqp(lambda: self.conf)
         self.control = Control(self)
+        self._declared_to: Session | None = None
+        """The session in which the mesh was told of our exchanges and bindings."""
         self._session: Session | None = None
         self._local: Any = None
         self.is_worker = False
@@ -176,8 +190,68 @@ class ActorQ:
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
-            route = task.route = self._route(task.spec)
+            options, is_constant = self._find_route(task.name, task.options, args, kwargs, {})
+            changes, others = _split(options)
+            route = self._route(make_spec(task.spec, changes) if changes else task.spec)
+            if others:
+                return self._send_with(route, args, kwargs, others)
+            if is_constant:
+                task.route = route
         return self._submit(route, args, kwargs)
+
+    def routed(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return self._find_route(name, own, args, kwargs, options)[0]
+
+    def _find_route(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> tuple[dict[str, Any], bool]:
+        """The options of a call, with where it goes; and whether that is the same for all calls of the task."""
+        if self.amqp.has_nothing_to_say(own, options):
+            return dict(options), True
+        found, is_constant = self.amqp.route(options, name, args, kwargs, own, self.tasks.get(name))
+        check_options(found, (*SPEC_OPTIONS, *CALL_OPTIONS))
+        if not found["queue"]:
+            self._declare()
+        return found, is_constant
+
+    def _declare(self) -> None:
+        """Have the mesh know our exchanges and bindings, before a call needs them. What it knows already stays."""
+        session = self.session
+        if self._declared_to is session:
+            return
+        items = self.amqp.queues.declarations()
+        if items:
+            try:
+                self.control.declare_new(items, self.settings.publish_timeout_s)
+            except NotPermitted:
+                logger.debug("this program's key may not declare queues: the workers, or somebody else, have to")
+        self._declared_to = session
+
+    def _routed_spec(self, task: Task[Any, Any]) -> CallSpec:
+        """The spec of calls of a task that are not looked at one by one."""
+        changes, _ = _split(self._find_route(task.name, task.options, (), {}, {})[0])
+        return make_spec(task.spec, changes) if changes else task.spec
+
+    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
+        names = self.control.consumers(task=task.spec.offer, timeout=self.settings.publish_timeout_s)
+        return BroadcastResult(
+            {
+                name: task.apply_async(args, kwargs, queue=worker_direct(name), expires=BROADCAST_EXPIRES_S)
+                for name in names
+            }
+        )
 
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
@@ -189,7 +263,7 @@ class ActorQ:
 
     def _route(self, spec: CallSpec) -> Route:
         session = self.session
-        if self._local is not None:
+        if self._local is not None and spec.queue and not owner_of(spec.queue):
             self._local.check_queue(spec.queue)
         return Route(session, spec, session.number(spec), self.serializers.get(spec.serializer).encode_call)
 
@@ -246,17 +320,16 @@ class ActorQ:
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
         check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
-        spec = self._spec_by_name(name)
-        changes = {key: value for key, value in options.items() if key in SPEC_OPTIONS}
-        if changes:
-            spec = make_spec(spec, changes)
-        return self.send(spec, tuple(args), kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+        spec, args = self._spec_by_name(name), tuple(args)
+        task = self.tasks.get(name)
+        changes, others = _split(self.routed(name, task.options if task else {}, args, kwargs or {}, options))
+        return self.send(make_spec(spec, changes) if changes else spec, args, kwargs or {}, others)
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
-        return CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
+        return CallSpec(name) if task is None else make_spec(CallSpec(name), spec_options(task.options))
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -292,7 +365,7 @@ class ActorQ:
         chunksize: items that travel together; None adapts it. ordered: results in the order of the items, or as they
         come. progress: show a bar with rate and time left.
         """
-        spec = fn.spec if isinstance(fn, Task) else self._by_value(fn)
+        spec = self._routed_spec(fn) if isinstance(fn, Task) else self._by_value(fn)
         spec = _chunked(spec)
         fallback = make_spec(spec, {"serializer": "cloudpickle"})
 
@@ -416,7 +489,9 @@ class ActorQ:
         if surrounding:
             return (surrounding,)
         if self._local is None:
-            queues = [task.options["queue"] for task in self.tasks.values() if "queue" in task.options]
+            queues = [queue_of(task.options["queue"]) for task in self.tasks.values() if "queue" in task.options]
+            if not self.amqp.is_plain:
+                queues += self.amqp.named_queues()
             self._local = EmbeddedMesh(url.options, queues)
         return (self._local.address,)
 
@@ -448,6 +523,12 @@ class ActorQ:
 def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
     return ActorQ(main, url, settings=settings, accept_content=accept_content)
+
+
+def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that change the spec of a call, and the others."""
+    changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
+    return changes, {name: value for name, value in options.items() if name not in SPEC_OPTIONS}
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

@@ -9,6 +9,7 @@ from actorq.client.pending import Pending
 from actorq.wire.messages import CallSpec, Outcome
 
 if TYPE_CHECKING:
+    from actorq.tasks.broadcast import BroadcastResult
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
@@ -25,6 +26,19 @@ class Mesh(Protocol):
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
         """Submit one call. `options` are those of `apply_async` that belong to the call and not to the spec."""
+
+    def routed(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """The `options` of a call of a task with its `own`, with where it goes. Raises QueueNotFound."""
+
+    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
+        """Submit one call for each worker that offers the task."""
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the task's function, if it has to travel by value; else an empty string."""

@@ -12,7 +12,9 @@ import msgspec
 
 from actorq import context
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.policies.queues import queue_of
 from actorq.tasks.arguments import argument_check
+from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.result import AsyncResult
 from actorq.wire.messages import CallSpec
 
@@ -31,9 +33,14 @@ SPEC_OPTIONS = {
     "max_deliveries": "max_deliveries",
     "acks_late": "acks_late",
     "ignore_result": "ignore_result",
+    "exchange": "exchange",
+    "routing_key": "routing_key",
+    "routing_headers": "routing_headers",
 }
 """Options of a task, or of one call, and the fields of CallSpec that they set."""
-CALL_OPTIONS = frozenset({"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout"})
+CALL_OPTIONS = frozenset(
+    {"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout", "headers"}
+)
 
 _LAST_S = 253_402_300_799.0
 """The end of the last year that a datetime knows."""
@@ -72,6 +79,12 @@ def _finite(what: str, value: Any) -> float:
     if not math.isfinite(number):
         raise ImproperlyConfigured(f"{what} is a number of seconds, and not {value!r}")
     return number
+
+
+def spec_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a task without an address, of which the router makes what is sent."""
+    options = {name: value for name, value in options.items() if name not in ("exchange", "routing_key")}
+    return {**options, "queue": queue_of(options["queue"])} if "queue" in options else options
 
 
 def check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -113,14 +126,14 @@ class Task(Generic[P, R]):
         self._spec: CallSpec | None = None
         self._check = argument_check(fn, skip_first=bind)
         functools.update_wrapper(self, fn)
-        make_spec(CallSpec(name), self.options)  # Wrong options fail at the definition.
+        make_spec(CallSpec(name), spec_options(self.options))  # Wrong options fail at the definition.
 
     @property
     def spec(self) -> CallSpec:
         """What all its calls have in common by default."""
         if self._spec is None:
             # Only now: a function that travels by value is looked at when it is complete.
-            self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self.options)
+            self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), spec_options(self.options))
         return self._spec
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -147,14 +160,24 @@ class Task(Generic[P, R]):
         (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call.
         retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the
         mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
-        soft_time_limit, max_deliveries, acks_late, ignore_result.
+        soft_time_limit, max_deliveries, acks_late, ignore_result. Where it goes: queue, or exchange, routing_key and,
+        for a headers exchange, headers; what is not said here comes from the task, and then from `task_routes`.
         """
         args, kwargs = tuple(args), kwargs or {}
         self._check(*args, **kwargs)
         check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
+        options = self._mesh.routed(self.name, self.options, args, kwargs, options)
         changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
         spec = make_spec(self.spec, changes) if changes else self.spec
         return self._mesh.send(spec, args, kwargs, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+
+    def broadcast(self, *args: P.args, **kwargs: P.kwargs) -> BroadcastResult[R]:
+        """Run once on every worker that offers the task now. Returns a result for each, by the worker's name.
+
+        A worker that has no room at present runs it when it has; if it has not started within an hour it is REVOKED.
+        """
+        self._check(*args, **kwargs)
+        return self._mesh.broadcast(self, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Name = Annotated[str, Meta(max_length=512)]
+NAME_LENGTH = 512
+Name = Annotated[str, Meta(max_length=NAME_LENGTH)]
 Scalar = bool | int | float | Name | None
 
 EXCHANGE, QUEUE, BINDING, PAUSE = "exchange", "queue", "binding", "pause"

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.policies.queues import Queues
 from actorq.wire.payload import Serializers
 from actorq.worker.jobs import Application, TaskLike
 
@@ -20,6 +21,12 @@ class NoApplication:
     def __init__(self) -> None:
         self.tasks: dict[str, TaskLike] = {}
         self.serializers = Serializers.default(("msgpack", "json", "cloudpickle"))
+        self.queues = Queues()
+
+    @property
+    def amqp(self) -> NoApplication:
+        """Where its queues are."""
+        return self
 
 
 def find_application(name: str) -> Application:

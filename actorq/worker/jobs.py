@@ -15,10 +15,11 @@ from actorq.errors import (
     EncodeError,
     MessageTooLarge,
     NotRegistered,
+    Reject,
     SoftTimeLimitExceeded,
 )
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
+from actorq.wire.messages import BY_VALUE, DEAD_LETTER, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
     Serializers,
@@ -35,6 +36,9 @@ JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
+
+NOT_TAKEN = (DecodeError, NotRegistered, Reject)
+"""Calls that end with these are kept among the dead letters: they could not be run here, or were rejected."""
 
 Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
@@ -288,7 +292,8 @@ def traceback_text(error: BaseException) -> str:
 
 def failure(call: Call, error: BaseException, text: str = "", state: int = FAILURE) -> Outcome:
     """The outcome of a call that ended with `error`, of which `text` is the traceback."""
-    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)))
+    content = DEAD_LETTER if isinstance(error, NOT_TAKEN) else ""
+    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)), content)
 
 
 def function_of(target: Any) -> Callable[..., Any]:

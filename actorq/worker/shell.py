@@ -34,6 +34,13 @@ logger = logging.getLogger("actorq.worker")
 
 
 @dataclass(frozen=True, slots=True)
+class Consume:
+    """Take calls of these queues from now on."""
+
+    queues: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Take nothing new, let run what runs, and end the node."""
 
@@ -41,7 +48,8 @@ class Drain:
 
 
 class WorkerActor(LinkOwner):
-    """Feeds its core what the link brings and what the pool has finished. Its only message is the order to drain.
+    """Feeds its core what the link brings and what the pool has finished. Its messages are the orders to take calls of
+    other queues, and to drain.
 
     `leave(reason)` is called when the worker has nothing left to do, with an empty reason, or cannot go on.
     """
@@ -95,6 +103,14 @@ class WorkerActor(LinkOwner):
             self._go_on(now_s)
         except Exception as error:
             self.stop(error)
+
+    @handles(Consume)
+    def consume(self, message: Consume) -> None:
+        """Say so to the coordinators."""
+        now_s = time.monotonic()
+        self._core.advance(now_s)
+        self._core.consume(message.queues)
+        self._go_on(now_s)
 
     @handles(Drain)
     def drain(self, message: Drain) -> None:
