@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from actorq.coordinator.core.dead_letters import Letter, decode_call
-from actorq.coordinator.core.queues import Lane
+from actorq.coordinator.core.queues import Group, Lane
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.topology import consumers, read_declarations, to_arguments
 from actorq.errors import ImproperlyConfigured, TaskRevokedError
+from actorq.policies.routing import owner_of
 from actorq.stores.api import ForgetDeadLetters
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
@@ -64,25 +65,27 @@ class Administration:
     def queue_details(self) -> dict[str, dict[str, Any]]:
         """By name of the queue, what waits in it and who takes it."""
         state = self._state
-        names = {*state.lanes.queues, *state.topology.queues(), *state.lanes.paused}
+        groups: dict[str, list[Group]] = {name: [] for name in (*state.topology.queues(), *state.lanes.paused)}
         for group in state.lanes.groups.values():
-            names |= group.queues
-        lanes: dict[str, list[Lane]] = {name: [] for name in names}
+            for name in group.queues:
+                groups.setdefault(name, []).append(group)
+        lanes: dict[str, list[Lane]] = {}
         for lane in state.lanes:
-            lanes[lane.queue.name].append(lane)
-        return {name: self._details(name, lanes[name]) for name in sorted(names)}
+            lanes.setdefault(lane.queue.name, []).append(lane)
+        names = sorted({*groups, *lanes})
+        return {name: self._details(name, groups.get(name, []), lanes.get(name, [])) for name in names}
 
-    def _details(self, name: str, lanes: list[Lane]) -> dict[str, Any]:
+    def _details(self, name: str, groups: list[Group], lanes: list[Lane]) -> dict[str, Any]:
         state = self._state
-        workers = consumers(state, name)
-        offers = {offer for each in state.workers.values() if each.name in workers for offer in each.group.offers}
+        owners = state.lanes.direct.workers.get(owner_of(name), [])
+        offers = set().union(*[group.offers for group in (*groups, *[worker.group for worker in owners])])
         oldest = [call for call in (lane.oldest() for lane in lanes) if call is not None]
         waits_s = [state.now_s - state.ages.came_s(call.seq) for call in oldest]
         without = {lane.offer: lane.size - lane.gone for lane in lanes if lane.offer not in offers}
         return {
             "size": sum(lane.size - lane.gone for lane in lanes),
             "oldest_wait_s": round(max(waits_s, default=0.0), 3),
-            "consumers": len(workers),
+            "consumers": sum(group.workers for group in groups) + len(owners),
             "paused": name in state.lanes.paused,
             # Calls of tasks that no consumer offers, which wait for one that does.
             "without_offer": dict([each for each in without.items() if each[1]][:OFFERS_SHOWN]),

@@ -178,7 +178,9 @@ class State:
 
     def enter_spec(self, number: int, spec: CallSpec) -> SpecEntry:
         """A new entry, under a number of its own."""
-        durable = self.settings.durable and spec.queue not in self.settings.transient_queues
+        # Who sends calls with an address does not know where they go, and takes all for kept.
+        is_transient = spec.queue in self.settings.transient_queues and not (spec.exchange or spec.routing_key)
+        durable = self.settings.durable and not is_transient
         lane = self.lanes.lane(spec.queue, spec.offer)
         entry = SpecEntry(number, spec, lane, not spec.ignore_result, durable)
         self.entries[spec] = self.entries_by_number[number] = entry

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Identity = tuple[str, ...]
 ROUTES_KEPT = 10_000
+LONGEST_BYTES = 8192
+"""One declaration."""
 _NAMES = {EXCHANGE: 1, QUEUE: 1, PAUSE: 1, BINDING: 3}
 """How many names each kind of declaration has."""
 _LEAST_S = 1e-3
@@ -202,6 +204,12 @@ def _checked(declaration: Declaration) -> Declaration:
         raise ImproperlyConfigured(f"{declaration.kind} {declaration.names[0]!r} is declared at no point in time")
     if declaration.kind == EXCHANGE and declaration.value is not None:
         check_kind(str(declaration.value.get("type", DIRECT)))
+    size_bytes = len(msgspec.msgpack.encode(declaration))
+    if size_bytes > LONGEST_BYTES:
+        raise ImproperlyConfigured(
+            f"what is declared of {declaration.kind} {declaration.names[0][:100]!r} has {size_bytes:,} bytes, and the "
+            f"limit is {LONGEST_BYTES:,}: ask for fewer headers"
+        )
     if declaration.kind != PAUSE and not all(declaration.names[:2]):
         raise ImproperlyConfigured(
             f"the {declaration.kind} has no name: the default exchange and queue are always there"
