@@ -72,6 +72,7 @@ class Leases:
                             busy.append(worker)
                         self._lease(worker, calls)
                         worker.list_if_idle()
+            direct.put_off(name)
 
     def _lease(self, worker: Worker, calls: list[Call]) -> None:
         leases, number = worker.leases, worker.number

@@ -55,17 +55,21 @@ class Lane:
     def grow(self, count: int) -> None:
         """`count` calls were put into the levels."""
         if self.size == 0 and count:
-            for group in self.groups:
-                group.active[self] = None
+            self.show()
         self.size += count
         self.queue.size += count
+
+    def show(self) -> None:
+        """There is something here: those that may have it look at it."""
+        for group in self.groups:
+            group.active[self] = None
 
     def _shrink(self, count: int) -> None:
         self.size -= count
         self.queue.size -= count
         if self.size == 0:
             for group in self.groups:
-                del group.active[self]
+                group.active.pop(self, None)
 
     def put_back(self, level: int, calls: list[Call]) -> None:
         """Put calls that were leased where they belong by age: before all that came after them."""
@@ -172,10 +176,13 @@ class DirectLanes:
         self.lanes: dict[str, list[Lane]] = {}
         """By the owner's name."""
         self.active: dict[Lane, None] = {}
-        """Lanes that are not empty, and whose owners are there."""
+        """Lanes that are not empty, and whose owners are there; but for those that wait for a full one, which has them
+        in `waiting`.
+        """
 
     def matches(self, lane: Lane) -> bool:
-        return owner_of(lane.queue.name) in self.workers and not lane.queue.is_paused
+        owners = self.workers.get(owner_of(lane.queue.name), ())
+        return not lane.queue.is_paused and any(lane.offer in owner.group.offers for owner in owners)
 
     def add(self, lane: Lane) -> None:
         lane.groups.append(self)
@@ -188,9 +195,7 @@ class DirectLanes:
     def join(self, worker: Worker) -> None:
         """A worker is there."""
         self.workers.setdefault(worker.name, []).append(worker)
-        for lane in self.lanes.get(worker.name, ()):
-            if self not in lane.groups and self.matches(lane):
-                self.add(lane)
+        self._look_again(worker.name)
 
     def leave(self, worker: Worker) -> None:
         """The worker has gone."""
@@ -198,15 +203,28 @@ class DirectLanes:
         namesakes.remove(worker)
         if not namesakes:
             del self.workers[worker.name]
-            for lane in self.lanes.get(worker.name, ()):
-                if self in lane.groups:
-                    lane.groups.remove(self)
-                    self.remove(lane)
+        self._look_again(worker.name)
+
+    def _look_again(self, name: str) -> None:
+        """The workers of this name have changed: lanes may have waited for the one, and another one may serve them."""
+        for lane in self.lanes.get(name, ()):
+            if self in lane.groups:
+                lane.groups.remove(self)
+                self.remove(lane)
+            if self.matches(lane):
+                self.add(lane)
 
     def take(self, worker: Worker, limit: int) -> list[Call]:
         """Up to `limit` of the worker's own calls: by priority, then by age."""
         lanes = self.lanes.get(worker.name, ())
         return take({lane: None for lane in lanes if lane in self.active and lane.offer in worker.group.offers}, limit)
+
+    def put_off(self, name: str) -> None:
+        """What is left for the workers of this name waits until one of them has room: nobody looks at it until then."""
+        for lane in self.lanes[name]:
+            if self.active.pop(lane, lane) is None:
+                for owner in self.workers[name]:
+                    owner.waiting[lane] = None
 
 
 def take(active: dict[Lane, None], limit: int) -> list[Call]:

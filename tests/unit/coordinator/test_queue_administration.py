@@ -230,3 +230,32 @@ def test_workers_that_are_alike_are_one_group_though_each_has_its_own_queue() ->
     for number in range(50):
         bench.worker(f"worker-{number}")
     assert len(bench.core.state.lanes.groups) == 1
+
+
+def test_calls_for_a_full_worker_are_not_looked_at_until_it_has_room(bench: Bench) -> None:
+    client, x = bench.client(), bench.worker("x", slots=1)
+    client.submit("a", "b", "c", spec=own("x"))
+    assert x.delivered() == ["a"] and not bench.core.state.lanes.direct.active
+    # Also if it is out of touch meanwhile, and when what waits is purged.
+    bench.lose(x)
+    x = x.return_anew(held=[("a", 1)])
+    client.order("revoke", ids=["b"])
+    x.report("a", attempt=1)
+    assert x.delivered() == ["c"]
+    client.submit("d", spec=own("x"))
+    client.order("purge_queues", queues=["x.dq"])
+    x.report("c")
+    assert not x.delivered() and not bench.core.state.lanes.direct.active
+
+
+def test_of_two_workers_with_one_name_either_takes_what_is_for_it(bench: Bench) -> None:
+    client = bench.client()
+    first = bench.worker("x", slots=1)
+    client.submit("a", "b", spec=own("x"))
+    assert first.delivered() == ["a"]
+    second = bench.worker("x", epoch="x-2", slots=1)
+    assert second.delivered() == ["b"]
+    client.submit("c", "d", spec=own("x"))
+    second.say(m.Bye("told to end"))
+    first.report("a")
+    assert first.delivered() == ["b"]
