@@ -113,12 +113,13 @@ def test_a_rejected_call_is_a_dead_letter_and_is_run_again_on_order(app: ActorQ)
     result = tasks.rejecting.delay()
     with pytest.raises(Reject):
         result.get(timeout=10)
-    [letter] = app.control.dead_letters(result.id)
+    # The result came straight from the worker, and may be here before the coordinator knows it.
+    [letter] = eventually(lambda: app.control.dead_letters(result.id))
     assert letter["task"] == tasks.rejecting.name and "no good" in letter["reason"] and letter["replayable"]
     again = app.control.replay_dead_letters(result.id)[result.id]
     with pytest.raises(Reject):
         app.AsyncResult(again).get(timeout=10)
-    assert [each["id"] for each in app.control.dead_letters()] == [again]
+    eventually(lambda: [each["id"] for each in app.control.dead_letters()] == [again])
     assert app.control.purge_dead_letters() == 1
 
 
