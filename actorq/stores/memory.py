@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,23 +15,27 @@ from actorq.stores.api import (
     ForgetCodes,
     ForgetDeadLetters,
     ForgetDeclarations,
+    ForgetPlans,
     ForgetSpecs,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
     KeepDeclarations,
+    KeepPlan,
     KeepRevocations,
     KeepSpecs,
     KeepStarts,
+    KeepSteps,
     Kept,
     Operation,
     Progress,
     Settle,
+    Step,
     settled_before,
     unsettled,
 )
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import Call, CallSpec, Outcome
+from actorq.wire.messages import Call, CallSpec, Outcome, Plan
 
 
 class Shelf:
@@ -47,6 +52,8 @@ class Shelf:
         self.codes: dict[str, bytes] = {}
         self.dead_letters: dict[int, tuple[dict[str, Any], bytes]] = {}
         self.declarations: dict[tuple[str, ...], Declaration] = {}
+        self.plans: dict[int, KeepPlan] = {}
+        self.steps: dict[int, Step] = {}
 
 
 Prepared = tuple[list[Call], list[int], Sequence[Operation]]
@@ -74,6 +81,8 @@ class MemoryStore:
             list(shelf.codes.items()),
             [(number, *each) for number, each in shelf.dead_letters.items()],
             list(shelf.declarations.values()),
+            [replace(kept, plan=_copy_plan(kept.plan)) for _, kept in sorted(shelf.plans.items())],
+            dict(shelf.steps),
         )
 
     def prepare(self, operations: Sequence[Operation]) -> Prepared:
@@ -119,6 +128,14 @@ class MemoryStore:
             shelf.declarations.update((each.identity, each) for each in operation.declarations)
         elif isinstance(operation, ForgetDeclarations):
             _drop(shelf.declarations, operation.identities)
+        elif isinstance(operation, KeepPlan):
+            shelf.plans[operation.row] = operation
+        elif isinstance(operation, KeepSteps):
+            shelf.steps.update((each.row, each) for each in operation.steps)
+        elif isinstance(operation, ForgetPlans):
+            for row, count in operation.plans:
+                _drop(shelf.plans, [row])
+                _drop(shelf.steps, range(row, row + count))
 
     def _forget(self) -> None:
         shelf, bounds = self._shelf, self._bounds
@@ -135,6 +152,12 @@ class MemoryStore:
 
 def _copy(call: Call) -> Call:
     return msgspec.structs.replace(call, attempt=0, worker=0)
+
+
+def _copy_plan(plan: Plan) -> Plan:
+    return Plan(
+        plan.id, [msgspec.structs.replace(node, call=msgspec.structs.replace(node.call)) for node in plan.nodes]
+    )
 
 
 def _drop(table: dict[Any, Any], keys: Sequence[Any]) -> None:

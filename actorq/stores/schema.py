@@ -22,6 +22,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
            data BLOB, reason TEXT NOT NULL)""",
     ),
     (
+        # Numbered as calls are: a plan by the first of its calls, a step by the call that it is about.
+        "CREATE TABLE plans (number INTEGER PRIMARY KEY, client INTEGER NOT NULL, data BLOB NOT NULL)",
+        "CREATE TABLE steps (number INTEGER PRIMARY KEY, state INTEGER NOT NULL, data BLOB NOT NULL)",
+    ),
+    (
         # What a dead letter needs to be run again.
         "ALTER TABLE dead_letters ADD COLUMN call BLOB NOT NULL DEFAULT x''",
         # Exchanges, bindings and what is said of queues. `identity` says what a row is about.
@@ -41,6 +46,8 @@ TABLES = {
     "codes": ("digest", "data"),
     "dead_letters": ("data", "call"),
     "declarations": ("identity", "data"),
+    "plans": ("client", "data"),
+    "steps": ("state", "data"),
     "set_aside": ("origin", "row", "data", "reason"),
 }
 """The columns beside the number, of the newest version."""

@@ -10,7 +10,7 @@ from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.state import SPEC_LIMIT, State
 from actorq.errors import ImproperlyConfigured
 from actorq.wire import messages as m
-from actorq.wire.messages import ID_LENGTH, Call, CallSpec, Extra
+from actorq.wire.messages import ID_LENGTH, Call, CallSpec, Extra, Plan
 
 ADDRESSED = -2
 """Number of the entry of a spec without a queue."""
@@ -36,6 +36,7 @@ class Addressing:
         state = self._state
         calls: list[Call] = []
         refused: list[tuple[str, str]] = []
+        plans = [plan for plan in message.plans if self._route_plan(client, plan, refused)]
         for call in message.calls:
             entry = client.specs.get(call.spec)
             if entry is None or entry.number != ADDRESSED:
@@ -55,7 +56,21 @@ class Addressing:
             calls += [call, *copies]
         if refused:
             state.send(client.peer, m.Refused(refused))
-        return m.Submit(message.seq, [], calls, message.fresh, message.resent)
+        return m.Submit(message.seq, [], calls, message.fresh, message.resent, plans)
+
+    def _route_plan(self, client: Client, plan: Plan, refused: list[tuple[str, str]]) -> bool:
+        """Give each call of a workflow one queue: the first. False if there is none for one of them."""
+        try:
+            for node in plan.nodes:
+                entry = client.specs.get(node.call.spec)
+                if entry is not None and entry.number == ADDRESSED:
+                    node.call.spec = next(iter(self._numbers(client, entry.spec).values()))
+        except ImproperlyConfigured as error:
+            if plan.id in self._state.ledger.entries:
+                return False  # It was taken before.
+            refused += [(node.call.id, str(error)) for node in plan.nodes if node.replies]
+            return False
+        return True
 
     def _numbers(self, client: Client, spec: CallSpec) -> dict[str, int]:
         """By queue: the number of the spec for it, among the client's."""

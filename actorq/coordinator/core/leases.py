@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actorq.coordinator.core import limits
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Group
-from actorq.coordinator.core.state import FOREIGN, State
+from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Contact, Ring, Worker
-from actorq.errors import DecodeError, TaskRevokedError
+from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.policies.routing import owner_of
 from actorq.stores.api import KeepStarts
@@ -137,6 +138,7 @@ class Leases:
         ended: list[Call] = []
         failed: list[tuple[Call, Outcome]] = []
         body_bytes = 0
+        replaced: list[tuple[Call, Outcome]] = []
         relay: dict[int, list[Outcome]] = {}
         key, block = "", calls.block("")
         for outcome in message.outcomes:
@@ -152,21 +154,27 @@ class Leases:
                 key = block_of(task_id)
                 block = calls.block(key)
             del block[task_id]
+            body_bytes += len(call.body)
+            if outcome.state == m.REPLACED:
+                replaced.append((call, outcome))
+                continue
             taken.append(outcome)
             ended.append(call)
-            body_bytes += len(call.body)
             if outcome.state:
                 failed.append((call, outcome))
             if message.relay:
                 relay.setdefault(call.client, []).append(outcome)
         calls.close(key)
-        calls.count -= len(taken)
-        self._state.late_reports += len(message.outcomes) - len(taken)
+        count = len(taken) + len(replaced)
+        calls.count -= count
+        self._state.late_reports += len(message.outcomes) - count
         self._state.body_bytes -= body_bytes
         for call, outcome in failed:
             if outcome.content == DEAD_LETTER and call.spec != FOREIGN:
                 self._state.write_letter(call, _reason_of(outcome), worker.name)
         self._state.settle(ended, taken)
+        for call, outcome in replaced:
+            self._state.ledger.replace(call, outcome)
         for number, outcomes in relay.items():
             client = self._state.clients_by_number.get(number)
             if client is not None:
@@ -176,6 +184,13 @@ class Leases:
             self._ended_guarded(worker)
         worker.list_if_idle()
         self._state.acks.append((peer, m.Acked(message.seq)))
+
+    def noted(self, peer: Peer, worker: Worker, message: m.Noted) -> None:
+        """What running tasks say of themselves."""
+        for note in message.notes:
+            call = worker.leases.get(note.id)
+            if call is not None and call.attempt == note.attempt:
+                self._state.notes[note.id] = note
 
     def returned(self, peer: Peer, worker: Worker, message: m.Returned) -> None:
         calls: dict[str, Call] = {}
@@ -229,8 +244,13 @@ class Leases:
         """Note that a guarded call may have started."""
         worker.begun[call.id] = None
         state = self._state
-        if call.row and state.entries_by_number[call.spec].spec.at_most_once:
-            state.operations.append(KeepStarts([(call.row, call.attempt)]))
+        if not state.settings.durable or call.spec == FOREIGN:
+            return
+        if state.entries_by_number[call.spec].spec.at_most_once:
+            if call.row:
+                state.operations.append(KeepStarts([(call.row, call.attempt)]))
+            else:
+                state.ledger.note_start(call)
 
     def _is_guarded(self, call: Call) -> bool:
         """Whether its worker waits for Begin. Where we do not know yet (FOREIGN), it says Starting again."""
@@ -383,7 +403,4 @@ class Leases:
 
 def _reason_of(outcome: Outcome) -> str:
     """Why a call has failed, for people."""
-    try:
-        return describe_failure(bytes_of(outcome.body))[:REASON_CHARS]
-    except DecodeError:
-        return "its worker could not take it"
+    return describe_failure(bytes_of(outcome.body))[:REASON_CHARS]

@@ -162,12 +162,6 @@ def decode_failure(data: bytes | memoryview) -> Exception:
     return rebuild(msgpack_codec.loads(data), MAX_DEPTH)
 
 
-def describe_failure(data: bytes | memoryview) -> str:
-    """The exception in `data` for people: its class and text. Nothing is made of it. Raises DecodeError."""
-    _, qualname, message, *_ = checked(msgpack_codec.loads(data))
-    return f"{qualname}: {message}" if message else qualname
-
-
 def rebuild(record: Any, depth: int) -> Exception:
     module, qualname, message, args, fields, traceback_text, members = checked(record)
     values = [value_of(data, "<cannot be decoded>") for data in args]
@@ -182,6 +176,15 @@ def rebuild(record: Any, depth: int) -> Exception:
         restore_fields(exc, fields)
     attach_traceback(exc, traceback_text)
     return exc
+
+
+def describe_failure(data: bytes | memoryview | Any) -> str:
+    """What a failure says, as in ``ValueError('7 is odd')``, without making anything of it."""
+    try:
+        _, qualname, _, args, *_ = checked(msgpack_codec.loads(getattr(data, "view", data)))
+    except DecodeError as error:
+        return f"<{error}>"
+    return f"{qualname}({', '.join(repr(value_of(each, '…')) for each in args)})"
 
 
 def checked(record: Any) -> tuple[str, str, str, list[Any], dict[Any, Any], str, list[Any]]:

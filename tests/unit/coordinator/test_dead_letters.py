@@ -101,7 +101,7 @@ def test_what_a_worker_cannot_take_is_a_dead_letter_with_the_reason(bench: Bench
     reject(worker, "a", "the arguments are no msgpack")
     [letter] = client.order("dead_letters")
     assert (letter["id"], letter["worker"]) == ("a", "worker")
-    assert letter["reason"] == "DecodeError: the arguments are no msgpack"
+    assert letter["reason"] == "DecodeError('the arguments are no msgpack')"
     assert bench.state_of("a") == "FAILURE"
 
 

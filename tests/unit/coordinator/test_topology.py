@@ -9,7 +9,7 @@ import pytest
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import CallSpec
+from actorq.wire.messages import Call, CallSpec, Node, Plan
 from tests.unit.coordinator.support import Bench, ClientParty, CoordinatorParty
 
 
@@ -206,3 +206,22 @@ def test_an_order_counts_although_the_clock_of_this_coordinator_is_behind(
     other.say(m.Control(1, "declare", {"items": [["pause", ["x"], {"paused": True}, ahead]]}, [], 1.0))
     declare(bench.client(), ["pause", ["x"], {"paused": False}])
     assert not bench.core.state.lanes.paused
+
+
+# -- workflows -----------------------------------------------------------------------------------------------------
+
+
+def test_a_call_of_a_workflow_goes_to_the_first_queue_that_its_address_leads_to(client: ClientParty) -> None:
+    declare(client, exchange("news", "fanout"), binding("news", "x"), binding("news", "y"))
+    submission = client.submission(spec=addressed("news"))
+    submission.plans = [Plan("p", [Node(Call("a", submission.specs[0][0], b""))])]
+    client.say(submission)
+    assert sizes(client) == {"x": 1}
+
+
+def test_a_workflow_of_which_a_call_leads_nowhere_is_refused_whole(client: ClientParty) -> None:
+    submission = client.submission(spec=addressed("nowhere"))
+    number = submission.specs[0][0]
+    submission.plans = [Plan("p", [Node(Call("a", number, b"")), Node(Call("b", number, b""))])]
+    client.say(submission)
+    assert sorted(refusals(client)) == ["a", "b"] and not sizes(client)
