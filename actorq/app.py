@@ -7,6 +7,8 @@ import functools
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -15,21 +17,19 @@ from actorq import native, states
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
-from actorq.config import (
-    BLOB_BYTES,
-    DEFAULT_ADDRESS,
-    INSECURE_VARIABLE,
-    KEY_VARIABLE,
-    MAX_BODY_BYTES,
-    URL_VARIABLE,
-    ClientSettings,
-)
+from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
 from actorq.control.control import Control
-from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
+from actorq.errors import ContentDisallowed, EncodeError, MessageTooLarge, NotRegistered
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.retry import RetryPolicy
+from actorq.settings.annotations import annotations_of
+from actorq.settings.configurable import Configurable
+from actorq.settings.embedded import embedded_options
+from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
+from actorq.settings.unused import check_unused
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.mapping import Map
+from actorq.tasks.moments import as_moment
 from actorq.tasks.progress import Progress
 from actorq.tasks.reference import reference_to
 from actorq.tasks.result import AsyncResult
@@ -53,7 +53,6 @@ T = TypeVar("T")
 
 NAME_LENGTH = 512
 """As `actorq.wire.messages.Name` says."""
-ACCEPT_CONTENT = ("msgpack", "json", "cloudpickle")
 
 
 class Registry(dict[str, Task[Any, Any]]):
@@ -63,7 +62,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ:
+class ActorQ(Configurable):
     """An application.
 
         app = ActorQ("tasks")
@@ -74,12 +73,18 @@ class ActorQ:
 
         add.delay(2, 3).get(timeout=5)
 
-    `main` stands for `__main__` in the names of tasks. `url` names the coordinators (``tcp://host:5570,tcp://other:5570``)
-    or embeds a mesh in this program (``local://``, ``local://?processes=4&concurrency=100``); by default it is the
-    environment's ACTORQ_URL, else tcp://127.0.0.1:5570. Nothing is connected or started before the first call.
-    `key` is the path of a key file, by default the environment's ACTORQ_KEY; without one, coordinators on other hosts
-    are refused, unless `insecure` is true (ACTORQ_INSECURE=1) because the network is trusted entirely. ``local://``
-    needs no key. `accept_content` lists the serializers whose payloads are opened here.
+    `main` stands for `__main__` in the names of tasks. `url`, or `broker`, names the coordinators
+    (``tcp://host:5570,tcp://other:5570``) or embeds a mesh in this program (``local://``,
+    ``local://?processes=4&concurrency=100``); by default it is the environment's ACTORQ_URL, else tcp://127.0.0.1:5570.
+    Nothing is connected or started before the first call. `key` is the path of a key file, by default the environment's
+    ACTORQ_KEY; without one, coordinators on other hosts are refused, unless `insecure` is true (ACTORQ_INSECURE=1)
+    because the network is trusted entirely. ``local://`` needs no key. `accept_content` lists the serializers whose
+    payloads are opened here. `include` names modules that workers import.
+
+    All these are settings, as are others: see `conf`. `changes` are more of them; `config_source` is what
+    `config_from_object` takes, `namespace` how names in it begin (``"CELERY"``: ``CELERY_TASK_TIME_LIMIT``). `settings`
+    are the bounds of its session. What else Celery's constructor takes is accepted, with a warning that says why it has
+    nothing to do here.
     """
 
     def __init__(
@@ -90,23 +95,84 @@ class ActorQ:
         key: str | os.PathLike[str] | None = None,
         insecure: bool | None = None,
         settings: ClientSettings | None = None,
-        accept_content: Iterable[str] = ACCEPT_CONTENT,
+        accept_content: Iterable[str] | None = None,
+        broker: str | Sequence[str] | None = None,
+        backend: str | None = None,
+        include: Iterable[str] | None = None,
+        config_source: Any = None,
+        namespace: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        **unused: Any,
     ) -> None:
+        check_unused(unused)
+        super().__init__(namespace)
         self.main = main
-        self.url = url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS
-        self.key = os.environ.get(KEY_VARIABLE, "") if key is None else os.fspath(key)
-        self.insecure = os.environ.get(INSECURE_VARIABLE) == "1" if insecure is None else insecure
         self.settings = settings or ClientSettings()
-        self.serializers = Serializers.default(accept_content)
+        self.serializers = Serializers.default()
+        self._open_result: Callable[[str, bytes | memoryview], Any] = self._open_first
         self.tasks = Registry()
         self.control = Control(self)
-        self._session: Session | None = None
-        self._local: Any = None
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
         self._codes: dict[str, bytes] = {}
         """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
+        self._session: Session | None = None
+        self._local: Any = None
+        given = {
+            "url": url or broker or None,
+            "key": key,
+            "insecure": insecure,
+            "accept_content": None if accept_content is None else tuple(accept_content),
+            "include": None if include is None else tuple(include),
+            "result_backend": backend,
+        }
+        self.conf.update({name: value for name, value in given.items() if value is not None} | dict(changes or {}))
+        if config_source is not None:
+            self.config_from_object(config_source)
+
+    # -- settings ------------------------------------------------------------------------------------------------
+
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """The options of a task's calls: its own, those that `task_annotations` change, and below both the settings."""
+        settings = self.conf.settings
+        annotated = annotations_of(task, settings.task_annotations)
+        own = {**task.options, **{name: value for name, value in annotated.items() if name in SPEC_OPTIONS}}
+        return options_over_defaults(settings, own)
+
+    def _use_settings(self) -> None:
+        """The settings were read, or are others now: forget what was made of them."""
+        settings = self.conf.settings
+        self.serializers.accept(settings.accept_content)
+        accepted = settings.result_accept_content
+        self._open_result = self.serializers.loads if accepted is None else partial(self._open_if_in, accepted)
+        for task in list(self.tasks.values()):
+            self._annotate(task)
+            task.forget_spec()
+        if self._session is not None:
+            self._session.settings = self._session_settings()
+
+    def _open_first(self, content: str, body: bytes | memoryview) -> Any:
+        self.conf.settings  # noqa: B018 - they are read, and say what may be opened.
+        return self._open_result(content, body)
+
+    def _open_if_in(self, accepted: tuple[str, ...], content: str, body: bytes | memoryview) -> Any:
+        if content.partition("+")[0] not in accepted:
+            raise ContentDisallowed(content, accepted)
+        return self.serializers.loads(content, body)
+
+    def _annotate(self, task: Task[Any, Any]) -> None:
+        """Set what `task_annotations` say of it beside the options of its calls."""
+        for name, value in annotations_of(task, self.conf.settings.task_annotations).items():
+            if name not in SPEC_OPTIONS:
+                setattr(task, name, value)
+
+    def _session_settings(self) -> ClientSettings:
+        return replace(self.settings, publish_timeout_s=self._publish_timeout_s)
+
+    @property
+    def _publish_timeout_s(self) -> float:
+        return publish_timeout_s(self.conf.settings, self.settings.publish_timeout_s)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
@@ -143,7 +209,9 @@ class ActorQ:
         self, fn: Callable[..., Any], bind: bool, name: str | None, options: Mapping[str, Any]
     ) -> Task[Any, Any]:
         task: Task[Any, Any] = Task(self, fn, name or self._name_of(fn), bind, options)
-        self.serializers.get(task.options.get("serializer", "msgpack"))
+        self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER))
+        if self.conf.is_loaded:
+            self._annotate(task)
         return self.tasks.setdefault(task.name, task)
 
     def _name_of(self, fn: Callable[..., Any]) -> str:
@@ -221,12 +289,16 @@ class ActorQ:
             check_id(str(chosen_id)) if chosen_id else session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
-            start_time_s(options.get("countdown"), options.get("eta"), now_s),
-            expiry_time_s(options.get("expires"), now_s),
+            start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
+            expiry_time_s(self._moment(options, "expires"), now_s),
         )
         result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
         session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
         return result
+
+    def _moment(self, options: Mapping[str, Any], name: str) -> Any:
+        value = options.get(name)
+        return value if value is None else as_moment(name, value, self.conf.zone)
 
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
         """For how long a call may try to reach the mesh."""
@@ -234,7 +306,9 @@ class ActorQ:
             return 0.0
         if "retry_policy" in options:
             return check_timeout(RetryPolicy.of(options["retry_policy"]).budget_s())
-        return check_timeout(options.get("publish_timeout", self.settings.publish_timeout_s))
+        if "publish_timeout" in options:
+            return check_timeout(options["publish_timeout"])
+        return check_timeout(self._publish_timeout_s)
 
     def send_task(
         self, name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -256,7 +330,8 @@ class ActorQ:
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
-        return CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
+        options = default_options(self.conf.settings) if task is None else self.options_of(task)
+        return make_spec(CallSpec(name), options)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -277,7 +352,7 @@ class ActorQ:
         if not callable(fn):
             raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
         name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
-        return CallSpec(name[:NAME_LENGTH], code=self._add_code(fn))
+        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), default_options(self.conf.settings))
 
     def map(
         self,
@@ -363,11 +438,11 @@ class ActorQ:
     def open_outcome(self, outcome: Outcome) -> Any:
         body = outcome.body if isinstance(outcome.body, bytes) else bytes_of(outcome.body)
         if outcome.state == SUCCESS:
-            return self.serializers.loads(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
+            return self._open_result(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
     def state_of(self, pending: Pending) -> str:
-        found = self.session.look_up([pending.id], self.settings.publish_timeout_s)
+        found = self.session.look_up([pending.id], self._publish_timeout_s)
         outcome = found.outcomes.get(pending.id)
         if pending.outcome is None and outcome is not None:
             pending.outcome = outcome
@@ -392,7 +467,9 @@ class ActorQ:
         with self._lock:
             session = self._session
             if session is None or session.is_over:
-                session = self._session = Session(self._addresses(), self.settings, self._link_keys(), self.insecure)
+                session = self._session = Session(
+                    self._addresses(), self._session_settings(), self._link_keys(), self.insecure
+                )
                 for digest, blob in self._codes.items():
                     session.add_code(digest, blob)
                 atexit.register(self.close)
@@ -416,8 +493,11 @@ class ActorQ:
         if surrounding:
             return (surrounding,)
         if self._local is None:
-            queues = [task.options["queue"] for task in self.tasks.values() if "queue" in task.options]
-            self._local = EmbeddedMesh(url.options, queues)
+            settings = self.conf.settings
+            queues = [self.options_of(task)["queue"] for task in self.tasks.values()]
+            self._local = EmbeddedMesh(
+                {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
+            )
         return (self._local.address,)
 
     def close(self) -> None:
@@ -441,13 +521,13 @@ class ActorQ:
 
     def __reduce__(self) -> Any:
         """Functions that travel by value may refer to their application. It arrives without tasks and session."""
-        return (_twin, (self.main, self.url, self.settings, tuple(self.serializers.accept_content)))
+        return (_twin, (self.main, self.settings, self.conf.portable()))
 
 
 @functools.cache
-def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
+def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, url, settings=settings, accept_content=accept_content)
+    return ActorQ(main, settings=settings, changes=dict(changes))
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import time
 import weakref
 from collections.abc import Callable, Hashable
@@ -210,6 +211,29 @@ class OnceSignal(Signal):
             return []
         self._sent = sender, named
         return super().send(sender, **named)
+
+
+class ForkSignal(Signal):
+    """Sent in each process that is forked off this one, as long as its sender is there."""
+
+    def __init__(self, name: str, sender: object) -> None:
+        super().__init__(name)
+        self._sender = weakref.ref(sender)
+        self._is_set_up = False
+
+    def _connected(self, connection: _Connection) -> None:
+        if self._is_set_up:
+            return
+        self._is_set_up = True
+        known = weakref.ref(self)  # What is registered so stays registered.
+
+        def forked() -> None:
+            signal = known()
+            sender = None if signal is None else signal._sender()
+            if signal is not None and sender is not None:
+                signal.send(sender)
+
+        os.register_at_fork(after_in_child=forked)
 
 
 def _takes_keywords(receiver: Callable[..., Any]) -> bool:

@@ -120,8 +120,12 @@ class Task(Generic[P, R]):
         """What all its calls have in common by default."""
         if self._spec is None:
             # Only now: a function that travels by value is looked at when it is complete.
-            self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self.options)
+            self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self._mesh.options_of(self))
         return self._spec
+
+    def forget_spec(self) -> None:
+        """What it was made of has changed."""
+        self._spec = self.route = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run here, in the caller."""
@@ -143,11 +147,11 @@ class Task(Generic[P, R]):
     ) -> AsyncResult[R]:
         """Run on a worker, with options for this call.
 
-        countdown (seconds) or eta (datetime, aware or in local time; or Unix time): the earliest start. expires
-        (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call.
-        retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the
-        mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
-        soft_time_limit, max_deliveries, acks_late, ignore_result.
+        countdown (seconds) or eta (datetime, aware or in the application's time zone; ISO text; or Unix time): the
+        earliest start. expires (seconds, or a time as for eta): the latest start. task_id: the id; a call submitted
+        twice under one id is one call. retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for
+        how long to try to reach the mesh. Also every option of the task but bind and name: queue, priority, serializer,
+        time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result.
         """
         args, kwargs = tuple(args), kwargs or {}
         self._check(*args, **kwargs)
