@@ -251,6 +251,10 @@ class TaskRevokedError(TaskError):
     """The call was revoked, or expired before it started."""
 
 
+class ChordError(TaskError):
+    """The body of a chord was not run, as a member of its header failed, was revoked, or expired."""
+
+
 class WorkerLostError(ActorqError):
     """The worker that ran the call died each time it was delivered, or once where it may run at most once."""
 
@@ -276,10 +280,6 @@ class MaxRetriesExceededError(TaskError):
         super().__init__(*args)
         self.task_args = task_args
         self.task_kwargs = dict(task_kwargs or {})
-
-
-class ChordError(TaskError):
-    """The body of a chord does not run, as a member of its header has failed."""
 
 
 class InvalidTaskError(TaskError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
-from actorq.wire.messages import CallSpec, Outcome
+from actorq.wire.messages import CallSpec, Outcome, Plan
 
 if TYPE_CHECKING:
     from actorq.tasks.result import AsyncResult
@@ -28,6 +28,13 @@ class Mesh(Protocol):
 
     def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
         """The options of a task's calls, with what the settings say of them."""
+
+    def send_plan(
+        self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
+    ) -> None:
+        """Submit a workflow. The spec numbers of its calls are places in `specs`, from 1. `results` are those of the calls
+        whose `replies` is true; `options` are those of `apply_async` for how long to try.
+        """
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the task's function, if it has to travel by value; else an empty string."""
