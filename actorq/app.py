@@ -6,6 +6,7 @@ import atexit
 import functools
 import os
 import time
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,8 +19,9 @@ from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
+from actorq.context import Running, current
 from actorq.control.control import Control
-from actorq.errors import ContentDisallowed, EncodeError, MessageTooLarge, NotRegistered
+from actorq.errors import ContentDisallowed, DuplicateTaskNameWarning, EncodeError, MessageTooLarge, NotRegistered
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.retry import RetryPolicy
 from actorq.settings.annotations import annotations_of
@@ -27,21 +29,18 @@ from actorq.settings.configurable import Configurable
 from actorq.settings.embedded import embedded_options
 from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
 from actorq.settings.unused import check_unused
+from actorq.tasks.apps import APPS
+from actorq.tasks.attributes import DEFINITION_OPTIONS
+from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.mapping import Map
 from actorq.tasks.moments import as_moment
+from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
 from actorq.tasks.reference import reference_to
+from actorq.tasks.request import child_of, extra_of
 from actorq.tasks.result import AsyncResult
-from actorq.tasks.task import (
-    CALL_OPTIONS,
-    SPEC_OPTIONS,
-    Task,
-    check_options,
-    expiry_time_s,
-    make_spec,
-    start_time_s,
-)
+from actorq.tasks.task import Task, make_task
 from actorq.transport import LinkKeys
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan, Replies
@@ -83,8 +82,10 @@ class ActorQ(Configurable):
 
     All these are settings, as are others: see `conf`. `changes` are more of them; `config_source` is what
     `config_from_object` takes, `namespace` how names in it begin (``"CELERY"``: ``CELERY_TASK_TIME_LIMIT``). `settings`
-    are the bounds of its session. What else Celery's constructor takes is accepted, with a warning that says why it has
-    nothing to do here.
+    are the bounds of its session. `task_cls` is the class of its tasks, where they name no `base`. What else Celery's
+    constructor takes is accepted, with a warning that says why it has nothing to do here.
+
+    The application that was made last is the `current_app`, unless `set_as_current` is false.
     """
 
     def __init__(
@@ -102,11 +103,14 @@ class ActorQ(Configurable):
         config_source: Any = None,
         namespace: str | None = None,
         changes: Mapping[str, Any] | None = None,
+        task_cls: type[Task[Any, Any]] = Task,
+        set_as_current: bool = True,
         **unused: Any,
     ) -> None:
         check_unused(unused)
         super().__init__(namespace)
         self.main = main
+        self.task_cls = task_cls
         self.settings = settings or ClientSettings()
         self.serializers = Serializers.default()
         self._open_result: Callable[[str, bytes | memoryview], Any] = self._open_first
@@ -114,6 +118,7 @@ class ActorQ(Configurable):
         self.control = Control(self)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
+        self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
         self._codes: dict[str, bytes] = {}
         """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
@@ -130,15 +135,13 @@ class ActorQ(Configurable):
         self.conf.update({name: value for name, value in given.items() if value is not None} | dict(changes or {}))
         if config_source is not None:
             self.config_from_object(config_source)
+        APPS.add(self, set_as_current)
 
     # -- settings ------------------------------------------------------------------------------------------------
 
     def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
-        """The options of a task's calls: its own, those that `task_annotations` change, and below both the settings."""
-        settings = self.conf.settings
-        annotated = annotations_of(task, settings.task_annotations)
-        own = {**task.options, **{name: value for name, value in annotated.items() if name in SPEC_OPTIONS}}
-        return options_over_defaults(settings, own)
+        """The options of a task's calls: its own, and below them those of the settings."""
+        return options_over_defaults(self.conf.settings, task.options)
 
     def _use_settings(self) -> None:
         """The settings were read, or are others now: forget what was made of them."""
@@ -162,10 +165,8 @@ class ActorQ(Configurable):
         return self.serializers.loads(content, body)
 
     def _annotate(self, task: Task[Any, Any]) -> None:
-        """Set what `task_annotations` say of it beside the options of its calls."""
-        for name, value in annotations_of(task, self.conf.settings.task_annotations).items():
-            if name not in SPEC_OPTIONS:
-                setattr(task, name, value)
+        """Have `task_annotations` change what was said of a task."""
+        task.amend(annotations_of(task, self.conf.settings.task_annotations))
 
     def _session_settings(self) -> ClientSettings:
         return replace(self.settings, publish_timeout_s=self._publish_timeout_s)
@@ -192,31 +193,97 @@ class ActorQ(Configurable):
         self, *, bind: Literal[False] = ..., name: str | None = ..., **options: Any
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
-    def task(self, fn: Any = None, *, bind: bool = False, name: str | None = None, **options: Any) -> Any:
+    def task(self, *functions: Any, **options: Any) -> Any:
         """Register a function, or a coroutine function, as a task: ``@app.task`` or ``@app.task(queue="fast", …)``.
 
         name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
+        base: a subclass of `Task`. filter: called with the task; what it returns stands in the module. Of its calls:
         queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
-        (default 3), acks_late (default True; False: at most once), ignore_result, serializer.
+        (default 3), acks_late (default True; False: at most once), ignore_result, serializer. Of the task: the
+        attributes of `Task`, such as max_retries and autoretry_for, and those that `base` adds.
         """
-        if fn is None:
-            return lambda fn: self._register(fn, bind, name, options)
-        if not callable(fn):
-            raise TypeError(f"@app.task takes a function, or options by keyword, and not {fn!r}")
-        return self._register(fn, bind, name, options)
+        if not functions:
+            return lambda fn: self._register(fn, dict(options))
+        if len(functions) > 1 or not callable(functions[0]):
+            raise TypeError(
+                f"@app.task takes a function, or options by keyword, and not {', '.join(map(repr, functions))}"
+            )
+        return self._register(functions[0], dict(options))
 
-    def _register(
-        self, fn: Callable[..., Any], bind: bool, name: str | None, options: Mapping[str, Any]
-    ) -> Task[Any, Any]:
-        task: Task[Any, Any] = Task(self, fn, name or self._name_of(fn), bind, options)
+    def _register(self, fn: Callable[..., Any], options: dict[str, Any]) -> Any:
+        base, bind = options.pop("base", None) or self.task_cls, bool(options.pop("bind", False))
+        name = options.pop("name", None) or self.gen_task_name(fn.__qualname__, fn.__module__)
+        amend = options.pop("filter", None)
+        for accepted in DEFINITION_OPTIONS:
+            options.pop(accepted, None)
+        known = self.tasks.get(name)
+        if known is None:
+            known = self._add(make_task(base, self, name, fn, bind, options))
+        elif _place_of(known.fn) != _place_of(fn):
+            warnings.warn(
+                f"a task {name!r} is there already, of {known.fn!r}, and stays: give {fn!r} another name",
+                DuplicateTaskNameWarning,
+                stacklevel=3,
+            )
+        return known if amend is None else amend(known)
+
+    def register_task(self, task: Any, **options: Any) -> Any:
+        """Register an instance of a subclass of `Task`, or the class, under its `name` (default: that of the class)."""
+        cls = task if isinstance(task, type) else type(task)
+        if not issubclass(cls, Task):
+            raise TypeError(f"register_task() takes an instance of a subclass of Task, and not {task!r}")
+        name = options.pop("name", None) or cls.name or self.gen_task_name(cls.__qualname__, cls.__module__)
+        if name in self.tasks:
+            return self.tasks[name]
+        instance = cls() if isinstance(task, type) else task
+        instance.register_in(self, name, None, False, options)
+        return self._add(instance)
+
+    def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER))
         if self.conf.is_loaded:
             self._annotate(task)
         return self.tasks.setdefault(task.name, task)
 
-    def _name_of(self, fn: Callable[..., Any]) -> str:
-        module = self.main if fn.__module__ == "__main__" else fn.__module__
-        return f"{module}.{fn.__qualname__}"
+    def gen_task_name(self, name: str, module: str) -> str:
+        """The name of a task that is given none: of its function's (or class's) name, and the module of that."""
+        return f"{self.main if module == '__main__' else module}.{name}"
+
+    def finalize(self, auto: bool = False) -> None:
+        """Nothing: tasks are complete when they are defined. For programs that call it."""
+
+    def set_current(self) -> None:
+        """Make it the `current_app` of this context: of this thread, greenlet or coroutine, and what these start."""
+        APPS.set_current(self)
+
+    def set_default(self) -> None:
+        """Make it the `current_app` wherever no other one is."""
+        APPS.set_default(self)
+
+    @property
+    def current_task(self) -> Task[Any, Any] | None:
+        """The task that runs here; None if none does."""
+        running = current.get()
+        return None if running is None or not running.call.id else self.tasks.get(running.spec.task)
+
+    def autodiscover_tasks(
+        self,
+        packages: Iterable[str] | Callable[[], Iterable[str]] | None = None,
+        related_name: str = "tasks",
+        force: bool = False,
+    ) -> None:
+        """Have workers import the module `related_name` of each package, where there is one: when they start, or with
+        `force` now. What such a module raises comes out. Without `packages`: Django's INSTALLED_APPS.
+        """
+        self._discoveries.append((django_packages if packages is None else packages, related_name))
+        if force:
+            self.import_tasks()
+
+    def import_tasks(self) -> None:
+        """Import what `autodiscover_tasks` was told of. A worker does so when it starts."""
+        pending, self._discoveries = self._discoveries, []
+        for packages, related_name in pending:
+            discover(packages() if callable(packages) else packages, related_name)
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the function, if it has to travel by value: one of `__main__`, which no worker can import.
@@ -230,7 +297,7 @@ class ActorQ(Configurable):
         if task.fn.__module__ != "__main__" and not is_local:
             return ""
         reference = reference_to(task, self) if is_local and task.fn.__module__ != "__main__" else None
-        return self._add_code(reference or (task if task.bind else task.fn))
+        return self._add_code(reference or (task if task.is_more_than_its_function else task.fn))
 
     def _add_code(self, fn: Callable[..., Any]) -> str:
         digest, blob = code_blob(fn)
@@ -271,6 +338,8 @@ class ActorQ(Configurable):
 
     def _submit(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         """The hot path: what a producer can submit in a second depends on each line here."""
+        if current.get() is not None:
+            return self._send_with(route, args, kwargs, {})
         session = route.session
         body = route.encode_call(args, kwargs)
         task_id = session.new_id()
@@ -282,7 +351,9 @@ class ActorQ(Configurable):
     def _send_with(
         self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
-        now_s = time.time()
+        now_s, running = time.time(), current.get()
+        if running is not None:
+            route = self._with_inherited_priority(route, running)
         body: bytes = route.encode_call(args, kwargs)
         session, chosen_id = route.session, options.get("task_id")
         call = Call(
@@ -291,6 +362,7 @@ class ActorQ(Configurable):
             body if len(body) < BLOB_BYTES else self._large(route, body),
             start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
             expiry_time_s(self._moment(options, "expires"), now_s),
+            extra=extra_of(options, child_of(running)),
         )
         result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
         session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
@@ -312,6 +384,14 @@ class ActorQ(Configurable):
             node.call.spec = numbers[node.call.spec - 1]
         session.submit_plan(plan, results, self._patience_s(options))
 
+    def _with_inherited_priority(self, route: Route, running: Running) -> Route:
+        """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
+        settings, priority = self.conf.settings, running.spec.priority
+        default = settings.task_default_priority
+        if not settings.task_inherit_parent_priority or route.spec.priority != default or priority == default:
+            return route
+        return self._route(make_spec(route.spec, {"priority": priority}))
+
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
         """For how long a call may try to reach the mesh."""
         if not options.get("retry", True):
@@ -323,7 +403,7 @@ class ActorQ(Configurable):
         return check_timeout(self._publish_timeout_s)
 
     def send_task(
-        self, name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self, name: str, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult[Any]:
         """Call a task by name, without its code. If no worker offers the name, the call waits until one does.
 
@@ -331,12 +411,11 @@ class ActorQ(Configurable):
 
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
-        check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
-        spec = self._spec_by_name(name)
-        changes = {key: value for key, value in options.items() if key in SPEC_OPTIONS}
-        if changes:
-            spec = make_spec(spec, changes)
-        return self.send(spec, tuple(args), kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+        spec, task = self._spec_by_name(name), self.tasks.get(name)
+        if task is not None:
+            return task.send(tuple(args or ()), kwargs or {}, options, spec)
+        changes, others = split_options(options)
+        return self.send(make_spec(spec, changes) if changes else spec, tuple(args or ()), kwargs or {}, others)
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if self.url.startswith(LOCAL):
@@ -535,6 +614,11 @@ class ActorQ(Configurable):
         """Functions that travel by value may refer to their application. It arrives without tasks and session."""
         return (_twin, (self.main, self.settings, self.conf.portable()))
 
+    @property
+    def Task(self) -> type[Task[Any, Any]]:  # noqa: N802 - Celery's name
+        """The class of its tasks, to be subclassed."""
+        return self.task_cls
+
 
 @functools.cache
 def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
@@ -544,3 +628,9 @@ def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], .
 
 def _chunked(spec: CallSpec) -> CallSpec:
     return msgspec.structs.replace(spec, chunked=True, ignore_result=False)
+
+
+def _place_of(fn: Callable[..., Any]) -> object:
+    """Where a function is written: the same for one whose module was imported twice."""
+    code = getattr(fn, "__code__", None)
+    return fn if code is None else (code.co_filename, code.co_firstlineno)

@@ -12,16 +12,16 @@ EVERY_TASK = "*"
 
 
 def annotations_of(task: Any, annotations: Any) -> dict[str, Any]:
-    """The attributes that `annotations` give a task; what stands later in a list, or names it, goes first.
+    """The options that `annotations` give a task; what stands later in a list, or names it, goes first.
 
-    Raises ImproperlyConfigured for what is no annotation.
+    Raises ImproperlyConfigured where they are none.
     """
-    attributes: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for annotation in _listed(annotations):
-        attributes.update(_for_every_task(annotation))
+        options.update(_for_every_task(annotation))
     for annotation in _listed(annotations):
-        attributes.update(_for_task(annotation, task))
-    return attributes
+        options.update(_for_task(annotation, task))
+    return options
 
 
 def _listed(annotations: Any) -> list[Any]:
@@ -44,28 +44,21 @@ def _found(annotation: Any) -> Any:
 
 def _for_every_task(annotation: Any) -> Mapping[str, Any]:
     if isinstance(annotation, Mapping):
-        return _attributes(annotation.get(EVERY_TASK), EVERY_TASK)
+        return _options(annotation.get(EVERY_TASK), EVERY_TASK)
     annotate_any = getattr(annotation, "annotate_any", None)
-    return _attributes(annotate_any(), annotation) if annotate_any is not None else {}
+    return _options(annotate_any(), annotation) if annotate_any is not None else {}
 
 
 def _for_task(annotation: Any, task: Any) -> Mapping[str, Any]:
     if isinstance(annotation, Mapping):
-        return _attributes(annotation.get(task.name), task.name)
+        return _options(annotation.get(task.name), task.name)
     annotate = getattr(annotation, "annotate", None)
-    if annotate is not None:
-        return _attributes(annotate(task), annotation)
-    if hasattr(annotation, "annotate_any"):
-        return {}
-    raise ImproperlyConfigured(
-        f"task_annotations takes a dict of attributes by task name, an object with annotate(task), or a list of these, and "
-        f"not {annotation!r}"
-    )
+    return _options(annotate(task), annotation) if annotate is not None else {}
 
 
-def _attributes(given: Any, of: Any) -> Mapping[str, Any]:
+def _options(given: Any, of: Any) -> Mapping[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise ImproperlyConfigured(f"task_annotations: {of!r} gives {given!r}, and not a dict of attributes")
+        raise ImproperlyConfigured(f"task_annotations: {of!r} gives {given!r}, and not a dict of options")
     return given

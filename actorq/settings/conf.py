@@ -189,7 +189,11 @@ class Conf(_Typed):
             self._settings = self._laid_over()
         finally:
             self._is_loading = False
-        self._after_load()
+        try:
+            self._after_load()
+        except BaseException:
+            self._settings = None  # It is not for the first one alone to hear that they cannot be used.
+            raise
 
     def _laid_over(self) -> Settings:
         if self._layers is None:

@@ -151,6 +151,18 @@ def zone(value: Any) -> str | tzinfo:
     return text(value)
 
 
+def amendments(value: Any) -> Any:
+    """What changes tasks."""
+    for each in value if isinstance(value, (list, tuple)) else [value]:
+        is_object = hasattr(each, "annotate") or hasattr(each, "annotate_any")
+        if not (isinstance(each, (Mapping, str)) or is_object):
+            raise ValueError(
+                f"it takes a dict of options by the name of a task, an object with annotate(task), the name of its class, "
+                f"or a list of these, and not {each!r}"
+            )
+    return value
+
+
 def pool(value: Any) -> str:
     """The kind of a pool."""
     found = POOLS.get(text(value))
@@ -189,5 +201,6 @@ Anything = Annotated[Any, anything]
 Url = Annotated[str, url]
 Policy = Annotated[Mapping[str, Any], retry_policy]
 Zone = Annotated[str | tzinfo, zone]
+Annotations = Annotated[Any, amendments]
 Pool = Annotated[str, pool]
 Level = Annotated[str, level]

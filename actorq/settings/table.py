@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from actorq.config import DEFAULT_ADDRESS, DEFAULT_PRIORITY, DEFAULT_QUEUE
 from actorq.errors import ImproperlyConfigured
 from actorq.settings.convert import (
+    Annotations,
     Anything,
     Converter,
     Count,
@@ -79,9 +80,9 @@ class Settings:
     """Modules that a worker imports, for the tasks in them."""
     include: Names = ()
     """More of them."""
-    task_annotations: Anything = None
+    task_annotations: Annotations = None
     """What to change of tasks without touching their code: ``{"proj.add": {"time_limit": 5}, "*": {…}}``, an object with
-    ``annotate(task)`` or ``annotate_any()`` that returns such a dict of attributes, or a list of these."""
+    ``annotate(task)`` or ``annotate_any()`` that returns such a dict of options, or a list of these."""
     task_acks_late: Flag = True
     """Whether a call is delivered again when its worker dies. False: at most once. (Celery: False, which loses work.)"""
     task_max_deliveries: Count = 3

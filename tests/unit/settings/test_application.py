@@ -170,16 +170,18 @@ def test_a_call_by_name_has_the_options_of_the_settings(app: ActorQ) -> None:
 
 
 def test_annotations_change_tasks_without_touching_their_code(app: ActorQ) -> None:
-    app.conf.task_annotations = {"*": {"priority": 1, "rate_limit": "1/s"}, "add": {"priority": 2, "queue": "a"}}
+    app.conf.task_annotations = {"*": {"priority": 1, "max_retries": 9}, "add": {"priority": 2, "queue": "a"}}
     add, mul = app.tasks["add"], app.tasks["mul"]
     assert (add.spec.priority, add.spec.queue) == (2, "a")
     assert (mul.spec.priority, mul.spec.queue) == (1, "slow")
-    assert vars(add)["rate_limit"] == "1/s"
+    assert add.max_retries == 9
 
     @app.task(name="late")
     def late() -> None: ...
 
-    assert vars(late)["rate_limit"] == "1/s" and late.spec.priority == 1
+    assert late.max_retries == 9 and late.spec.priority == 1
+    app.conf.task_annotations = {"add": {"queue": "b"}}
+    assert (add.spec.priority, add.spec.queue, add.max_retries) == (4, "b", 3)
 
 
 class Annotation:
@@ -196,7 +198,7 @@ def test_annotations_may_be_objects_and_names_of_them_and_lists(app: ActorQ) -> 
     assert annotations_of(add, annotations) == {"time_limit": 9, "priority": 3}
     assert annotations_of(mul, annotations) == {"time_limit": 9}
     assert annotations_of(add, f"{__name__}:Annotation") == {"time_limit": 9, "priority": 3}
-    for wrong in (3, "no.such:thing", {"add": 3}):
+    for wrong in ("no.such:thing", {"add": 3}):
         with pytest.raises(ImproperlyConfigured, match="task_annotations"):
             annotations_of(add, wrong)
 

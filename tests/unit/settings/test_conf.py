@@ -350,6 +350,7 @@ def test_values_are_converted(conf: Conf, name: str, given: Any, kept: Any) -> N
         ("task_publish_retry_policy", {"max_retries": "x"}),
         ("worker_log_level", "LOUD"),
         ("url", "nowhere"),
+        ("task_annotations", [{}, 3]),
     ],
 )
 def test_values_that_cannot_be_are_refused(conf: Conf, name: str, value: Any) -> None:
