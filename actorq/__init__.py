@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from actorq.app import ActorQ
     from actorq.policies.queues import Broadcast, Exchange, Queue
     from actorq.policies.routing import worker_direct
+    from actorq.shared import current_app, current_task, shared_task
+    from actorq.tasks.logger import get_task_logger
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
@@ -21,6 +23,10 @@ __all__ = [
     "Queue",
     "Task",
     "__version__",
+    "current_app",
+    "current_task",
+    "get_task_logger",
+    "shared_task",
     "worker_direct",
 ]
 
@@ -31,6 +37,10 @@ _HOMES = {
     "Exchange": "actorq.policies.queues",
     "Queue": "actorq.policies.queues",
     "Task": "actorq.tasks.task",
+    "current_app": "actorq.shared",
+    "current_task": "actorq.shared",
+    "get_task_logger": "actorq.tasks.logger",
+    "shared_task": "actorq.shared",
     "worker_direct": "actorq.policies.routing",
 }
 

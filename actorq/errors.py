@@ -6,7 +6,6 @@ import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
-from numbers import Number
 from typing import Any
 
 
@@ -169,7 +168,10 @@ class MessageTooLarge(EncodeError):
 
 
 class TaskPredicate(ActorqError):
-    """Base of what a task raises to say how its call goes on. It has not failed."""
+    """Base of what a task raises to say what is to become of its call, in place of a value or a failure."""
+
+    replacement: bytes = b""
+    """What the call goes on as (an encoded `actorq.wire.messages.Replacement`); empty: it does not go on."""
 
 
 class Retry(TaskPredicate):
@@ -196,8 +198,10 @@ class Retry(TaskPredicate):
         self.sig = sig
 
     def humanize(self) -> str:
-        """``in 3s``, or ``at`` a time."""
-        return f"in {self.when}s" if isinstance(self.when, Number) else f"at {self.when}"
+        """``in 3s``, ``at`` a time, or ``now``."""
+        if isinstance(self.when, (int, float)):
+            return f"in {self.when:g}s"
+        return "now" if self.when is None else f"at {self.when}"
 
     def __str__(self) -> str:
         if self.message:
@@ -209,11 +213,11 @@ class Retry(TaskPredicate):
 
 
 class Ignore(TaskPredicate):
-    """The call ends here without an outcome of its own: the task has seen to that, or nobody wants one."""
+    """Nothing is to become of the call: it ends as REVOKED, and nothing that was to follow it runs."""
 
 
 class Reject(TaskPredicate):
-    """The call is not to be run as it is: with `requeue` it goes back to its queue, else to the dead letters."""
+    """The call cannot be worked on here. It fails with this error; with `requeue` it goes back to its queue at once."""
 
     def __init__(self, reason: object = None, requeue: bool = False) -> None:
         super().__init__(reason, requeue)
@@ -251,6 +255,10 @@ class TaskRevokedError(TaskError):
     """The call was revoked, or expired before it started."""
 
 
+class ChordError(TaskError):
+    """The body of a chord was not run, as a member of its header failed, was revoked, or expired."""
+
+
 class WorkerLostError(ActorqError):
     """The worker that ran the call died each time it was delivered, or once where it may run at most once."""
 
@@ -276,10 +284,6 @@ class MaxRetriesExceededError(TaskError):
         super().__init__(*args)
         self.task_args = task_args
         self.task_kwargs = dict(task_kwargs or {})
-
-
-class ChordError(TaskError):
-    """The body of a chord does not run, as a member of its header has failed."""
 
 
 class InvalidTaskError(TaskError):

@@ -40,6 +40,9 @@ class Mesh(Protocol):
     def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
         """Submit one call for each worker that offers the task."""
 
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """The options of a task's calls, with what the settings say of them."""
+
     def send_plan(
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
     ) -> None:

@@ -77,10 +77,9 @@ class Amqp:
 
     @property
     def is_plain(self) -> bool:
-        """The settings say nothing of where calls go."""
+        """The settings say nothing of where calls go, but for the name of the default queue."""
         settings = self._settings()
-        is_usual = settings.task_create_missing_queues and settings.task_default_queue == DEFAULT_QUEUE
-        return is_usual and not settings.task_routes and not settings.task_queues
+        return settings.task_create_missing_queues and not settings.task_routes and not settings.task_queues
 
     def has_nothing_to_say(self, *options: Mapping[str, Any]) -> bool:
         """Calls with these options go to the queue that they name, or to the default one: there is nothing to find out."""

@@ -143,6 +143,7 @@ def test_without_settings_there_is_nothing_to_find_out() -> None:
     assert not amqp().has_nothing_to_say({}, {"routing_key": "fast"})
     assert not amqp().has_nothing_to_say({"queue": Queue("fast")}, {})
     assert not amqp(task_routes={"a": "b"}).has_nothing_to_say({}, {})
+    assert amqp(task_default_queue="main").has_nothing_to_say({}, {}), "the task's own spec has it"
 
 
 def test_settings_that_are_set_later_count() -> None:
