@@ -143,3 +143,9 @@ def test_an_unknown_task_name_is_parked_until_a_worker_offers_it(app: ActorQ) ->
     assert app.control.purge("default") == 1
     with pytest.raises(TaskRevokedError):
         result.get(timeout=10)
+
+
+def test_the_command_call_takes_an_address(app: ActorQ) -> None:
+    arguments = ["call", tasks.where.name, "--exchange", "logs", "--routing-key", "db.info", "--wait", "--json"]
+    done = CliRunner().invoke(cli, arguments, prog_name="actorq", env={"ACTORQ_URL": app.url})
+    assert done.exit_code == 0 and '["all", "logs"]' in done.stdout, done.output
