@@ -8,6 +8,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -16,34 +18,41 @@ from actorq import native
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
-from actorq.config import (
-    BLOB_BYTES,
-    DEFAULT_ADDRESS,
-    DEFAULT_PRIORITY,
-    INSECURE_VARIABLE,
-    KEY_VARIABLE,
-    MAX_BODY_BYTES,
-    URL_VARIABLE,
-    ClientSettings,
-)
+from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
 from actorq.context import Running, current
 from actorq.control.control import Control
-from actorq.errors import DuplicateTaskNameWarning, EncodeError, MessageTooLarge, NotRegistered
+from actorq.errors import (
+    ContentDisallowed,
+    DuplicateTaskNameWarning,
+    EncodeError,
+    MessageTooLarge,
+    NotRegistered,
+)
 from actorq.policies.addresses import LOCAL, parse_url
+from actorq.policies.queues import queue_of
 from actorq.policies.retry import RetryPolicy
-from actorq.tasks.annotations import annotated
+from actorq.policies.routing import owner_of
+from actorq.settings.annotations import annotations_of
+from actorq.settings.configurable import Configurable
+from actorq.settings.embedded import embedded_options
+from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
+from actorq.settings.unused import check_unused
 from actorq.tasks.apps import APPS
 from actorq.tasks.attributes import DEFINITION_OPTIONS
+from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
+from actorq.tasks.moments import as_moment
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
 from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.request import child_of, extra_of
 from actorq.tasks.result import AsyncResult
+from actorq.tasks.routed import Routing
+from actorq.tasks.router import Amqp
 from actorq.tasks.task import Task, make_task
 from actorq.transport import LinkKeys
 from actorq.wire.builtin import BUILTIN_NAMES
@@ -66,7 +75,6 @@ T = TypeVar("T")
 
 NAME_LENGTH = 512
 """As `actorq.wire.messages.Name` says."""
-ACCEPT_CONTENT = ("msgpack", "json", "cloudpickle")
 
 
 class Registry(dict[str, Task[Any, Any]]):
@@ -76,7 +84,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ(Making, Questions):
+class ActorQ(Making, Questions, Configurable):
     """An application.
 
         app = ActorQ("tasks")
@@ -87,14 +95,18 @@ class ActorQ(Making, Questions):
 
         add.delay(2, 3).get(timeout=5)
 
-    `main` stands for `__main__` in the names of tasks. `url` names the coordinators (``tcp://host:5570,tcp://other:5570``)
-    or embeds a mesh in this program (``local://``, ``local://?processes=4&concurrency=100``); by default it is the
-    environment's ACTORQ_URL, else tcp://127.0.0.1:5570. Nothing is connected or started before the first call.
-    `key` is the path of a key file, by default the environment's ACTORQ_KEY; without one, coordinators on other hosts
-    are refused, unless `insecure` is true (ACTORQ_INSECURE=1) because the network is trusted entirely. ``local://``
-    needs no key. `accept_content` lists the serializers whose payloads are opened here. `task_cls` is the class of its
-    tasks, where they name no `base`. `annotations` change options of tasks when they are registered (see
-    `actorq.tasks.annotations`).
+    `main` stands for `__main__` in the names of tasks. `url`, or `broker`, names the coordinators
+    (``tcp://host:5570,tcp://other:5570``) or embeds a mesh in this program (``local://``,
+    ``local://?processes=4&concurrency=100``); by default it is the environment's ACTORQ_URL, else tcp://127.0.0.1:5570.
+    Nothing is connected or started before the first call. `key` is the path of a key file, by default the environment's
+    ACTORQ_KEY; without one, coordinators on other hosts are refused, unless `insecure` is true (ACTORQ_INSECURE=1)
+    because the network is trusted entirely. ``local://`` needs no key. `accept_content` lists the serializers whose
+    payloads are opened here. `include` names modules that workers import.
+
+    All these are settings, as are others: see `conf`. `changes` are more of them; `config_source` is what
+    `config_from_object` takes, `namespace` how names in it begin (``"CELERY"``: ``CELERY_TASK_TIME_LIMIT``). `settings`
+    are the bounds of its session. `task_cls` is the class of its tasks, where they name no `base`. What else Celery's
+    constructor takes is accepted, with a warning that says why it has nothing to do here.
 
     The application that was made last is the `current_app`, unless `set_as_current` is false.
     """
@@ -107,32 +119,86 @@ class ActorQ(Making, Questions):
         key: str | os.PathLike[str] | None = None,
         insecure: bool | None = None,
         settings: ClientSettings | None = None,
-        accept_content: Iterable[str] = ACCEPT_CONTENT,
+        accept_content: Iterable[str] | None = None,
+        broker: str | Sequence[str] | None = None,
+        backend: str | None = None,
+        include: Iterable[str] | None = None,
+        config_source: Any = None,
+        namespace: str | None = None,
+        changes: Mapping[str, Any] | None = None,
         task_cls: type[Task[Any, Any]] = Task,
-        annotations: Any = None,
         set_as_current: bool = True,
+        **unused: Any,
     ) -> None:
+        check_unused(unused)
+        super().__init__(namespace)
         self.main = main
         self.task_cls = task_cls
-        self.annotations = annotations
-        self.url = url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS
-        self.key = os.environ.get(KEY_VARIABLE, "") if key is None else os.fspath(key)
-        self.insecure = os.environ.get(INSECURE_VARIABLE) == "1" if insecure is None else insecure
         self.settings = settings or ClientSettings()
-        self.serializers = Serializers.default(accept_content)
+        self.serializers = Serializers.default()
+        self._open_result: Callable[[str, bytes | memoryview], Any] = self._open_first
         self.tasks = Registry()
+        self.amqp = Amqp(lambda: self.conf.settings)
         self.control = Control(self)
-        self._session: Session | None = None
-        self._local: Any = None
+        self._routing = Routing(self)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
-        self.inherit_parent_priority = False
-        """Whether calls that a task makes have its call's priority, where they name none."""
         self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
         self._codes: dict[str, bytes] = {}
         """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
+        self._session: Session | None = None
+        self._local: Any = None
+        given = {
+            "url": url or broker or None,
+            "key": key,
+            "insecure": insecure,
+            "accept_content": None if accept_content is None else tuple(accept_content),
+            "include": None if include is None else tuple(include),
+            "result_backend": backend,
+        }
+        self.conf.update({name: value for name, value in given.items() if value is not None} | dict(changes or {}))
+        if config_source is not None:
+            self.config_from_object(config_source)
         APPS.add(self, set_as_current)
+
+    # -- settings ------------------------------------------------------------------------------------------------
+
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """The options of a task's calls: its own, and below them those of the settings."""
+        return options_over_defaults(self.conf.settings, task.options)
+
+    def _use_settings(self) -> None:
+        """The settings were read, or are others now: forget what was made of them."""
+        settings = self.conf.settings
+        self.serializers.accept(settings.accept_content)
+        accepted = settings.result_accept_content
+        self._open_result = self.serializers.loads if accepted is None else partial(self._open_if_in, accepted)
+        for task in list(self.tasks.values()):
+            self._annotate(task)
+            task.forget_spec()
+        if self._session is not None:
+            self._session.settings = self._session_settings()
+
+    def _open_first(self, content: str, body: bytes | memoryview) -> Any:
+        self.conf.settings  # noqa: B018 - they are read, and say what may be opened.
+        return self._open_result(content, body)
+
+    def _open_if_in(self, accepted: tuple[str, ...], content: str, body: bytes | memoryview) -> Any:
+        if content.partition("+")[0] not in accepted:
+            raise ContentDisallowed(content, accepted)
+        return self.serializers.loads(content, body)
+
+    def _annotate(self, task: Task[Any, Any]) -> None:
+        """Have `task_annotations` change what was said of a task."""
+        task.amend(annotations_of(task, self.conf.settings.task_annotations))
+
+    def _session_settings(self) -> ClientSettings:
+        return replace(self.settings, publish_timeout_s=self._publish_timeout_s)
+
+    @property
+    def _publish_timeout_s(self) -> float:
+        return publish_timeout_s(self.conf.settings, self.settings.publish_timeout_s)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
@@ -179,7 +245,7 @@ class ActorQ(Making, Questions):
             options.pop(accepted, None)
         known = self.tasks.get(name)
         if known is None:
-            known = self._add(make_task(base, self, name, fn, bind, annotated(self.annotations, name, options)))
+            known = self._add(make_task(base, self, name, fn, bind, options))
         elif _place_of(known.fn) != _place_of(fn):
             warnings.warn(
                 f"a task {name!r} is there already, of {known.fn!r}, and stays: give {fn!r} another name",
@@ -197,11 +263,13 @@ class ActorQ(Making, Questions):
         if name in self.tasks:
             return self.tasks[name]
         instance = cls() if isinstance(task, type) else task
-        instance.register_in(self, name, None, False, annotated(self.annotations, name, options))
+        instance.register_in(self, name, None, False, options)
         return self._add(instance)
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
-        self.serializers.get(task.options.get("serializer", "msgpack"), task.options.get("compression") or "")
+        self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER), task.options.get("compression") or "")
+        if self.conf.is_loaded:
+            self._annotate(task)
         return self.tasks.setdefault(task.name, task)
 
     def gen_task_name(self, name: str, module: str) -> str:
@@ -270,8 +338,27 @@ class ActorQ(Making, Questions):
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
-            route = task.route = self._route(task.spec)
+            options, is_constant = self._routing.find(task.name, task.options, args, kwargs, {})
+            changes, others = split_options(options)
+            route = self._route(make_spec(task.spec, changes) if changes else task.spec)
+            if others:
+                return self._send_with(route, args, kwargs, others)
+            if is_constant:
+                task.route = route
         return self._submit(route, args, kwargs)
+
+    def routed(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return self._routing.find(name, own, args, kwargs, options)[0]
+
+    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
+        return self._routing.broadcast(task, args, kwargs)
 
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
@@ -283,14 +370,18 @@ class ActorQ(Making, Questions):
 
     def _route(self, spec: CallSpec) -> Route:
         session = self.session
-        if self._local is not None:
-            self._local.check_queue(spec.queue)
+        self._check_queue(spec)
         form = self.serializers.get(spec.serializer, spec.compression or self.serializers.task_compression)
         serializer, _, compression = form.name.partition("+")
         if (serializer, compression) != (spec.serializer, spec.compression):  # It was named by an alias.
             spec = msgspec.structs.replace(spec, serializer=serializer, compression=compression)
         self.serializers.max_body_bytes = session.max_body_bytes or MAX_BODY_BYTES
         return Route(session, spec, session.number(spec), form.encode_call)
+
+    def _check_queue(self, spec: CallSpec) -> None:
+        """Raise ImproperlyConfigured if no worker of an embedded mesh takes calls of its queue."""
+        if self._local is not None and spec.queue and not owner_of(spec.queue):
+            self._local.check_queue(spec.queue)
 
     def _large(self, route: Route, body: bytes) -> Body:
         """A large body as it travels. Raises MessageTooLarge."""
@@ -333,29 +424,33 @@ class ActorQ(Making, Questions):
             check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
-            start_time_s(options.get("countdown"), options.get("eta"), now_s),
-            expiry_time_s(options.get("expires"), now_s),
+            start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
+            expiry_time_s(self._moment(options, "expires"), now_s),
             extra=extra_of(options, child_of(running)),
         )
 
-    def _with_inherited_priority(self, route: Route, running: Running) -> Route:
-        """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
-        priority = running.spec.priority
-        if not self.inherit_parent_priority or route.spec.priority != DEFAULT_PRIORITY or priority == DEFAULT_PRIORITY:
-            return route
-        return self._route(make_spec(route.spec, {"priority": priority}))
+    def _moment(self, options: Mapping[str, Any], name: str) -> Any:
+        value = options.get(name)
+        return value if value is None else as_moment(name, value, self.conf.zone)
 
     def send_plan(
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
     ) -> None:
         session = self.session
-        if self._local is not None:
-            for spec in specs:
-                self._local.check_queue(spec.queue)
+        for spec in specs:
+            self._check_queue(spec)
         numbers = [session.number(spec) for spec in specs]
         for node in plan.nodes:
             node.call.spec = numbers[node.call.spec - 1]
         session.submit_plan(plan, results, self._patience_s(options))
+
+    def _with_inherited_priority(self, route: Route, running: Running) -> Route:
+        """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
+        settings, priority = self.conf.settings, running.spec.priority
+        default = settings.task_default_priority
+        if not settings.task_inherit_parent_priority or route.spec.priority != default or priority == default:
+            return route
+        return self._route(make_spec(route.spec, {"priority": priority}))
 
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
         """For how long a call may try to reach the mesh."""
@@ -363,7 +458,9 @@ class ActorQ(Making, Questions):
             return 0.0
         if "retry_policy" in options:
             return check_timeout(RetryPolicy.of(options["retry_policy"]).budget_s())
-        return check_timeout(options.get("publish_timeout", self.settings.publish_timeout_s))
+        if "publish_timeout" in options:
+            return check_timeout(options["publish_timeout"])
+        return check_timeout(self._publish_timeout_s)
 
     def send_task(
         self, name: str, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -377,8 +474,9 @@ class ActorQ(Making, Questions):
         spec, task = self._spec_by_name(name), self.tasks.get(name)
         if task is not None:
             return task.send(tuple(args or ()), kwargs or {}, options, spec)
-        changes, others = split_options(options)
-        return self.send(make_spec(spec, changes) if changes else spec, tuple(args or ()), kwargs or {}, others)
+        args = tuple(args or ())
+        changes, others = split_options(self.routed(name, {}, args, kwargs or {}, options))
+        return self.send(make_spec(spec, changes) if changes else spec, args, kwargs or {}, others)
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if name in BUILTIN_NAMES:
@@ -386,7 +484,8 @@ class ActorQ(Making, Questions):
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
-        return CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
+        options = default_options(self.conf.settings) if task is None else self.options_of(task)
+        return make_spec(CallSpec(name), options)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -407,7 +506,7 @@ class ActorQ(Making, Questions):
         if not callable(fn):
             raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
         name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
-        return CallSpec(name[:NAME_LENGTH], code=self._add_code(fn))
+        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), default_options(self.conf.settings))
 
     def map(
         self,
@@ -422,7 +521,7 @@ class ActorQ(Making, Questions):
         chunksize: items that travel together; None adapts it. ordered: results in the order of the items, or as they
         come. progress: show a bar with rate and time left.
         """
-        spec = fn.spec if isinstance(fn, Task) else self._by_value(fn)
+        spec = self._routing.spec_of(fn) if isinstance(fn, Task) else self._by_value(fn)
         spec = _chunked(spec)
         fallback = make_spec(spec, {"serializer": "cloudpickle"})
 
@@ -493,7 +592,7 @@ class ActorQ(Making, Questions):
     def open_outcome(self, outcome: Outcome) -> Any:
         body = outcome.body if isinstance(outcome.body, bytes) else bytes_of(outcome.body)
         if outcome.state == SUCCESS:
-            return self.serializers.loads(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
+            return self._open_result(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
     def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
@@ -513,7 +612,9 @@ class ActorQ(Making, Questions):
         with self._lock:
             session = self._session
             if session is None or session.is_over:
-                session = self._session = Session(self._addresses(), self.settings, self._link_keys(), self.insecure)
+                session = self._session = Session(
+                    self._addresses(), self._session_settings(), self._link_keys(), self.insecure
+                )
                 for digest, blob in self._codes.items():
                     session.add_code(digest, blob)
                 atexit.register(self.close)
@@ -537,8 +638,13 @@ class ActorQ(Making, Questions):
         if surrounding:
             return (surrounding,)
         if self._local is None:
-            queues = [task.options["queue"] for task in self.tasks.values() if "queue" in task.options]
-            self._local = EmbeddedMesh(url.options, queues)
+            settings = self.conf.settings
+            queues = [queue_of(self.options_of(task)["queue"]) for task in self.tasks.values()]
+            if not self.amqp.is_plain:
+                queues += self.amqp.named_queues()
+            self._local = EmbeddedMesh(
+                {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
+            )
         return (self._local.address,)
 
     def close(self) -> None:
@@ -562,7 +668,7 @@ class ActorQ(Making, Questions):
 
     def __reduce__(self) -> Any:
         """Functions that travel by value may refer to their application. It arrives without tasks and session."""
-        return (_twin, (self.main, self.url, self.settings, tuple(self.serializers.accept_content)))
+        return (_twin, (self.main, self.settings, self.conf.portable()))
 
     @property
     def Task(self) -> type[Task[Any, Any]]:  # noqa: N802 - Celery's name
@@ -571,9 +677,9 @@ class ActorQ(Making, Questions):
 
 
 @functools.cache
-def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
+def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, url, settings=settings, accept_content=accept_content, set_as_current=False)
+    return ActorQ(main, settings=settings, changes=dict(changes), set_as_current=False)
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

@@ -10,6 +10,7 @@ from actorq.wire.messages import Call, CallSpec, Note, Outcome, Plan
 from actorq.wire.payload import Serializers
 
 if TYPE_CHECKING:
+    from actorq.tasks.broadcast import BroadcastResult
     from actorq.tasks.canvas.signature import Signature
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
@@ -32,6 +33,22 @@ class Mesh(Protocol):
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
         """Submit one call. `options` are those of `apply_async` that belong to the call and not to the spec."""
+
+    def routed(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """The `options` of a call of a task with its `own`, with where it goes. Raises QueueNotFound."""
+
+    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
+        """Submit one call for each worker that offers the task."""
+
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """The options of a task's calls, with what the settings say of them."""
 
     def send_plan(
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]

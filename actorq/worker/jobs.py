@@ -14,11 +14,13 @@ from actorq.errors import (
     EncodeError,
     MessageTooLarge,
     NotRegistered,
+    Reject,
     SoftTimeLimitExceeded,
     TaskPredicate,
 )
+from actorq.settings import Conf
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
+from actorq.wire.messages import BY_VALUE, DEAD_LETTER, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
     PLAIN_FORMATS,
@@ -41,6 +43,9 @@ JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
+
+NOT_TAKEN = (DecodeError, NotRegistered, Reject)
+"""Calls that end with these are kept among the dead letters: they could not be run here, or were rejected."""
 
 Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
@@ -85,8 +90,8 @@ class TaskLike(Protocol):
         """Exceptions that are to be expected."""
 
     @property
-    def track_started(self) -> bool:
-        """Whether calls that run for long say that they have started."""
+    def track_started(self) -> bool | None:
+        """Whether calls that run for long say that they have started; None: as the settings say."""
 
     @property
     def resultrepr_maxsize(self) -> int:
@@ -101,6 +106,9 @@ class Application(Protocol):
 
     @property
     def serializers(self) -> Serializers: ...
+
+    @property
+    def conf(self) -> Conf: ...
 
 
 class Jobs:
@@ -139,7 +147,10 @@ class Jobs:
     def tracks_start(self, spec: CallSpec) -> bool:
         """Whether calls of `spec` that run for long say that they have started."""
         job = self._made.get(spec)
-        return job is not None and (job.task is None or job.task.track_started)
+        if job is None:
+            return False
+        said = None if job.task is None else job.task.track_started
+        return self.application.conf.settings.task_track_started if said is None else said
 
     def totals(self) -> dict[str, int]:
         """How many calls of each task were started. From any thread."""
@@ -442,7 +453,8 @@ def traceback_text(error: BaseException) -> str:
 
 def failure(call: Call, error: BaseException, text: str = "", state: int = FAILURE) -> Outcome:
     """The outcome of a call that ended with `error`, of which `text` is the traceback."""
-    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)))
+    content = DEAD_LETTER if isinstance(error, NOT_TAKEN) else ""
+    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)), content)
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:

@@ -15,14 +15,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
+
+import msgspec
 
 from actorq import log, native
 from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
+from actorq.policies.queues import Queues
 from actorq.transport import LinkKeys
+from actorq.wire.declarations import Declaration
 from actorq.worker.application import find_application
 from actorq.worker.jobs import Application
 from actorq.worker.node import Node
@@ -47,6 +52,10 @@ def run(options: WorkerOptions) -> int:
             import_module(module)
         if hasattr(application, "import_tasks"):
             application.import_tasks()
+        known = application.amqp.queues
+        named = options.queues or application.conf.settings.worker_queues
+        queues = select_queues(known, named, options.exclude_queues)
+        declares = msgspec.convert(known.declarations(), list[Declaration])
     except BadKey as error:  # It was all right when the worker was started, and may be so again.
         sys.stderr.write(f"actorq worker: {error}\n")
         return 1
@@ -60,7 +69,8 @@ def run(options: WorkerOptions) -> int:
         application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
         application.key, application.insecure = options.key, options.insecure
         application.is_worker = True
-        application.set_default()
+        if hasattr(application, "set_default"):
+            application.set_default()
     settings = WorkerSettings(concurrency=options.concurrency, loopback_only=not (keys or options.insecure))
     if options.pulse_fd is not None:
         os.set_inheritable(options.pulse_fd, False)
@@ -69,17 +79,18 @@ def run(options: WorkerOptions) -> int:
         os.getpid(),
         application,
         options.addresses,
-        options.queues,
+        queues,
         settings,
         options.drain_s,
         options.by_value,
         options.pulse_fd,
         keys,
+        declares,
     )
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)
     if options.banner:
-        sys.stderr.write(banner(name, options, application))
+        sys.stderr.write(banner(name, replace(options, queues=tuple(queues)), application))
     _tune_memory()
     node.run()
     return _refuse(node.error) if node.error else EXIT_TOLD
@@ -89,6 +100,17 @@ def _keys_in(path: str) -> LinkKeys:
     from actorq.keys import load_cluster_key, node_keys  # Most workers do without, and what it loads for cryptography.
 
     return node_keys(load_cluster_key(path, "a worker"))
+
+
+def select_queues(queues: Queues, named: Sequence[str], excluded: Sequence[str]) -> list[str]:
+    """The queues that the node takes calls of: those that are named, or all that the application has, but for some.
+
+    Raises QueueNotFound.
+    """
+    if named:
+        queues.select(named)
+    queues.deselect(excluded)
+    return list(queues.consume_from)
 
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:

@@ -7,7 +7,7 @@ import socket
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE
+from actorq.config import DEFAULT_ADDRESS
 
 EXIT_CONFIG = 78
 """Exit status of a node that cannot run as it is told to (EX_CONFIG): starting it again would not help."""
@@ -27,7 +27,10 @@ class WorkerOptions:
     """Module with the application: ``proj.tasks``, or ``proj.tasks:app``. Empty: only functions by value."""
     include: tuple[str, ...] = ()
     """More modules to import, for the tasks in them."""
-    queues: tuple[str, ...] = (DEFAULT_QUEUE,)
+    queues: tuple[str, ...] = ()
+    """Empty: those of the application, or the default one."""
+    exclude_queues: tuple[str, ...] = ()
+    """Of the application's, those that are left out."""
     concurrency: int = 100
     """Calls that run at once in each process."""
     processes: int = 1
@@ -60,7 +63,7 @@ class WorkerOptions:
     def from_json(cls, text: str) -> WorkerOptions:
         """From `to_json`."""
         values: Any = json.loads(text)
-        for name in ("addresses", "include", "queues"):
+        for name in ("addresses", "include", "queues", "exclude_queues"):
             values[name] = tuple(values[name])
         return cls(**values)
 
