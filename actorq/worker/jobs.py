@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NoReturn, Protocol
 
+from actorq import signals
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
     ActorqError,
@@ -29,6 +30,7 @@ from actorq.wire.payload import (
     format_remote_traceback,
     load_code,
 )
+from actorq.worker.announcing import Announced, announced, not_begun
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 
@@ -110,6 +112,12 @@ class Jobs:
         self._made: dict[CallSpec, Job] = {}
         self._past: dict[str, int] = {}
         """Calls of jobs that were forgotten, by task."""
+        signals.running.watch(self._announce)
+
+    def _announce(self) -> None:
+        """Somebody wants to hear of the calls that run, or nobody does any more."""
+        for job in list(self._made.values()):
+            job.choose_way()
 
     def offers(self) -> list[str]:
         """What this node can run."""
@@ -234,6 +242,15 @@ class Job:
         except BaseException as error:  # A function by value runs code of the user's when it is loaded.
             self._decode = functools.partial(_fail, error.with_traceback(None))
             self.is_plain = self.is_broken = True
+            self.choose_way()
+
+    def choose_way(self) -> None:
+        """Run calls with something around them, if there is something."""
+        task = self.task
+        trace = announced(task, self.spec, None if task is None or self.spec.chunked else task.trace)
+        self._trace = trace
+        self.run = self._run_plain if trace is None else self._run_traced
+        self.run_coroutine = self._run_coroutine if trace is None else self._run_coroutine_traced
 
     def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
@@ -290,7 +307,14 @@ class Job:
 
     def _begin(self, call: Call) -> TraceLike:
         assert self._trace is not None
-        return self._trace(call, *self._decode(self._checked(call.body)))
+        try:
+            args, kwargs = self._decode(self._checked(call.body))
+            if call.inputs is not None:
+                args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
+        except Exception as error:
+            not_begun(self.task, self.spec, call, error)
+            raise
+        return self._trace(call, args, kwargs)
 
     # -- the outcome ---------------------------------------------------------------------------------------------
 
@@ -348,9 +372,7 @@ class Job:
             self._run_fn = fn
         else:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
-        self._trace = None if task is None or spec.chunked else task.trace
-        if self._trace is not None:
-            self.run, self.run_coroutine = self._run_traced, self._run_coroutine_traced
+        self.choose_way()
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 
     def _look_up(self) -> Any:
@@ -416,6 +438,8 @@ def _end(trace: TraceLike, error: BaseException) -> NoReturn:
     if isinstance(error, Ending):
         if error.state == FAILURE:
             trace.failed(error.error.with_traceback(error.__traceback__))
+        elif isinstance(trace, Announced):
+            trace.ended(error)
         raise error
     ends_with = trace.failed(error)
     if ends_with is error:
