@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NoReturn, Protocol
 
+import msgspec
+
 from actorq import signals
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
@@ -24,6 +26,7 @@ from actorq.wire.frames import body_of
 from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
+    Serializer,
     Serializers,
     code_hash,
     encode_failure,
@@ -128,12 +131,24 @@ class Jobs:
 
         Coordinators define a spec anew in each session; the job stays the same.
         """
+        spec = self._with_limits(spec)
         job = self._made.get(spec)
         if job is None or job.is_broken:
             if len(self._made) >= JOBS_KEPT:
                 self._forget_oldest()
             job = self._made[spec] = Job(self, spec, blob)
         return job
+
+    def _with_limits(self, spec: CallSpec) -> CallSpec:
+        """With this node's time limits, where the caller says none."""
+        settings = self.application.conf.settings
+        hard_s = spec.time_limit_s or settings.task_time_limit or 0.0
+        soft_s = spec.soft_time_limit_s or settings.task_soft_time_limit or 0.0
+        if (hard_s, soft_s) == (spec.time_limit_s, spec.soft_time_limit_s):
+            return spec
+        return msgspec.structs.replace(
+            spec, time_limit_s=hard_s, soft_time_limit_s=0.0 if soft_s > hard_s > 0 else soft_s
+        )
 
     def tracks_start(self, spec: CallSpec) -> bool:
         """Whether calls of `spec` that run for long say that they have started."""
@@ -216,7 +231,8 @@ class Job:
         """As `run`, of a coroutine function."""
         self._jobs = jobs
         self._blob = blob
-        self._content = "" if spec.serializer == DEFAULT_SERIALIZER else spec.serializer
+        self._content = ""
+        """Serializer of its results; empty: msgpack."""
         self._fn: Callable[..., Any] = _unresolved
         self._trace: Callable[[Call, Any, Any], TraceLike] | None = None
         self._run_fn: Callable[..., Any] = _unresolved
@@ -367,13 +383,20 @@ class Job:
             raise ContentDisallowed(spec.serializer, serializers.accept_content)
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
         self._decode = serializer.decode_call
-        self._encode = _nothing if spec.ignore_result else serializer.dumps
+        results = serializer if spec.code else self._serializer_of_results(serializer)
+        self._content = "" if results.name == DEFAULT_SERIALIZER else results.name
+        self._encode = _nothing if spec.ignore_result else results.dumps
         if not spec.chunked:
             self._run_fn = fn
         else:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
         self.choose_way()
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
+
+    def _serializer_of_results(self, of_arguments: Serializer) -> Serializer:
+        application = self._jobs.application
+        name = application.conf.settings.result_serializer
+        return of_arguments if name is None else application.serializers.get(name)
 
     def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
