@@ -37,6 +37,7 @@ from actorq.settings.configurable import Configurable
 from actorq.settings.embedded import embedded_options
 from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
 from actorq.settings.unused import check_unused
+from actorq.signals import publishing
 from actorq.tasks.apps import APPS
 from actorq.tasks.attributes import DEFINITION_OPTIONS
 from actorq.tasks.broadcast import BroadcastResult
@@ -47,6 +48,7 @@ from actorq.tasks.mapping import Map
 from actorq.tasks.moments import as_moment
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
+from actorq.tasks.publishing import Publication
 from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.request import child_of, extra_of
@@ -160,6 +162,7 @@ class ActorQ(Making, Questions, Configurable):
         self.conf.update({name: value for name, value in given.items() if value is not None} | dict(changes or {}))
         if config_source is not None:
             self.config_from_object(config_source)
+        publishing.watch(self._forget_routes)
         APPS.add(self, set_as_current)
 
     # -- settings ------------------------------------------------------------------------------------------------
@@ -277,7 +280,10 @@ class ActorQ(Making, Questions, Configurable):
         return f"{self.main if module == '__main__' else module}.{name}"
 
     def finalize(self, auto: bool = False) -> None:
-        """Nothing: tasks are complete when they are defined. For programs that call it."""
+        """Say, once, that the application is complete (`on_after_finalize`). A worker does so when it has imported all
+        tasks; these need nothing of the kind.
+        """
+        self.on_after_finalize.send(self)
 
     def set_current(self) -> None:
         """Make it the `current_app` of this context: of this thread, greenlet or coroutine, and what these start."""
@@ -338,6 +344,8 @@ class ActorQ(Making, Questions, Configurable):
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
+            if publishing.heard:
+                return self._send_announced(task.spec, args, kwargs, {})
             options, is_constant = self._routing.find(task.name, task.options, args, kwargs, {})
             changes, others = split_options(options)
             route = self._route(make_spec(task.spec, changes) if changes else task.spec)
@@ -363,10 +371,26 @@ class ActorQ(Making, Questions, Configurable):
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
+        if publishing.heard:
+            return self._send_announced(spec, args, kwargs, options)
         route = self._route(spec)
         if not options:
             return self._submit(route, args, dict(kwargs))
         return self._send_with(route, args, dict(kwargs), options)
+
+    def _send_announced(
+        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
+        task_id = options.get("task_id") or self.session.new_id()
+        publication = Publication(spec, str(task_id), args, kwargs, options)
+        result = self._send_with(self._route(spec), args, dict(kwargs), publication.before())
+        publication.after()
+        return result
+
+    def _forget_routes(self) -> None:
+        """Somebody wants to hear of calls, or nobody does any more: those by the fast way ask nobody."""
+        for task in list(self.tasks.values()):
+            task.route = None
 
     def _route(self, spec: CallSpec) -> Route:
         session = self.session

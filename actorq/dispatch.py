@@ -26,9 +26,13 @@ class Group:
     def __init__(self) -> None:
         self.heard = False
         """Whether anybody is connected to any of them."""
-        self.on_change: Callable[[], None] | None = None
-        """Called when `heard` has changed, for who does not want to ask each time. There is one such at most."""
         self._signals: list[Signal] = []
+        self._watchers: list[weakref.WeakMethod[Callable[[], None]]] = []
+
+    def watch(self, method: Callable[[], None]) -> None:
+        """Call the method of an object, as long as that is there, when `heard` has changed."""
+        self._watchers = [each for each in self._watchers if each() is not None]
+        self._watchers.append(weakref.WeakMethod(method))
 
     def add(self, signal: Signal) -> None:
         """`signal` belongs to it."""
@@ -39,8 +43,9 @@ class Group:
         heard = any(signal.receivers for signal in self._signals)
         if heard != self.heard:
             self.heard = heard
-            if self.on_change is not None:
-                self.on_change()
+            for found in [each() for each in self._watchers]:
+                if found is not None:
+                    found()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def command(
     result_expires_s: float,
     join: list[str],
     advertise: str,
-    loglevel: str,
+    loglevel: str | None,
 ) -> None:
     """Run a coordinator, which takes calls from clients and leases them to workers.
 
@@ -72,7 +72,7 @@ def command(
     from actorq.coordinator import node
 
     name = node.name_of(name, listen)
-    log.configure(loglevel, name)
+    log.configure(loglevel or "WARNING", name)
     tell_where_calls_are(data, transient)
     node.run(
         listen,

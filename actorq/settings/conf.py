@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from datetime import timezone, tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from actorq.errors import ImproperlyConfigured, SettingIgnored
 from actorq.settings.names import canonical, find
@@ -102,7 +101,11 @@ class Conf(_Typed):
         named = self.settings.timezone
         if named is None:
             return timezone.utc if self.settings.enable_utc else None
-        return ZoneInfo(named) if isinstance(named, str) else named
+        if not isinstance(named, str):
+            return named
+        from zoneinfo import ZoneInfo  # Slow to import, and seldom needed.
+
+        return ZoneInfo(named)
 
     def without_defaults(self) -> dict[str, Any]:
         """What anybody has said."""

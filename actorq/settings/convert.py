@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta, tzinfo
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from actorq.config import DEFAULT_ADDRESS, HIGHEST_PRIORITY, LOWEST_PRIORITY
 from actorq.policies.addresses import parse_url
@@ -144,9 +143,11 @@ def zone(value: Any) -> str | tzinfo:
     """A time zone's name, as in Europe/Berlin; or a tzinfo."""
     if isinstance(value, tzinfo):
         return value
+    from zoneinfo import ZoneInfo  # Slow to import, and seldom needed.
+
     try:
         ZoneInfo(text(value))
-    except (ZoneInfoNotFoundError, OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError(f"it takes the name of a time zone, such as Europe/Berlin or UTC, and not {value!r}") from None
     return text(value)
 

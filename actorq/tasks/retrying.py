@@ -13,9 +13,9 @@ from actorq import ids, states
 from actorq.config import NOTE_BYTES
 from actorq.errors import MaxRetriesExceededError, Reject, Retry, TaskPredicate
 from actorq.policies.backoff import Uniform, backoff_s
-from actorq.tasks.einfo import traceback_text
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.request import Request, RunningRequest, extra_of
+from actorq.wire.einfo import traceback_text
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Call, CallSpec, Extra, Note
 from actorq.wire.payload import encode_failure, loads

@@ -14,7 +14,6 @@ from actorq.tasks.arguments import accept_all, argument_check
 from actorq.tasks.attributes import ATTRIBUTES, check_attributes, spec_options
 from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.canvas.signature import Signature
-from actorq.tasks.einfo import ExceptionInfo
 from actorq.tasks.options import SPEC_OPTIONS, check_options, make_spec, split_options
 from actorq.tasks.prepared import Prepared
 from actorq.tasks.replacing import Compiles, replaced_by
@@ -22,6 +21,7 @@ from actorq.tasks.request import Request, RunningRequest, enter, entered, is_ent
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.retrying import check_retries_left, retry_of
 from actorq.tasks.trace import HOOKS, Trace
+from actorq.wire.einfo import ExceptionInfo
 from actorq.wire.messages import Call, CallSpec
 from actorq.worker.inputs import with_inputs
 

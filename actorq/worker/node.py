@@ -23,6 +23,7 @@ from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
 from actorq.worker.forking import protect_children
 from actorq.worker.jobs import Application, Jobs
+from actorq.worker.life import Life
 from actorq.worker.pool import Pool
 from actorq.worker.shell import Consume, Drain, WorkerActor
 from actorq.worker.watchdog import SIGNAL, Watchdog
@@ -48,10 +49,12 @@ class Node:
         pulse_fd: int | None = None,
         keys: LinkKeys | None = None,
         declares: Sequence[Declaration] = (),
+        life: Life | None = None,
     ) -> None:
         self.error = ""
         """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
         self._drain_s = drain_s
+        self._life = life
         self._inbox: ActorRef | None = None
         self._stops = 0
         self._reason = ""
@@ -63,8 +66,8 @@ class Node:
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
         self._pool.cancelled = core.leases.cancelled
         commands = Commands(core, self._pool, jobs, self._shut_down, self._consume)
-        self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys)
-        self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys)
+        self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys, life)
+        self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys, life)
 
     def run(self) -> None:
         """Run until it is told to stop. Raises what one of its actors has failed with."""
@@ -80,7 +83,7 @@ class Node:
             protect_children(self._pool, HANDLED_SIGNALS)
             system.join()
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, signal_name: str = "") -> None:
         """End: first give back what has not started, and let run what runs for `drain_s`. Again: end that as well, now.
 
         From any thread, also in a signal handler.
@@ -91,6 +94,8 @@ class Node:
         self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
         self._watchdog.wake()
         self._gate.call_soon(self._drain)
+        if self._life is not None:
+            self._gate.call_soon(self._life.ending, signal_name, self._stops > 1)
 
     def _shut_down(self) -> None:
         """The command, which may come twice: the second time is no order to make haste, as a second signal is."""
@@ -125,7 +130,8 @@ class Node:
             self._system.root.stop()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.stop(f"told to end by {signal.Signals(number).name}")
+        name = signal.Signals(number).name
+        self.stop(f"told to end by {name}", name)
 
     def _on_quit(self, number: int, frame: FrameType | None) -> None:
         self._stops += 1

@@ -148,9 +148,15 @@ def test_a_receiver_with_retry_is_called_until_it_succeeds(
 
 
 def test_a_group_is_heard_as_long_as_somebody_is_connected_to_one_of_its_signals() -> None:
-    group, changes = Group(), []
+    class Watcher:
+        def changed(self) -> None:
+            changes.append(group.heard)
+
+    group, watcher = Group(), Watcher()
+    changes: list[bool] = []
     first, second = Signal("first", group=group), Signal("second", group=group)
-    group.on_change = lambda: changes.append(group.heard)
+    group.watch(watcher.changed)
+    group.watch(Watcher().changed)  # Nobody else knows this one.
     assert not group.heard
 
     def receive(**_: Any) -> None: ...
