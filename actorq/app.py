@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
@@ -26,6 +25,7 @@ from actorq.config import (
 )
 from actorq.control.control import Control
 from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
+from actorq.native import Bell
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.retry import RetryPolicy
 from actorq.tasks.gathering import as_completed, gather
@@ -100,6 +100,9 @@ class ActorQ:
         self.serializers = Serializers.default(accept_content)
         self.tasks = Registry()
         self.control = Control(self)
+        self.open_session: Callable[[], Session] | None = None
+        """What makes the session, in the place of one with the mesh at `url`: set while tests run a mesh in this process,
+        where functions need not travel to the workers."""
         self._session: Session | None = None
         self._local: Any = None
         self.is_worker = False
@@ -156,7 +159,7 @@ class ActorQ:
         The workers of an embedded mesh can import what this program can, but have no module named to them: there the
         tasks of modules travel too, by reference.
         """
-        if self.is_worker:
+        if self.is_worker or self.open_session is not None:
             return ""
         is_local = self.url.startswith(LOCAL)
         if task.fn.__module__ != "__main__" and not is_local:
@@ -214,7 +217,7 @@ class ActorQ:
     def _send_with(
         self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
-        now_s = time.time()
+        now_s = route.session.wall_s()
         body: bytes = route.encode_call(args, kwargs)
         session, chosen_id = route.session, options.get("task_id")
         call = Call(
@@ -305,7 +308,7 @@ class ActorQ:
                 return self.send(fallback, ([[item] for item in chunk],), {}, {})
 
         bar = Progress(spec.task) if progress else None
-        return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar)
+        return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar, self.new_bell())
 
     def gather(self, *results: AsyncResult[Any], timeout: float | None = None) -> list[Any]:
         """The values of all results, in order. Raises the first exception, or TimeoutError."""
@@ -328,6 +331,15 @@ class ActorQ:
         return AsyncResult(task_id, None, mesh=self)
 
     # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
+
+    def now_s(self) -> float:
+        return self.session.now_s()
+
+    def wall_s(self) -> float:
+        return self.session.wall_s()
+
+    def new_bell(self) -> Bell:
+        return self.session.new_bell()
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool:
         return pending.is_settled() or self.wait_all([pending], timeout_s)
@@ -392,11 +404,16 @@ class ActorQ:
         with self._lock:
             session = self._session
             if session is None or session.is_over:
-                session = self._session = Session(self._addresses(), self.settings, self._link_keys(), self.insecure)
+                session = self._session = self._new_session()
                 for digest, blob in self._codes.items():
                     session.add_code(digest, blob)
                 atexit.register(self.close)
             return session
+
+    def _new_session(self) -> Session:
+        if self.open_session is not None:
+            return self.open_session()
+        return Session(self._addresses(), self.settings, self._link_keys(), self.insecure)
 
     def _link_keys(self) -> LinkKeys | None:
         """What the key file says. Raises BadKey."""

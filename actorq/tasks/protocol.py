@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
+from actorq.native import Bell
 from actorq.wire.messages import CallSpec, Outcome
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ class Mesh(Protocol):
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the task's function, if it has to travel by value; else an empty string."""
+
+    def now_s(self) -> float:
+        """The monotonic time, by which waits are measured."""
+
+    def wall_s(self) -> float:
+        """Unix time, as the mesh knows it: by it calls start and expire."""
+
+    def new_bell(self) -> Bell:
+        """What the caller, a thread or greenlet, waits with for something of the mesh."""
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool: ...
 

@@ -123,6 +123,10 @@ class Task(Generic[P, R]):
             self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self.options)
         return self._spec
 
+    def forget_way(self) -> None:
+        """Find out anew, at the next call, how calls are sent: the mesh is another one from now on."""
+        self.route = self._spec = None
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run here, in the caller."""
         result: R = self.fn(self, *args, **kwargs) if self.bind else self.fn(*args, **kwargs)

@@ -153,7 +153,7 @@ class Coroutines:
 
     async def _main(self, run: CoroutineRun) -> None:
         try:
-            ended: Outcome | BaseException = await _steered(run, run.job.run_coroutine(run.call, run.note))
+            ended: Outcome | BaseException = await steered(run, run.job.run_coroutine(run.call, run.note))
         except BaseException as error:
             ended = error
         self._ended(run, ended)
@@ -169,7 +169,7 @@ class Coroutines:
 
 
 @types.coroutine
-def _steered(run: CoroutineRun, coroutine: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
+def steered(run: CoroutineRun, coroutine: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
     """``await coroutine``, but a cancellation of ours raises in it what is wanted in place of CancelledError.
 
     asyncio can only cancel a task; this stands between the task and the coroutine.

@@ -29,7 +29,7 @@ from actorq.wire.payload import (
 )
 from actorq.worker.endings import Ending
 
-OWN_MODULES = ("actorq.worker",)
+OWN_MODULES = ("actorq.worker", "actorq.testing.pool")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
 JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
@@ -163,6 +163,10 @@ class Job:
         except BaseException as error:  # A function by value runs code of the user's when it is loaded.
             self._decode = functools.partial(_fail, error.with_traceback(None))
             self.is_plain = self.is_broken = True
+
+    def wrap(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Have ``wrapper(function)`` run in the place of the function: for tests. After `resolve`."""
+        self._run_fn = wrapper(self._run_fn)
 
     def run(self, call: Call, note: Note | None = None) -> Outcome:
         """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError.
