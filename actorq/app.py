@@ -44,7 +44,7 @@ from actorq.tasks.task import (
 )
 from actorq.transport import LinkKeys
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Replies
+from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan, Replies
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
 
 P = ParamSpec("P")
@@ -230,6 +230,18 @@ class ActorQ:
         result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
         session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
         return result
+
+    def send_plan(
+        self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
+    ) -> None:
+        session = self.session
+        if self._local is not None:
+            for spec in specs:
+                self._local.check_queue(spec.queue)
+        numbers = [session.number(spec) for spec in specs]
+        for node in plan.nodes:
+            node.call.spec = numbers[node.call.spec - 1]
+        session.submit_plan(plan, results, self._patience_s(options))
 
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
         """For how long a call may try to reach the mesh."""

@@ -151,6 +151,10 @@ class TaskRevokedError(ActorqError):
     """The call was revoked, or expired before it started."""
 
 
+class ChordError(ActorqError):
+    """The body of a chord was not run, as a member of its header failed, was revoked, or expired."""
+
+
 class WorkerLostError(ActorqError):
     """The worker that ran the call died each time it was delivered, or once where it may run at most once."""
 

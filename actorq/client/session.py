@@ -33,7 +33,7 @@ from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter
 from actorq.transport.addresses import check_to_dial
 from actorq.transport.routes import host_towards
 from actorq.wire import frames
-from actorq.wire.messages import Call, CallSpec, Message, Outcome, Replies, Results
+from actorq.wire.messages import Call, CallSpec, Message, Outcome, Plan, Replies, Results
 from actorq.wire.payload import encode_failure
 
 logger = logging.getLogger("actorq.client")
@@ -185,6 +185,21 @@ class Session:
             self._link.wake()
         if self._has_ended:  # Just now: nobody sends it any more.
             core.pending.pop(call.id, None)
+            raise OperationalError(self._trouble(timeout_s))
+
+    def submit_plan(self, plan: Plan, pendings: Sequence[Pending], timeout_s: float | None) -> None:
+        """Hand a workflow over, as `submit` does a call. `pendings` are those of its calls whose `replies` is true."""
+        core = self.core
+        if not core.is_open or core.backlog() >= core.room:
+            self._wait_for_room(timeout_s)
+        for pending in pendings:
+            pending.call = plan
+            core.pending[pending.id] = pending
+        core.plans.append(plan)
+        self._link.wake()
+        if self._has_ended:
+            for pending in pendings:
+                core.pending.pop(pending.id, None)
             raise OperationalError(self._trouble(timeout_s))
 
     def _await_chosen(self, pending: Pending) -> None:
@@ -438,7 +453,7 @@ class Session:
             _ring(self._roomy)
         if self._opened and (core.is_open or was_open or core.rejection):
             _ring(self._opened)
-        if (core.outbox or core.chosen) and core.is_open and core.has_window():
+        if (core.outbox or core.chosen or core.plans) and core.is_open and core.has_window():
             is_due = True
         if is_due:
             return 0.0

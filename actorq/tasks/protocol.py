@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
 from actorq.native import Bell
-from actorq.wire.messages import CallSpec, Outcome
+from actorq.wire.messages import CallSpec, Outcome, Plan
 
 if TYPE_CHECKING:
     from actorq.tasks.result import AsyncResult
@@ -26,6 +26,13 @@ class Mesh(Protocol):
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
         """Submit one call. `options` are those of `apply_async` that belong to the call and not to the spec."""
+
+    def send_plan(
+        self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
+    ) -> None:
+        """Submit a workflow. The spec numbers of its calls are places in `specs`, from 1. `results` are those of the calls
+        whose `replies` is true; `options` are those of `apply_async` for how long to try.
+        """
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the task's function, if it has to travel by value; else an empty string."""

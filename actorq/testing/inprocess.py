@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from actorq.client.pending import Pending
 from actorq.config import DEFAULT_QUEUE, CoordinatorSettings, LivenessSettings, WorkerSettings
 from actorq.errors import ImproperlyConfigured, NotRegistered, nearest
 from actorq.stores.memory import Shelf
@@ -40,7 +39,7 @@ class Submitted:
     args: tuple[Any, ...]
     """As they will come to the task: after the serializer."""
     kwargs: dict[str, Any]
-    result: AsyncResult[Any]
+    app: ActorQ
     spec: CallSpec
     call: Call
 
@@ -68,6 +67,11 @@ class Submitted:
     def expires(self) -> float | None:
         """Unix time of the latest start; None: there is none."""
         return self.call.expires or None
+
+    @property
+    def result(self) -> AsyncResult[Any]:
+        """Its result, as whoever has submitted it has it."""
+        return self.app.AsyncResult(self.id)
 
     @property
     def state(self) -> str:
@@ -217,15 +221,19 @@ class Mesh:
         settings = replace(self.app.settings, heartbeat_s=NEVER_S)
         return MeshSession(self._scheduler, settings, self._note_call)
 
-    def _note_call(self, session: MeshSession, pending: Pending, call: Call) -> None:
-        assert isinstance(pending, AsyncResult)
+    def _note_call(self, session: MeshSession, call: Call) -> None:
         spec = session.core.specs[call.spec - 1][1]
         args, kwargs = self.app.serializers.decode_call(spec.serializer, bytes_of(call.body))
-        self._submitted.append(Submitted(spec.task, tuple(args), kwargs, pending, spec, call))
+        self._submitted.append(Submitted(spec.task, tuple(args), kwargs, self.app, spec, call))
 
     def close(self) -> None:
         """End it, with all that still runs."""
-        self._scheduler.close()
+        try:
+            for node in list(self._workers.values()):
+                if not node.has_left:
+                    node.crash()
+        finally:
+            self._scheduler.close()
 
 
 @contextmanager

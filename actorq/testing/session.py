@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,11 @@ from actorq.config import ClientSettings
 from actorq.native import Bell
 from actorq.testing.coordinator_node import ADDRESS
 from actorq.testing.scheduler import Scheduler, WouldWaitForEver
-from actorq.wire.messages import Call
+from actorq.wire.messages import Call, Plan
 
 logger = logging.getLogger("actorq.testing")
 
-OnSubmit = Callable[["MeshSession", Pending, Call], None]
+OnSubmit = Callable[["MeshSession", Call], None]
 
 
 class MeshSession(Session):
@@ -48,9 +48,13 @@ class MeshSession(Session):
     def submit(
         self, pending: Pending, call: Call, timeout_s: float | None, wait: bool = True, chosen_id: bool = False
     ) -> None:
+        self._on_submit(self, call)
         super().submit(pending, call, timeout_s, wait, chosen_id)
-        self._link.wake()
-        self._on_submit(self, pending, call)
+
+    def submit_plan(self, plan: Plan, pendings: Sequence[Pending], timeout_s: float | None) -> None:
+        for node in plan.nodes:
+            self._on_submit(self, node.call)
+        super().submit_plan(plan, pendings, timeout_s)
 
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
         unsubscribe = super().subscribe(pending, notify)

@@ -162,7 +162,7 @@ Index = Annotated[int, Meta(ge=0, le=PLAN_LIMIT)]
 
 
 class Node(Struct, array_like=True, gc=False):
-    """A call of a plan, and what follows it."""
+    """A call of a plan, and what follows it: calls that come later in the plan."""
 
     call: Call
     takes: Annotated[int, Meta(ge=NOTHING, le=CAUSE)] = NOTHING
@@ -179,10 +179,10 @@ class Node(Struct, array_like=True, gc=False):
 
 
 class Plan(Struct, array_like=True, gc=False):
-    """A workflow: calls, and what follows each. It has no cycles; a call has each id once."""
+    """A workflow: calls, and what follows each. What follows a call comes after it, so there are no cycles."""
 
     id: Id
-    """The root of all its calls."""
+    """Its own, made anew each time. All that it consists of is cancelled by it."""
     nodes: Annotated[list[Node], Meta(max_length=PLAN_LIMIT)]
 
 
@@ -355,16 +355,7 @@ class Submit(Message):
     """Every id was made for this message: none can be known already. False for ids chosen by users, and resends."""
     resent: bool = False
     """These calls were sent before, maybe to a coordinator that is gone; they may be running."""
-
-
-class SubmitPlan(Message):
-    """A workflow to run, whole. `seq` counts on with those of Submit, and Accepted answers both."""
-
-    seq: int
-    specs: Specs
-    plan: Plan
-    resent: bool = False
-    """As in Submit."""
+    plans: Annotated[list[Plan], Meta(max_length=MAX_BATCH)] = []
 
 
 class Code(Message):

@@ -28,6 +28,7 @@ from actorq.wire.payload import (
     load_code,
 )
 from actorq.worker.endings import Ending
+from actorq.worker.inputs import with_inputs
 
 OWN_MODULES = ("actorq.worker", "actorq.testing.pool")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
@@ -175,6 +176,8 @@ class Job:
         """
         body = call.body
         args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
+        if call.inputs is not None:
+            args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -189,6 +192,8 @@ class Job:
     async def run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
         """Run a call of a coroutine function. Raises, and notes, as `run` does."""
         args, kwargs = self._decode(self._checked(call.body))
+        if call.inputs is not None:
+            args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
         value = await self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)

@@ -751,9 +751,9 @@ class ClientProcess(Node):
         self.core.receive(item.peer, message)
 
     def _check_accepted(self, seq: int) -> None:
-        for number, calls, _ in self.core._unaccepted:
-            if number <= seq:
-                for call in calls:
+        for sent in self.core._unaccepted:
+            if sent.seq <= seq:
+                for call in sent.calls:
                     # Where it was known to another coordinator, it is in that one's.
                     is_kept = any(machine.disk.has_call(call.id) for machine in self.mesh.coordinators)
                     if not is_kept and call.id not in self._refused:

@@ -8,12 +8,13 @@ from typing import Any
 
 from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
-from actorq.coordinator.core.state import FOREIGN, State
+from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
 from actorq.states import PENDING, RECEIVED, STARTED
@@ -63,7 +64,8 @@ class Commands:
         if message.wait and not client.is_coordinator:
             self._searches.watch([task_id for task_id, state in states.items() if not state])
         if message.wait or client.is_coordinator:
-            self._state.tell(client, m.Report(message.token, list(states.items())))
+            notes = self._state.notes_of(states)
+            self._state.tell(client, m.Report(message.token, list(states.items()), notes=notes))
         else:
             self._searches.answer(client, peer, message.token, states)
 
@@ -76,13 +78,22 @@ class Commands:
         return call is not None and call.spec == FOREIGN and self._state.settings.durable
 
     def _state_of(self, task_id: str) -> str:
-        call = self._state.calls.get(task_id)
+        call, note = self._state.calls.get(task_id), self._state.notes.get(task_id)
+        if note is not None:
+            return note.state
         if call is None:
-            return ""
+            return self._state_in_ledger(task_id)
         if not call.worker:
             return PENDING
         worker = self._state.workers_by_number[call.worker]
         return STARTED if worker.running.get(task_id) == call.attempt else RECEIVED
+
+    def _state_in_ledger(self, task_id: str) -> str:
+        """Of a call that waits for others of its plan, and of a plan; empty if it is neither."""
+        ledger = self._state.ledger
+        if ledger.waiting(task_id) is not None:
+            return PENDING
+        return STARTED if task_id in ledger.entries else ""
 
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
@@ -146,6 +157,7 @@ class Commands:
             "revoke": self._revoke,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
+            "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
             "dead_letters": lambda _: list(self._state.dead_letters),
             LEAVE: lambda _: self._leave(),
         }
@@ -178,7 +190,10 @@ class Commands:
         _, ends = self._state.revoked.pop(task_id, (0.0, False))
         terminate = terminate or ends  # Another coordinator may tell of an earlier order.
         self._state.revoked[task_id] = (until_s, terminate)
-        call = self._state.calls.get(task_id)
+        call, waiting = self._state.calls.get(task_id), self._state.ledger.waiting(task_id)
+        if call is None and waiting is not None:
+            self._state.settle_here(waiting, m.REVOKED, TaskRevokedError("it was revoked"))
+            return "removed"
         if call is None:
             return "unknown here; it will not start if it comes later"
         if call.worker:

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.mesh import Mesh, PeerLink
-from actorq.coordinator.core.state import FOREIGN, State
-from actorq.errors import TaskRevokedError
+from actorq.coordinator.core.state import State
 from actorq.stores.api import KeepStarts, Settle
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
@@ -295,16 +295,5 @@ class Inheritance:
         state = self._state
         state.calls.add(call)
         state.body_bytes += len(call.body)
-        if call.id in state.revoked:
-            state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
-            return False
-        if call.expires and call.expires <= state.wall_s:
-            state.expire(call)
-            return False
-        if call.expires:
-            state.schedule.add(call.expires, call)
-        if call.not_before > state.wall_s:
-            state.schedule.add(call.not_before, call)
-        else:
-            state.enqueue([call])
-        return True
+        state.place(call)
+        return call.id in state.calls

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -40,6 +40,8 @@ class _Search:
     deadline_s: float
     claimed: Sequence[str] = ()
     """Ids of calls that are to be taken here, if nobody else has them."""
+    notes: dict[str, m.Note] = field(default_factory=dict)
+    """What tasks have said of themselves."""
 
 
 class Searches:
@@ -62,11 +64,12 @@ class Searches:
 
     def answer(self, client: Client, peer: Peer, token: int, states: dict[str, str]) -> None:
         """Find out what others know of the calls with an empty state, and tell the client what is known of all."""
+        notes = {note.id: note for note in self._state.notes_of(states)}
 
         def report(found: dict[str, str], silent: list[str]) -> None:
-            self._state.tell(client, m.Report(token, list(found.items()), silent))
+            self._state.tell(client, m.Report(token, list(found.items()), silent, list(notes.values())))
 
-        self._find(client, peer, states, report)
+        self._find(client, peer, states, report, notes=notes)
 
     def claim(self, client: Client, peer: Peer, task_ids: Sequence[str], done: Done) -> None:
         """Find out whether others have these calls, which are to be taken here if not."""
@@ -97,7 +100,13 @@ class Searches:
             question()
 
     def _find(
-        self, client: Client, peer: Peer, states: dict[str, str], done: Done, claimed: Sequence[str] = ()
+        self,
+        client: Client,
+        peer: Peer,
+        states: dict[str, str],
+        done: Done,
+        claimed: Sequence[str] = (),
+        notes: dict[str, m.Note] | None = None,
     ) -> None:
         unknown = [task_id for task_id, state in states.items() if not state]
         silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []
@@ -105,7 +114,15 @@ class Searches:
         awaited = {link.peer: link.member.name for link in links}
         self._count += 1
         self._open[self._count] = _Search(
-            client, peer, done, states, awaited, silent, self._state.now_s + PATIENCE_S, claimed
+            client,
+            peer,
+            done,
+            states,
+            awaited,
+            silent,
+            self._state.now_s + PATIENCE_S,
+            claimed,
+            {} if notes is None else notes,
         )
         for link in links:
             self._state.send(link.peer, m.Query(self._count, unknown))
@@ -148,6 +165,7 @@ class Searches:
         """Another coordinator has answered; outcomes that it has came before."""
         search = self._open.get(report.token)
         if search is not None and search.awaited.pop(peer, None) is not None:
+            search.notes.update((note.id, note) for note in report.notes if search.states.get(note.id) == "")
             for task_id, state in report.states:
                 if state and not search.states.get(task_id, state):
                     search.states[task_id] = state

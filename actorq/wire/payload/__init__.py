@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorq.wire.payload.code import code_blob, code_hash, load_code
-from actorq.wire.payload.failure import decode_failure, encode_failure
+from actorq.wire.payload.failure import decode_failure, describe_failure, encode_failure
 from actorq.wire.payload.msgpack_codec import decode_call, dumps, encode_call, loads
 from actorq.wire.payload.registry import DEFAULT_ACCEPT_CONTENT, DEFAULT_SERIALIZER, Serializer, Serializers
 from actorq.wire.payload.tracebacks import format_remote_traceback, remote_traceback
@@ -17,6 +17,7 @@ __all__ = [
     "code_hash",
     "decode_call",
     "decode_failure",
+    "describe_failure",
     "dumps",
     "encode_call",
     "encode_failure",

@@ -9,7 +9,7 @@ from typing import Any
 from actorq.config import WorkerSettings
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, Message, Outcome
+from actorq.wire.messages import REPLACED, Call, Message, Outcome
 from actorq.worker.core.credit import share
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
 from actorq.worker.core.leases import Leases
@@ -141,7 +141,8 @@ class Worker:
                 session = self.sessions[number]
                 results, unreported = session.results_for(client), session.unreported
             unreported.append(outcome)
-            results.append(outcome)
+            if outcome.state != REPLACED:
+                results.append(outcome)
             if doubles:
                 for double in self.leases.pop_doubles(outcome.id):
                     self.sessions[double.worker].end_double(double, outcome)

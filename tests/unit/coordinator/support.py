@@ -250,6 +250,14 @@ class ClientParty(Party):
     def submit(self, *ids: str, **options: Any) -> None:
         self.say(self.submission(*ids, **options))
 
+    def submit_plan(self, plan_id: str, *nodes: m.Node, spec: CallSpec = SPEC, resent: bool = False) -> None:
+        """Submit a workflow, all of whose calls have one spec."""
+        message = self.submission(spec=spec, fresh=not resent, resent=resent)
+        for node in nodes:
+            node.call.spec = self._specs[spec]
+        message.plans = [m.Plan(plan_id, list(nodes))]
+        self.say(message)
+
     def outcomes(self) -> dict[str, str]:
         """The states of the outcomes that came, by id."""
         settled = [outcome for message in self.take(m.Settled) for outcome in message.outcomes]

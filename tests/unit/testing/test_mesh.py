@@ -507,15 +507,21 @@ def test_nothing_is_left_when_it_is_closed(app: ActorQ) -> None:
         try:
             app.send_task("nobody.offers.this").get()
         finally:
-            ended.append("ended")
+            ended.append("waiting")
+
+    @app.task(name="sleeping")
+    async def sleeping() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("sleeping")
 
     threads = threading.active_count()
     with mesh(app) as running:
-        result = waiting.delay()
-        asleep = task(running, "sleep").delay(60)
+        results = [waiting.delay(), sleeping.delay()]
         running.run_until_idle()
-    assert ended == ["ended"] and threading.active_count() == threads
-    assert result.is_settled() and asleep.is_settled()
+    assert sorted(ended) == ["sleeping", "waiting"] and threading.active_count() == threads
+    assert all(result.is_settled() for result in results)
     assert app.open_session is None
 
 
