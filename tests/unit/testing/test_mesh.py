@@ -518,7 +518,7 @@ def test_nothing_is_left_when_it_is_closed(app: ActorQ) -> None:
 
     threads = threading.active_count()
     with mesh(app) as running:
-        results = [waiting.delay(), sleeping.delay()]
+        results: list[Any] = [waiting.delay(), sleeping.delay()]
         running.run_until_idle()
     assert sorted(ended) == ["sleeping", "waiting"] and threading.active_count() == threads
     assert all(result.is_settled() for result in results)
