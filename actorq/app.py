@@ -449,6 +449,11 @@ class ActorQ:
             self._local = EmbeddedMesh(url.options, queues)
         return (self._local.address,)
 
+    def forget_ways(self) -> None:
+        """Find out anew how calls of each task are sent: it has another mesh from now on."""
+        for task in list(self.tasks.values()):
+            task.forget_way()
+
     def close(self) -> None:
         """Send what waits (for at most 5 s), end the session, and an embedded mesh with it."""
         atexit.unregister(self.close)

@@ -105,6 +105,8 @@ class Mesh:
         self._names = 0
         self._coordinator = self._start_coordinator()
         self._workers: dict[str, WorkerNode] = {}
+        self._leaving: list[WorkerNode] = []
+        """Those that others have taken the place of, and that end what they run."""
         for _ in range(workers):
             self.add_worker()
 
@@ -204,6 +206,18 @@ class Mesh:
         node.pool.failures = self._failures
         self._workers[name] = node
 
+    def _renew_workers(self) -> None:
+        """Have workers that know all tasks: one was registered since they have started. They end what they run."""
+        self._leaving = [node for node in self._leaving if not node.has_left]
+        for name, node in list(self._workers.items()):
+            if not node.core.draining:
+                self._leaving.append(node)
+                self._start_worker(name, self._queues_for(node.core.queues), node.pool.concurrency)
+                node.drain()
+
+    def _queues_for(self, queues: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys([*queues, *([] if self._queues else self._queues_of_all())]))
+
     def _queues_of_all(self) -> list[str]:
         """The queues that were given, or else those of all tasks."""
         named = [task.options["queue"] for task in self.app.tasks.values() if "queue" in task.options]
@@ -223,13 +237,18 @@ class Mesh:
 
     def _note_call(self, session: MeshSession, call: Call) -> None:
         spec = session.core.specs[call.spec - 1][1]
+        if not spec.code and spec.task in self.app.tasks and not self._is_offered(spec.task):
+            self._renew_workers()
         args, kwargs = self.app.serializers.decode_call(spec.serializer, bytes_of(call.body))
         self._submitted.append(Submitted(spec.task, tuple(args), kwargs, self.app, spec, call))
+
+    def _is_offered(self, task: str) -> bool:
+        return all(task in node.core.offers for node in self._workers.values())
 
     def close(self) -> None:
         """End it, with all that still runs."""
         try:
-            for node in list(self._workers.values()):
+            for node in [*self._workers.values(), *self._leaving]:
                 if not node.has_left:
                     node.crash()
         finally:
@@ -270,7 +289,7 @@ def mesh(
     app.close()
     running = Mesh(app, workers, concurrency, queues, durable, seed, start)
     app.open_session = running.open_session
-    _forget_ways(app)
+    app.forget_ways()
     try:
         running.run_until_idle()
         yield running
@@ -280,9 +299,4 @@ def mesh(
             app.close()
         finally:
             app.open_session = None
-            _forget_ways(app)
-
-
-def _forget_ways(app: ActorQ) -> None:
-    for task in app.tasks.values():
-        task.forget_way()
+            app.forget_ways()

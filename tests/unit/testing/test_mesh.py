@@ -104,6 +104,18 @@ def test_nothing_runs_before_somebody_waits(running: Mesh) -> None:
     assert log == [(2, 3)] and result.state == "SUCCESS"
 
 
+def test_a_task_may_be_registered_while_the_mesh_runs(running: Mesh) -> None:
+    asleep = task(running, "sleep").delay(60)
+    running.clock.advance(1)
+
+    @running.app.task(name="late", queue="of its own")
+    def late() -> str:
+        return "late"
+
+    assert late.delay().get() == "late" and running.workers == ["worker-1"]
+    assert asleep.get(timeout=60) == "awake"
+
+
 def test_tasks_run_in_the_thread_of_the_test(running: Mesh) -> None:
     threads: list[int] = []
 
@@ -111,7 +123,6 @@ def test_tasks_run_in_the_thread_of_the_test(running: Mesh) -> None:
     def late() -> None:
         threads.append(threading.get_ident())  # A closure: nothing travels by value here.
 
-    running.add_worker()  # Workers offer what is registered when they start.
     late.delay().get()
     assert threads == [threading.get_ident()]
 
@@ -156,7 +167,6 @@ def test_one_task_may_wait_for_another_that_was_there_before(running: Mesh) -> N
     def second(task_id: str) -> str:
         return "second after " + str(app.AsyncResult(task_id).get())
 
-    running.add_worker()
     one = first.delay()
     assert second.delay(one.id).get() == "second after first"
 
@@ -183,7 +193,6 @@ def test_a_coroutine_may_wait_for_the_world_outside(running: Mesh) -> None:
 
     near, far = socket.socketpair()
     near.setblocking(False)
-    running.add_worker()
     with far:
         assert running.app.gather(outside.delay()) == ["thread socket"]
 
@@ -283,7 +292,6 @@ def test_time_limits_end_what_takes_time(running: Mesh) -> None:
             ended.append("over")
         return "done"
 
-    running.add_worker()
     assert long.delay(9).get() == "done"
     assert long.delay(11).get(timeout=100) == "done"
     assert ended == ["over", "soft", "over"]
@@ -316,7 +324,6 @@ def test_a_running_call_can_be_ended(running: Mesh) -> None:
         finally:
             ended.append(True)
 
-    running.add_worker()
     results = [endless.delay(), task(running, "sleep").delay(HOUR_S)]
     running.clock.advance(100)
     assert [result.state for result in results] == ["STARTED", "STARTED"]
@@ -428,7 +435,6 @@ def test_a_task_that_kills_its_worker_again_and_again_is_given_up(running: Mesh)
         runs.append(self.request.attempt)
         running.kill_worker(self.request.hostname)
 
-    running.add_worker()
     with pytest.raises(WorkerLostError, match="poison"):
         poison.delay().get()
     assert runs == [1, 2]
@@ -540,7 +546,6 @@ def test_an_interrupt_ends_the_test_and_not_only_the_task(running: Mesh) -> None
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    running.add_worker()
     interrupted.delay()
     with pytest.raises(KeyboardInterrupt):
         running.run_until_idle()
