@@ -6,7 +6,7 @@ of their own. Where a body is large, the array has the index of its frame instea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -128,8 +128,10 @@ def unpack(frames: Sequence[Frame], allowed: Kinds) -> Message:
 def _records_of(message: Message) -> list[Any] | None:
     """What has a body in `message`, in the order in which it is encoded."""
     kind = type(message)
-    if kind is m.Deliver or kind is m.HandOver:
+    if kind is m.Deliver:
         return _with_parts(cast(m.Deliver, message).calls)
+    if kind is m.HandOver:
+        return [*_with_parts(message.calls), *_in_progress(message.plans)]  # type: ignore[attr-defined]
     if kind is m.Submit:
         submit = cast(m.Submit, message)
         if not submit.plans:
@@ -138,6 +140,15 @@ def _records_of(message: Message) -> list[Any] | None:
     if kind is m.Finished or kind is m.Settled or kind is m.Results or kind is m.HandOverOutcomes:
         return cast(m.Finished, message).outcomes
     return None
+
+
+def _in_progress(plans: list[m.PlanInProgress]) -> Iterator[Any]:
+    for each in plans:
+        for node in each.plan.nodes:
+            yield node.call
+        for _, _, outcome in each.ends:
+            if outcome is not None:
+                yield outcome
 
 
 def _with_parts(calls: list[m.Call]) -> list[Any]:

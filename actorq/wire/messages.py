@@ -216,6 +216,17 @@ class Replacement(Struct, array_like=True):
     """Where the task is retried: why, as a failure (`actorq.wire.payload.failure`)."""
 
 
+class PlanInProgress(Struct, array_like=True):
+    """A workflow that another coordinator goes on with."""
+
+    client: int
+    """Number of the client that it is for."""
+    plan: Plan
+    ends: Annotated[list[tuple[Index, Annotated[int, Meta(ge=0, le=5)], Outcome | None]], Meta(max_length=PLAN_LIMIT)]
+    """Calls that have ended, by their places, and how: as an outcome, 3 replaced, 5 only with another one. Where something
+    follows the call, with its outcome, which has a body only if that is still needed."""
+
+
 class Note(Struct, array_like=True, frozen=True, gc=False):
     """What a running task says of itself (`update_state`, progress), or its worker of it."""
 
@@ -400,6 +411,8 @@ class HandOver(Message):
     calls: Calls
     keys: list[tuple[int, Name]] = []
     """Public keys of the clients' reply sockets, in a mesh with keys."""
+    plans: Annotated[list[PlanInProgress], Meta(max_length=MAX_BATCH)] = []
+    """Their calls are not among `calls`."""
 
 
 class Unwatch(Message):

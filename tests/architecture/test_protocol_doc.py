@@ -28,7 +28,7 @@ DIRECTIONS = {
 }
 RECORDS = [
     messages.CallSpec, messages.Call, messages.Extra, messages.Inputs, messages.Part, messages.Outcome,
-    messages.Plan, messages.Node, messages.Replacement, messages.Note, messages.Member,
+    messages.Plan, messages.Node, messages.Replacement, messages.PlanInProgress, messages.Note, messages.Member,
 ]  # fmt: skip
 MESSAGES = messages.Message.__subclasses__()
 

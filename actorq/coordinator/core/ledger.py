@@ -10,7 +10,7 @@ one follows this. So a call can belong to several plans: to one for what comes a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,6 +32,7 @@ from actorq.wire.messages import (
     Outcome,
     Part,
     Plan,
+    PlanInProgress,
     Replacement,
 )
 from actorq.wire.payload import describe_failure, encode_failure
@@ -49,7 +50,7 @@ _decode_replacement = msgspec.msgpack.Decoder(Replacement).decode
 class Entry:
     """A plan in progress."""
 
-    __slots__ = ("client", "is_continuation", "left", "missing", "parts", "plan", "row", "waits")
+    __slots__ = ("client", "ends", "left", "missing", "parts", "plan", "row", "waits")
 
     def __init__(self, plan: Plan, client: int, row: int) -> None:
         self.plan = plan
@@ -57,12 +58,12 @@ class Entry:
         """Number of the client that gets the outcomes."""
         self.row = row
         """In the journal, where those of its calls count from it; 0: it is not kept there."""
-        self.is_continuation = False
-        """Its last call has the id of one that it replaces."""
         self.left = len(plan.nodes)
         """Calls that have not ended."""
         self.waits = [True] * len(plan.nodes)
         """By place: whether the call has not been released."""
+        self.ends: dict[int, int] = {}
+        """By place: how the calls that have ended did so, as the state of a step."""
         self.missing = [node.needs for node in plan.nodes]
         """By place: how many of those before it have not been heard of."""
         self.parts: dict[int, dict[int, Part]] = {}
@@ -163,7 +164,8 @@ class Ledger:
         if self._unwait(entry, index):
             self._state.body_bytes -= len(node.call.body)
         has_followers = bool(node.then or node.catch)
-        self._note(entry, index, CASCADED if is_cascade else outcome.state, outcome if has_followers else None)
+        entry.ends[index] = CASCADED if is_cascade else outcome.state
+        self._note(entry, index, entry.ends[index], outcome if has_followers else None)
         if has_followers:
             ready, failed = self._tell(entry, index, outcome, is_cascade)
             for each in ready:
@@ -289,15 +291,15 @@ class Ledger:
             self._release_again(known)
             return
         for earlier, index in list(self.members.get(call.id, ())):
-            if earlier.is_continuation and index == len(earlier.plan.nodes) - 1:
+            node = earlier.plan.nodes[index]
+            if not node.then and not node.catch:  # Nothing that it knows follows the call: it has done its part.
+                earlier.ends[index] = REPLACED
                 self._note(earlier, index, REPLACED, None)
                 self._forget_member(call.id, earlier)
                 self._close(earlier)
         if call.row:
             state.operations.append(Settle([call.row], [], state.wall_s))
-        entry = self._enter(plan, call.client)
-        entry.is_continuation = True
-        self._start(entry, is_held_back=False)
+        self._start(self._enter(plan, call.client), is_held_back=False)
 
     def _release_again(self, entry: Entry) -> None:
         last = len(entry.plan.nodes) - 1
@@ -375,41 +377,125 @@ class Ledger:
     def restore(self, plans: Sequence[KeepPlan], steps: Mapping[int, Step]) -> None:
         """Take over what a store kept. What has not ended is held back until workers have listed what they run."""
         for kept in plans:
-            self._restore_plan(kept, steps)
+            entry = self._enter(kept.plan, kept.client, kept.row)
+            rows = range(kept.row, kept.row + len(kept.plan.nodes))
+            known = {row - kept.row: steps[row] for row in rows if row in steps}
+            for index, step in known.items():
+                if step.state == STARTED and step.outcome is not None:
+                    call = kept.plan.nodes[index].call
+                    call.lost, call.attempt = 1, step.outcome.attempt
+            self._go_on(entry, {each: step for each, step in known.items() if step.state != STARTED}, True)
 
-    def _restore_plan(self, kept: KeepPlan, steps: Mapping[int, Step]) -> None:
-        state, plan = self._state, kept.plan
-        last = plan.nodes[-1].call
-        entry = self._enter(plan, kept.client, kept.row)
-        entry.is_continuation = last.attempt > 0  # Of one that was leased.
-        if entry.is_continuation:
-            replaced = state.held_back.pop(last.id, None)
-            if replaced is not None:
-                state.calls.remove(replaced)
-                state.body_bytes -= len(replaced.body)
-        ready = []
-        for index, node in enumerate(plan.nodes):
-            step = steps.get(kept.row + index)
-            if step is not None and step.state != STARTED:
-                ready += self._restore_end(entry, index, step)
-            elif not node.needs:
-                ready.append(index)
+    def _go_on(self, entry: Entry, ended: Mapping[int, Step], is_held_back: bool) -> None:
+        """Go on with a plan of which some calls have ended, by their places."""
+        nodes = entry.plan.nodes
+        self._take_out(nodes[-1].call.id)  # If it is that of a call that was replaced.
+        ready = [index for index, node in enumerate(nodes) if not node.needs and index not in ended]
+        for index in sorted(ended):  # What follows a call comes after it.
+            ready += self._end_again(entry, index, ended[index])
         for index in ready:
-            started = steps.get(kept.row + index)
-            if started is not None and started.outcome is not None:
-                plan.nodes[index].call.lost = 1
-                plan.nodes[index].call.attempt = started.outcome.attempt
-            self._release(entry, index, is_held_back=True)
+            self._release(entry, index, is_held_back)
 
-    def _restore_end(self, entry: Entry, index: int, step: Step) -> list[int]:
-        """A call of the plan has ended. Returns what starts by that. (What fails by it has a step of its own.)"""
+    def _take_out(self, task_id: str) -> None:
+        """A call that was released and waits: from now on its plan says again when it starts."""
+        state = self._state
+        call = state.calls.get(task_id)
+        if call is not None and not call.worker and call.spec != FOREIGN:
+            state.withdraw(call)
+            state.calls.remove(call)
+            state.body_bytes -= len(call.body)
+
+    def _end_again(self, entry: Entry, index: int, step: Step) -> list[int]:
+        """A call of the plan has ended before. Returns what starts by that; what has failed by it is among the ended."""
         node = entry.plan.nodes[index]
         if not self._unwait(entry, index):
             return []
         self._state.body_bytes -= len(node.call.body)
         self._forget_member(node.call.id, entry)
+        entry.ends[index] = step.state
         ready: list[int] = []
         if step.outcome is not None:
             ready, _ = self._tell(entry, index, step.outcome, step.state == CASCADED)
         self._close(entry)
         return ready
+
+    # -- plans go from one coordinator to another ------------------------------------------------------------------
+
+    def idle_groups(self) -> Iterator[list[Entry]]:
+        """Plans of which no call is leased, those together that have calls in common, in the order in which they came."""
+        seen: set[str] = set()
+        for entry in list(self.entries.values()):
+            if entry.plan.id not in seen:
+                group = self._related(entry)
+                seen.update(each.plan.id for each in group)
+                if not any(call.worker or call.id in self._state.held_back for call in self.released(group)):
+                    yield group
+
+    def _related(self, entry: Entry) -> list[Entry]:
+        group, found = {entry.plan.id: entry}, [entry]
+        for each in found:
+            for node in each.plan.nodes:
+                for other, _ in self.members.get(node.call.id, ()):
+                    if other.plan.id not in group:
+                        group[other.plan.id] = other
+                        found.append(other)
+        if len(group) == 1:
+            return found
+        places = {plan_id: place for place, plan_id in enumerate(self.entries)}
+        return sorted(group.values(), key=lambda each: places[each.plan.id])
+
+    def released(self, group: Sequence[Entry]) -> list[Call]:
+        """The calls of these plans that are like any others now."""
+        ids = dict.fromkeys(
+            node.call.id for entry in group for node in entry.plan.nodes if node.call.id in self.members
+        )
+        return [call for task_id in ids if (call := self._state.calls.get(task_id)) is not None]
+
+    def hand_over(self, entry: Entry) -> PlanInProgress:
+        """The plan as another coordinator takes it."""
+        calls = self._state.calls
+        parts = {part.id: part for place in entry.parts.values() for part in place.values()}
+        nodes = []
+        for node in entry.plan.nodes:
+            call = calls.get(node.call.id)
+            if call is not None and call.inputs is not None:
+                parts.update((part.id, part) for part in call.inputs.parts)
+            nodes.append(node if call is None else msgspec.structs.replace(node, call=_without_inputs(node.call, call)))
+        ends: list[tuple[int, int, Outcome | None]] = []
+        for index, step in entry.ends.items():
+            node, state = nodes[index], min(step, FAILURE) if step == CASCADED else step
+            outcome = None
+            if (node.then or node.catch) and step != REPLACED:
+                part = parts.get(node.call.id)
+                outcome = Outcome(node.call.id, 0, state, *((b"",) if part is None else (part.body, part.content)))
+            ends.append((index, step, outcome))
+        return PlanInProgress(entry.client, Plan(entry.plan.id, nodes), ends)
+
+    def take_over(self, handed: PlanInProgress, client: int) -> None:
+        """Go on with a plan of another coordinator's, whose calls have our spec numbers."""
+        if handed.plan.id in self.entries:
+            return
+        entry = self._enter(handed.plan, client)
+        ended = {index: Step(entry.row + index, step, outcome) for index, step, outcome in handed.ends}
+        if entry.row and ended:
+            self._state.operations.append(KeepSteps([ended[index] for index in sorted(ended)]))
+        self._go_on(entry, ended, is_held_back=False)
+
+    def forget(self, group: Sequence[Entry]) -> None:
+        """These are another coordinator's now."""
+        state = self._state
+        for call in self.released(group):
+            self._take_out(call.id)
+        for entry in group:
+            for index, node in enumerate(entry.plan.nodes):
+                self._forget_member(node.call.id, entry)
+                if self._unwait(entry, index):
+                    state.body_bytes -= len(node.call.body)
+            del self.entries[entry.plan.id]
+            if entry.row:
+                state.operations.append(ForgetPlans([(entry.row, len(entry.plan.nodes))]))
+
+
+def _without_inputs(call: Call, released: Call) -> Call:
+    """A call of a plan as it is now."""
+    return msgspec.structs.replace(call, attempt=max(released.attempt, 0), lost=released.lost)

@@ -436,3 +436,72 @@ def test_a_call_of_a_workflow_that_may_run_only_once_does_not_start_again_after_
     kept.wait(3.0)
     assert worker.delivered() == []
     assert kept.state_of("a") == kept.state_of("b") == "FAILURE" and is_clean(kept)
+
+
+# -- a coordinator leaves ----------------------------------------------------------------------------------------
+
+
+def hand_over(giver: Bench, heir: Bench) -> None:
+    """All that `giver` has goes to `heir`, as soon as it may."""
+    link = giver.coordinator("heir")
+    giver.core._handover.begin()
+    giver.step()
+    taker = heir.coordinator("giver")
+    for message in link.link.take(m.HandOver):
+        taker.say(message)
+        link.link.say(m.Accepted(message.seq))
+
+
+def test_a_workflow_goes_on_at_the_coordinator_that_takes_over() -> None:
+    giver, heir = Bench(shelf=Shelf()), Bench(shelf=Shelf())
+    client, worker = parties(giver, slots=2)
+    nodes = [node(each, then=[(4, place)]) for place, each in enumerate("abcd")]
+    client.submit_plan("p", *nodes, node("body", VALUES, 4, catch=[5]), node("errback", CAUSE, 1))
+    worker.report("a", body=b"1")
+    worker.report("b", body=b"2")
+    worker.give_back("c", "d")
+    hand_over(giver, heir)
+    assert is_clean(giver) and giver.shelf is not None and not giver.shelf.plans
+    heir.start()
+    heir.wait(3.0)
+    worker = heir.worker(slots=10)
+    assert sorted(worker.delivered()) == ["c", "d"]
+    worker.report("d", body=b"4")
+    worker.report("c", body=b"3")
+    assert worker.delivered() == ["body"]
+    assert [part.body for part in inputs_of(worker, "body")] == [b"1", b"2", b"3", b"4"]
+    worker.report("body")
+    assert is_clean(heir) and heir.shelf is not None and not (heir.shelf.plans or heir.shelf.steps)
+
+
+def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) -> None:
+    heir = Bench()
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b"))
+    link = bench.coordinator("heir")
+    bench.core._handover.begin()
+    bench.step()
+    assert not link.link.take(m.HandOver)
+    worker.report("a", body=b"1")
+    (message,) = link.link.take(m.HandOver)
+    heir.coordinator("giver").say(message)
+    worker = heir.worker()
+    assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("a", m.SUCCESS, b"1")]
+    worker.report("b")
+    assert is_clean(heir)
+
+
+def test_what_a_call_was_replaced_by_is_handed_over_with_what_follows_it(bench: Bench) -> None:
+    heir = Bench()
+    client, worker = parties(bench, slots=1)
+    client.submit_plan("p", *chain("a", "b"))
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    assert worker.delivered() == ["x"]
+    worker.give_back("x")
+    hand_over(bench, heir)
+    assert is_clean(bench)
+    worker = heir.worker()
+    for task_id in ("x", "a", "b"):
+        assert worker.delivered() == [task_id]
+        worker.report(task_id)
+    assert is_clean(heir)
