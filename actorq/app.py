@@ -100,13 +100,13 @@ class ActorQ:
         self.serializers = Serializers.default(accept_content)
         self.tasks = Registry()
         self.control = Control(self)
-        self.open_session: Callable[[], Session] | None = None
-        """What makes the session, in the place of one with the mesh at `url`: set while tests run a mesh in this process,
-        where functions need not travel to the workers."""
         self._session: Session | None = None
         self._local: Any = None
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
+        self.open_session: Callable[[], Session] | None = None
+        """What makes the session, in the place of one with the mesh at `url`: set while tests run a mesh in this process,
+        where functions need not travel to the workers."""
         self._codes: dict[str, bytes] = {}
         """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
@@ -449,10 +449,10 @@ class ActorQ:
             self._local = EmbeddedMesh(url.options, queues)
         return (self._local.address,)
 
-    def forget_ways(self) -> None:
+    def forget_specs(self) -> None:
         """Find out anew how calls of each task are sent: it has another mesh from now on."""
         for task in list(self.tasks.values()):
-            task.forget_way()
+            task.forget_spec()
 
     def close(self) -> None:
         """Send what waits (for at most 5 s), end the session, and an embedded mesh with it."""

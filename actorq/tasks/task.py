@@ -123,9 +123,9 @@ class Task(Generic[P, R]):
             self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self.options)
         return self._spec
 
-    def forget_way(self) -> None:
-        """Find out anew, at the next call, how calls are sent: the mesh is another one from now on."""
-        self.route = self._spec = None
+    def forget_spec(self) -> None:
+        """What it was made of has changed."""
+        self._spec = self.route = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run here, in the caller."""

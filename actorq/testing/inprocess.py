@@ -289,7 +289,7 @@ def mesh(
     app.close()
     running = Mesh(app, workers, concurrency, queues, durable, seed, start)
     app.open_session = running.open_session
-    app.forget_ways()
+    app.forget_specs()
     try:
         running.run_until_idle()
         yield running
@@ -299,4 +299,4 @@ def mesh(
             app.close()
         finally:
             app.open_session = None
-            app.forget_ways()
+            app.forget_specs()

@@ -66,14 +66,14 @@ def start_worker(
     named = ",".join(queues or [DEFAULT_QUEUE])
     options = urlencode({"processes": processes, "concurrency": concurrency, "queues": named}, safe=",")
     url, app.url = app.url, f"local://?{options}"
-    app.forget_ways()
+    app.forget_specs()
     try:
         names = _await_nodes(app, processes, ping_task_timeout) if perform_ping_check else []
         yield StartedWorker(app, names)
     finally:
         app.close()
         app.url = url
-        app.forget_ways()
+        app.forget_specs()
 
 
 def _await_nodes(app: ActorQ, count: int, timeout_s: float) -> list[str]:
