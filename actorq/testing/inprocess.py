@@ -165,7 +165,7 @@ class Mesh:
         """Start one more worker, by default as the others are. Returns its name."""
         self._names += 1
         name = f"worker-{self._names}"
-        self._start_worker(name, list(queues) or self._queues_of_all(), concurrency or self._concurrency)
+        self._start_worker(name, list(queues) or self._queues or [DEFAULT_QUEUE], concurrency or self._concurrency)
         return name
 
     def kill_worker(self, name: str = "", restart: bool = True) -> None:
@@ -206,22 +206,16 @@ class Mesh:
         node.pool.failures = self._failures
         self._workers[name] = node
 
-    def _renew_workers(self) -> None:
-        """Have workers that know all tasks: one was registered since they have started. They end what they run."""
+    def _renew_workers(self, queue: str) -> None:
+        """Have workers that know all tasks, one of which was registered since they have started, and take calls of one
+        more queue, unless the test has said of which. Those that are there end what they run."""
         self._leaving = [node for node in self._leaving if not node.has_left]
         for name, node in list(self._workers.items()):
             if not node.core.draining:
                 self._leaving.append(node)
-                self._start_worker(name, self._queues_for(node.core.queues), node.pool.concurrency)
+                queues = node.core.queues if self._queues else list(dict.fromkeys([*node.core.queues, queue]))
+                self._start_worker(name, queues, node.pool.concurrency)
                 node.drain()
-
-    def _queues_for(self, queues: Sequence[str]) -> list[str]:
-        return list(dict.fromkeys([*queues, *([] if self._queues else self._queues_of_all())]))
-
-    def _queues_of_all(self) -> list[str]:
-        """The queues that were given, or else those of all tasks."""
-        named = [task.options["queue"] for task in self.app.tasks.values() if "queue" in task.options]
-        return self._queues or list(dict.fromkeys([DEFAULT_QUEUE, *named]))
 
     def _node(self, name: str) -> WorkerNode:
         names = self.workers
@@ -237,13 +231,19 @@ class Mesh:
 
     def _note_call(self, session: MeshSession, call: Call) -> None:
         spec = session.core.specs[call.spec - 1][1]
-        if not spec.code and spec.task in self.app.tasks and not self._is_offered(spec.task):
-            self._renew_workers()
+        if not self._is_served(spec):
+            self._renew_workers(spec.queue)
         args, kwargs = self.app.serializers.decode_call(spec.serializer, bytes_of(call.body))
         self._submitted.append(Submitted(spec.task, tuple(args), kwargs, self.app, spec, call))
 
-    def _is_offered(self, task: str) -> bool:
-        return all(task in node.core.offers for node in self._workers.values())
+    def _is_served(self, spec: CallSpec) -> bool:
+        """Whether workers know the task and take calls of the queue, as far as that is not for the test to say."""
+        nodes = self._workers.values()
+        if not self._queues and not any(spec.queue in node.core.queues for node in nodes):
+            return False
+        return (
+            bool(spec.code) or spec.task not in self.app.tasks or all(spec.task in node.core.offers for node in nodes)
+        )
 
     def close(self) -> None:
         """End it, with all that still runs."""
@@ -278,7 +278,7 @@ def mesh(
     a countdown of an hour is there at once if it is waited for.
 
     concurrency: calls that run at once in each worker, which matters where tasks wait for others. queues: that the
-    workers take calls from, by default those of all registered tasks and ``default``. durable: the coordinator has a
+    workers take calls from, by default all that calls name. durable: the coordinator has a
     journal (in memory). seed: draw the order in which things happen, where it is open, the same for the same seed; by
     default it is that in which they were submitted. start: the time at the beginning, by default now.
 

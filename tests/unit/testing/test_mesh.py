@@ -395,13 +395,13 @@ def test_nodes_answer_control_commands(app: ActorQ) -> None:
         assert app.control.inspect().coordinator()["coordinator"]["scheduled"] == 1
 
 
-def test_queues_are_those_of_the_tasks_unless_they_are_given(app: ActorQ) -> None:
+def test_queues_are_all_unless_they_are_given(app: ActorQ) -> None:
     @app.task(name="fast", queue="fast")
     def fast() -> str:
         return "fast"
 
     with mesh(app):
-        assert fast.delay().get() == "fast"
+        assert fast.delay().get() == fast.apply_async(queue="other").get() == "fast"
     with mesh(app, queues=["default"]) as running:
         with pytest.raises(WouldWaitForEver):
             fast.delay().get()
