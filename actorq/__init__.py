@@ -8,12 +8,31 @@ from actorq.config import VERSION as __version__  # noqa: N811 - the name that t
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
+    from actorq.shared import current_app, current_task, shared_task
+    from actorq.tasks.logger import get_task_logger
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
-__all__ = ["ActorQ", "AsyncResult", "Task", "__version__"]
+__all__ = [
+    "ActorQ",
+    "AsyncResult",
+    "Task",
+    "__version__",
+    "current_app",
+    "current_task",
+    "get_task_logger",
+    "shared_task",
+]
 
-_HOMES = {"ActorQ": "actorq.app", "AsyncResult": "actorq.tasks.result", "Task": "actorq.tasks.task"}
+_HOMES = {
+    "ActorQ": "actorq.app",
+    "AsyncResult": "actorq.tasks.result",
+    "Task": "actorq.tasks.task",
+    "current_app": "actorq.shared",
+    "current_task": "actorq.shared",
+    "get_task_logger": "actorq.tasks.logger",
+    "shared_task": "actorq.shared",
+}
 
 
 def __getattr__(name: str) -> Any:

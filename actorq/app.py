@@ -5,43 +5,44 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import time
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from actorq import native, states
+from actorq.client.bells import new_bell
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
-from actorq.client.session import Route, Session
-from actorq.config import (
-    BLOB_BYTES,
-    DEFAULT_ADDRESS,
-    INSECURE_VARIABLE,
-    KEY_VARIABLE,
-    MAX_BODY_BYTES,
-    URL_VARIABLE,
-    ClientSettings,
-)
+from actorq.client.session import Route, Session, Testbed
+from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
+from actorq.context import Running, current
 from actorq.control.control import Control
-from actorq.errors import EncodeError, MessageTooLarge, NotRegistered
+from actorq.errors import ContentDisallowed, DuplicateTaskNameWarning, EncodeError, MessageTooLarge, NotRegistered
 from actorq.native import Bell
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.retry import RetryPolicy
+from actorq.settings.annotations import annotations_of
+from actorq.settings.configurable import Configurable
+from actorq.settings.embedded import embedded_options
+from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
+from actorq.settings.unused import check_unused
+from actorq.tasks.apps import APPS
+from actorq.tasks.attributes import DEFINITION_OPTIONS
+from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.mapping import Map
+from actorq.tasks.moments import as_moment
+from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
 from actorq.tasks.reference import reference_to
+from actorq.tasks.request import child_of, extra_of
 from actorq.tasks.result import AsyncResult
-from actorq.tasks.task import (
-    CALL_OPTIONS,
-    SPEC_OPTIONS,
-    Task,
-    check_options,
-    expiry_time_s,
-    make_spec,
-    start_time_s,
-)
+from actorq.tasks.task import Task, make_task
 from actorq.transport import LinkKeys
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan, Replies
@@ -53,7 +54,6 @@ T = TypeVar("T")
 
 NAME_LENGTH = 512
 """As `actorq.wire.messages.Name` says."""
-ACCEPT_CONTENT = ("msgpack", "json", "cloudpickle")
 
 
 class Registry(dict[str, Task[Any, Any]]):
@@ -63,7 +63,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ:
+class ActorQ(Configurable):
     """An application.
 
         app = ActorQ("tasks")
@@ -74,12 +74,20 @@ class ActorQ:
 
         add.delay(2, 3).get(timeout=5)
 
-    `main` stands for `__main__` in the names of tasks. `url` names the coordinators (``tcp://host:5570,tcp://other:5570``)
-    or embeds a mesh in this program (``local://``, ``local://?processes=4&concurrency=100``); by default it is the
-    environment's ACTORQ_URL, else tcp://127.0.0.1:5570. Nothing is connected or started before the first call.
-    `key` is the path of a key file, by default the environment's ACTORQ_KEY; without one, coordinators on other hosts
-    are refused, unless `insecure` is true (ACTORQ_INSECURE=1) because the network is trusted entirely. ``local://``
-    needs no key. `accept_content` lists the serializers whose payloads are opened here.
+    `main` stands for `__main__` in the names of tasks. `url`, or `broker`, names the coordinators
+    (``tcp://host:5570,tcp://other:5570``) or embeds a mesh in this program (``local://``,
+    ``local://?processes=4&concurrency=100``); by default it is the environment's ACTORQ_URL, else tcp://127.0.0.1:5570.
+    Nothing is connected or started before the first call. `key` is the path of a key file, by default the environment's
+    ACTORQ_KEY; without one, coordinators on other hosts are refused, unless `insecure` is true (ACTORQ_INSECURE=1)
+    because the network is trusted entirely. ``local://`` needs no key. `accept_content` lists the serializers whose
+    payloads are opened here. `include` names modules that workers import.
+
+    All these are settings, as are others: see `conf`. `changes` are more of them; `config_source` is what
+    `config_from_object` takes, `namespace` how names in it begin (``"CELERY"``: ``CELERY_TASK_TIME_LIMIT``). `settings`
+    are the bounds of its session. `task_cls` is the class of its tasks, where they name no `base`. What else Celery's
+    constructor takes is accepted, with a warning that says why it has nothing to do here.
+
+    The application that was made last is the `current_app`, unless `set_as_current` is false.
     """
 
     def __init__(
@@ -90,26 +98,86 @@ class ActorQ:
         key: str | os.PathLike[str] | None = None,
         insecure: bool | None = None,
         settings: ClientSettings | None = None,
-        accept_content: Iterable[str] = ACCEPT_CONTENT,
+        accept_content: Iterable[str] | None = None,
+        broker: str | Sequence[str] | None = None,
+        backend: str | None = None,
+        include: Iterable[str] | None = None,
+        config_source: Any = None,
+        namespace: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        task_cls: type[Task[Any, Any]] = Task,
+        set_as_current: bool = True,
+        **unused: Any,
     ) -> None:
+        check_unused(unused)
+        super().__init__(namespace)
         self.main = main
-        self.url = url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS
-        self.key = os.environ.get(KEY_VARIABLE, "") if key is None else os.fspath(key)
-        self.insecure = os.environ.get(INSECURE_VARIABLE) == "1" if insecure is None else insecure
+        self.task_cls = task_cls
         self.settings = settings or ClientSettings()
-        self.serializers = Serializers.default(accept_content)
+        self.serializers = Serializers.default()
+        self._open_result: Callable[[str, bytes | memoryview], Any] = self._open_first
         self.tasks = Registry()
         self.control = Control(self)
-        self._session: Session | None = None
-        self._local: Any = None
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
-        self.open_session: Callable[[], Session] | None = None
-        """What makes the session, in the place of one with the mesh at `url`: set while tests run a mesh in this process,
-        where functions need not travel to the workers."""
+        self.testbed: Testbed | None = None
+        """The mesh in this process in which a test runs it, in the place of the one at `url`."""
+        self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
         self._codes: dict[str, bytes] = {}
         """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
+        self._session: Session | None = None
+        self._local: Any = None
+        given = {
+            "url": url or broker or None,
+            "key": key,
+            "insecure": insecure,
+            "accept_content": None if accept_content is None else tuple(accept_content),
+            "include": None if include is None else tuple(include),
+            "result_backend": backend,
+        }
+        self.conf.update({name: value for name, value in given.items() if value is not None} | dict(changes or {}))
+        if config_source is not None:
+            self.config_from_object(config_source)
+        APPS.add(self, set_as_current)
+
+    # -- settings ------------------------------------------------------------------------------------------------
+
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """The options of a task's calls: its own, and below them those of the settings."""
+        return options_over_defaults(self.conf.settings, task.options)
+
+    def _use_settings(self) -> None:
+        """The settings were read, or are others now: forget what was made of them."""
+        settings = self.conf.settings
+        self.serializers.accept(settings.accept_content)
+        accepted = settings.result_accept_content
+        self._open_result = self.serializers.loads if accepted is None else partial(self._open_if_in, accepted)
+        for task in list(self.tasks.values()):
+            self._annotate(task)
+            task.forget_spec()
+        if self._session is not None:
+            self._session.settings = self._session_settings()
+
+    def _open_first(self, content: str, body: bytes | memoryview) -> Any:
+        self.conf.settings  # noqa: B018 - they are read, and say what may be opened.
+        return self._open_result(content, body)
+
+    def _open_if_in(self, accepted: tuple[str, ...], content: str, body: bytes | memoryview) -> Any:
+        if content.partition("+")[0] not in accepted:
+            raise ContentDisallowed(content, accepted)
+        return self.serializers.loads(content, body)
+
+    def _annotate(self, task: Task[Any, Any]) -> None:
+        """Have `task_annotations` change what was said of a task."""
+        task.amend(annotations_of(task, self.conf.settings.task_annotations))
+
+    def _session_settings(self) -> ClientSettings:
+        return replace(self.settings, publish_timeout_s=self._publish_timeout_s)
+
+    @property
+    def _publish_timeout_s(self) -> float:
+        return publish_timeout_s(self.conf.settings, self.settings.publish_timeout_s)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
@@ -129,29 +197,97 @@ class ActorQ:
         self, *, bind: Literal[False] = ..., name: str | None = ..., **options: Any
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
-    def task(self, fn: Any = None, *, bind: bool = False, name: str | None = None, **options: Any) -> Any:
+    def task(self, *functions: Any, **options: Any) -> Any:
         """Register a function, or a coroutine function, as a task: ``@app.task`` or ``@app.task(queue="fast", …)``.
 
         name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
+        base: a subclass of `Task`. filter: called with the task; what it returns stands in the module. Of its calls:
         queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
-        (default 3), acks_late (default True; False: at most once), ignore_result, serializer.
+        (default 3), acks_late (default True; False: at most once), ignore_result, serializer. Of the task: the
+        attributes of `Task`, such as max_retries and autoretry_for, and those that `base` adds.
         """
-        if fn is None:
-            return lambda fn: self._register(fn, bind, name, options)
-        if not callable(fn):
-            raise TypeError(f"@app.task takes a function, or options by keyword, and not {fn!r}")
-        return self._register(fn, bind, name, options)
+        if not functions:
+            return lambda fn: self._register(fn, dict(options))
+        if len(functions) > 1 or not callable(functions[0]):
+            raise TypeError(
+                f"@app.task takes a function, or options by keyword, and not {', '.join(map(repr, functions))}"
+            )
+        return self._register(functions[0], dict(options))
 
-    def _register(
-        self, fn: Callable[..., Any], bind: bool, name: str | None, options: Mapping[str, Any]
-    ) -> Task[Any, Any]:
-        task: Task[Any, Any] = Task(self, fn, name or self._name_of(fn), bind, options)
-        self.serializers.get(task.options.get("serializer", "msgpack"))
+    def _register(self, fn: Callable[..., Any], options: dict[str, Any]) -> Any:
+        base, bind = options.pop("base", None) or self.task_cls, bool(options.pop("bind", False))
+        name = options.pop("name", None) or self.gen_task_name(fn.__qualname__, fn.__module__)
+        amend = options.pop("filter", None)
+        for accepted in DEFINITION_OPTIONS:
+            options.pop(accepted, None)
+        known = self.tasks.get(name)
+        if known is None:
+            known = self._add(make_task(base, self, name, fn, bind, options))
+        elif _place_of(known.fn) != _place_of(fn):
+            warnings.warn(
+                f"a task {name!r} is there already, of {known.fn!r}, and stays: give {fn!r} another name",
+                DuplicateTaskNameWarning,
+                stacklevel=3,
+            )
+        return known if amend is None else amend(known)
+
+    def register_task(self, task: Any, **options: Any) -> Any:
+        """Register an instance of a subclass of `Task`, or the class, under its `name` (default: that of the class)."""
+        cls = task if isinstance(task, type) else type(task)
+        if not issubclass(cls, Task):
+            raise TypeError(f"register_task() takes an instance of a subclass of Task, and not {task!r}")
+        name = options.pop("name", None) or cls.name or self.gen_task_name(cls.__qualname__, cls.__module__)
+        if name in self.tasks:
+            return self.tasks[name]
+        instance = cls() if isinstance(task, type) else task
+        instance.register_in(self, name, None, False, options)
+        return self._add(instance)
+
+    def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
+        self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER))
+        if self.conf.is_loaded:
+            self._annotate(task)
         return self.tasks.setdefault(task.name, task)
 
-    def _name_of(self, fn: Callable[..., Any]) -> str:
-        module = self.main if fn.__module__ == "__main__" else fn.__module__
-        return f"{module}.{fn.__qualname__}"
+    def gen_task_name(self, name: str, module: str) -> str:
+        """The name of a task that is given none: of its function's (or class's) name, and the module of that."""
+        return f"{self.main if module == '__main__' else module}.{name}"
+
+    def finalize(self, auto: bool = False) -> None:
+        """Nothing: tasks are complete when they are defined. For programs that call it."""
+
+    def set_current(self) -> None:
+        """Make it the `current_app` of this context: of this thread, greenlet or coroutine, and what these start."""
+        APPS.set_current(self)
+
+    def set_default(self) -> None:
+        """Make it the `current_app` wherever no other one is."""
+        APPS.set_default(self)
+
+    @property
+    def current_task(self) -> Task[Any, Any] | None:
+        """The task that runs here; None if none does."""
+        running = current.get()
+        return None if running is None or not running.call.id else self.tasks.get(running.spec.task)
+
+    def autodiscover_tasks(
+        self,
+        packages: Iterable[str] | Callable[[], Iterable[str]] | None = None,
+        related_name: str = "tasks",
+        force: bool = False,
+    ) -> None:
+        """Have workers import the module `related_name` of each package, where there is one: when they start, or with
+        `force` now. What such a module raises comes out. Without `packages`: Django's INSTALLED_APPS.
+        """
+        self._discoveries.append((django_packages if packages is None else packages, related_name))
+        if force:
+            self.import_tasks()
+
+    def import_tasks(self) -> None:
+        """Import what `autodiscover_tasks` was told of. A worker does so when it starts."""
+        pending, self._discoveries = self._discoveries, []
+        for packages, related_name in pending:
+            discover(packages() if callable(packages) else packages, related_name)
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the function, if it has to travel by value: one of `__main__`, which no worker can import.
@@ -159,13 +295,13 @@ class ActorQ:
         The workers of an embedded mesh can import what this program can, but have no module named to them: there the
         tasks of modules travel too, by reference.
         """
-        if self.is_worker or self.open_session is not None:
+        if self.is_worker or self.testbed is not None:
             return ""
         is_local = self.url.startswith(LOCAL)
         if task.fn.__module__ != "__main__" and not is_local:
             return ""
         reference = reference_to(task, self) if is_local and task.fn.__module__ != "__main__" else None
-        return self._add_code(reference or (task if task.bind else task.fn))
+        return self._add_code(reference or (task if task.is_more_than_its_function else task.fn))
 
     def _add_code(self, fn: Callable[..., Any]) -> str:
         digest, blob = code_blob(fn)
@@ -206,6 +342,8 @@ class ActorQ:
 
     def _submit(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         """The hot path: what a producer can submit in a second depends on each line here."""
+        if current.get() is not None:
+            return self._send_with(route, args, kwargs, {})
         session = route.session
         body = route.encode_call(args, kwargs)
         task_id = session.new_id()
@@ -217,19 +355,26 @@ class ActorQ:
     def _send_with(
         self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
-        now_s = route.session.wall_s()
+        now_s, running = self.wall_s(), current.get()
+        if running is not None:
+            route = self._with_inherited_priority(route, running)
         body: bytes = route.encode_call(args, kwargs)
         session, chosen_id = route.session, options.get("task_id")
         call = Call(
             check_id(str(chosen_id)) if chosen_id else session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
-            start_time_s(options.get("countdown"), options.get("eta"), now_s),
-            expiry_time_s(options.get("expires"), now_s),
+            start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
+            expiry_time_s(self._moment(options, "expires"), now_s),
+            extra=extra_of(options, child_of(running)),
         )
         result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
         session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
         return result
+
+    def _moment(self, options: Mapping[str, Any], name: str) -> Any:
+        value = options.get(name)
+        return value if value is None else as_moment(name, value, self.conf.zone)
 
     def send_plan(
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
@@ -243,16 +388,26 @@ class ActorQ:
             node.call.spec = numbers[node.call.spec - 1]
         session.submit_plan(plan, results, self._patience_s(options))
 
+    def _with_inherited_priority(self, route: Route, running: Running) -> Route:
+        """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
+        settings, priority = self.conf.settings, running.spec.priority
+        default = settings.task_default_priority
+        if not settings.task_inherit_parent_priority or route.spec.priority != default or priority == default:
+            return route
+        return self._route(make_spec(route.spec, {"priority": priority}))
+
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
         """For how long a call may try to reach the mesh."""
         if not options.get("retry", True):
             return 0.0
         if "retry_policy" in options:
             return check_timeout(RetryPolicy.of(options["retry_policy"]).budget_s())
-        return check_timeout(options.get("publish_timeout", self.settings.publish_timeout_s))
+        if "publish_timeout" in options:
+            return check_timeout(options["publish_timeout"])
+        return check_timeout(self._publish_timeout_s)
 
     def send_task(
-        self, name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self, name: str, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult[Any]:
         """Call a task by name, without its code. If no worker offers the name, the call waits until one does.
 
@@ -260,18 +415,18 @@ class ActorQ:
 
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
-        check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
-        spec = self._spec_by_name(name)
-        changes = {key: value for key, value in options.items() if key in SPEC_OPTIONS}
-        if changes:
-            spec = make_spec(spec, changes)
-        return self.send(spec, tuple(args), kwargs or {}, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+        spec, task = self._spec_by_name(name), self.tasks.get(name)
+        if task is not None:
+            return task.send(tuple(args or ()), kwargs or {}, options, spec)
+        changes, others = split_options(options)
+        return self.send(make_spec(spec, changes) if changes else spec, tuple(args or ()), kwargs or {}, others)
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
-        return CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
+        options = default_options(self.conf.settings) if task is None else self.options_of(task)
+        return make_spec(CallSpec(name), options)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -292,7 +447,7 @@ class ActorQ:
         if not callable(fn):
             raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
         name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
-        return CallSpec(name[:NAME_LENGTH], code=self._add_code(fn))
+        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), default_options(self.conf.settings))
 
     def map(
         self,
@@ -345,13 +500,13 @@ class ActorQ:
     # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
 
     def now_s(self) -> float:
-        return self.session.now_s()
+        return time.monotonic() if self.testbed is None else self.testbed.now_s()
 
     def wall_s(self) -> float:
-        return self.session.wall_s()
+        return time.time() if self.testbed is None else self.testbed.wall_s()
 
     def new_bell(self) -> Bell:
-        return self.session.new_bell()
+        return new_bell() if self.testbed is None else self.testbed.new_bell()
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool:
         return pending.is_settled() or self.wait_all([pending], timeout_s)
@@ -387,11 +542,11 @@ class ActorQ:
     def open_outcome(self, outcome: Outcome) -> Any:
         body = outcome.body if isinstance(outcome.body, bytes) else bytes_of(outcome.body)
         if outcome.state == SUCCESS:
-            return self.serializers.loads(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
+            return self._open_result(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
     def state_of(self, pending: Pending) -> str:
-        found = self.session.look_up([pending.id], self.settings.publish_timeout_s)
+        found = self.session.look_up([pending.id], self._publish_timeout_s)
         outcome = found.outcomes.get(pending.id)
         if pending.outcome is None and outcome is not None:
             pending.outcome = outcome
@@ -423,9 +578,9 @@ class ActorQ:
             return session
 
     def _new_session(self) -> Session:
-        if self.open_session is not None:
-            return self.open_session()
-        return Session(self._addresses(), self.settings, self._link_keys(), self.insecure)
+        if self.testbed is not None:
+            return self.testbed.open_session()
+        return Session(self._addresses(), self._session_settings(), self._link_keys(), self.insecure)
 
     def _link_keys(self) -> LinkKeys | None:
         """What the key file says. Raises BadKey."""
@@ -445,8 +600,11 @@ class ActorQ:
         if surrounding:
             return (surrounding,)
         if self._local is None:
-            queues = [task.options["queue"] for task in self.tasks.values() if "queue" in task.options]
-            self._local = EmbeddedMesh(url.options, queues)
+            settings = self.conf.settings
+            queues = [self.options_of(task)["queue"] for task in self.tasks.values()]
+            self._local = EmbeddedMesh(
+                {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
+            )
         return (self._local.address,)
 
     def forget_specs(self) -> None:
@@ -475,14 +633,25 @@ class ActorQ:
 
     def __reduce__(self) -> Any:
         """Functions that travel by value may refer to their application. It arrives without tasks and session."""
-        return (_twin, (self.main, self.url, self.settings, tuple(self.serializers.accept_content)))
+        return (_twin, (self.main, self.settings, self.conf.portable()))
+
+    @property
+    def Task(self) -> type[Task[Any, Any]]:  # noqa: N802 - Celery's name
+        """The class of its tasks, to be subclassed."""
+        return self.task_cls
 
 
 @functools.cache
-def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
+def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, url, settings=settings, accept_content=accept_content)
+    return ActorQ(main, settings=settings, changes=dict(changes))
 
 
 def _chunked(spec: CallSpec) -> CallSpec:
     return msgspec.structs.replace(spec, chunked=True, ignore_result=False)
+
+
+def _place_of(fn: Callable[..., Any]) -> object:
+    """Where a function is written: the same for one whose module was imported twice."""
+    code = getattr(fn, "__code__", None)
+    return fn if code is None else (code.co_filename, code.co_firstlineno)

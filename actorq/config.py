@@ -25,6 +25,9 @@ MAX_BATCH = 4096
 CONTROL_BYTES = 8 * 1024 * 1024
 """One control command with its arguments, or the answer of one node."""
 
+NOTE_BYTES = 64 * 1024
+"""What a running task says of itself at a time (`update_state`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LivenessSettings:

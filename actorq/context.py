@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Protocol
 
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.messages import Call, CallSpec, Note
 
 
 class Running(Protocol):
@@ -21,6 +21,12 @@ class Running(Protocol):
 
     def resume(self) -> None:
         """The wait is over. Returns when there is a slot again."""
+
+    def tell(self, note: Note) -> None:
+        """Pass on what the task says of itself. From any thread."""
+
+    def is_cancelled(self) -> bool:
+        """Whether the call was revoked, and runs on. From any thread."""
 
 
 current: ContextVar[Running | None] = ContextVar("actorq_running", default=None)

@@ -12,6 +12,7 @@ from actorq.cli.listening import (
     check_exposure,
     data_option,
     listen_option,
+    result_expires_option,
     tell_where_calls_are,
     transient_option,
 )
@@ -25,6 +26,7 @@ from actorq.client.embedded import cpu_count
 @listen_option
 @data_option
 @transient_option
+@result_expires_option
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
 def command(
@@ -33,6 +35,7 @@ def command(
     listen: str,
     data: str | None,
     transient: tuple[str, ...],
+    result_expires_s: float,
     processes: int | None,
     loglevel: str,
     **options: Any,
@@ -56,7 +59,9 @@ def command(
     tell_where_calls_are(data, transient)
     processes = processes or cpu_count()
     log.configure(loglevel, "up")
-    coordinator = CoordinatorChild(listen, "coordinator-%p@%h", loglevel, data, transient, key_path(), is_insecure())
+    coordinator = CoordinatorChild(
+        listen, "coordinator-%p@%h", loglevel, data, transient, key_path(), is_insecure(), result_expires_s
+    )
     try:
         status = coordinator.wait_ready()
         if status:

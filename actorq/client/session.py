@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from actorq import ids, native
 from actorq.client.bells import new_bell, stepping_aside
@@ -60,6 +60,21 @@ class Route:
         self.number = number
         self.encode_call = encode_call
         self.wait = not spec.ignore_result
+
+
+class Testbed(Protocol):
+    """A mesh in this process, with a time of its own, in which a test runs an application."""
+
+    def open_session(self) -> Session: ...
+
+    def now_s(self) -> float:
+        """The monotonic time."""
+
+    def wall_s(self) -> float:
+        """Unix time."""
+
+    def new_bell(self) -> Bell:
+        """What waiting is done with, so that the mesh runs meanwhile."""
 
 
 class Session:

@@ -27,6 +27,9 @@ class Mesh(Protocol):
     ) -> AsyncResult[Any]:
         """Submit one call. `options` are those of `apply_async` that belong to the call and not to the spec."""
 
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """The options of a task's calls, with what the settings say of them."""
+
     def send_plan(
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
     ) -> None:

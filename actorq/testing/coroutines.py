@@ -13,15 +13,16 @@ import math
 import selectors
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actorq.context import current
+from actorq.testing.running import Run
 from actorq.testing.scheduler import Scheduler, Step
 from actorq.wire.messages import Call, Outcome
-from actorq.worker.coroutines import CoroutineRun, Runner, steered
+from actorq.worker.coroutines import steered
 from actorq.worker.endings import Ending
-from actorq.worker.jobs import Job
-from actorq.worker.slots import NO_CALL
+
+if TYPE_CHECKING:
+    from actorq.testing.pool import Pool
 
 logger = logging.getLogger("actorq.worker")
 
@@ -101,39 +102,26 @@ class MeshLoop(asyncio.SelectorEventLoop):
 class Coroutines:
     """Runs calls of coroutine functions, for a worker's pool."""
 
-    def __init__(self, scheduler: Scheduler, runner: Runner, node: str, context: Context) -> None:
-        self._scheduler, self._runner, self._node, self._context = scheduler, runner, node, context
+    def __init__(self, scheduler: Scheduler, pool: Pool) -> None:
+        self._scheduler, self._pool = scheduler, pool
         self._loop = MeshLoop(lambda: scheduler.loop.now_s)
-        self._runs: dict[CoroutineRun, None] = {}
         self._is_busy = False
         """The loop is in a turn. If a coroutine blocks in it, all others have to wait, as in a worker."""
         scheduler.sources.append(self)
 
-    def start(self, call: Call, job: Job) -> CoroutineRun:
+    def start(self, run: Run, context: Context) -> None:
         """Run a call."""
-        run = CoroutineRun(self._runner, self._node, call, job)
-        run.started_s = self._scheduler.loop.now_s
-        self._runs[run] = None
-        context = self._context.copy()
-        context.run(current.set, run)
-        run.task = context.run(self._loop.create_task, self._main(run))
-        return run
+        run.task = context.run(self._loop.create_task, self._main(run, run.call))
 
-    def running(self) -> list[CoroutineRun]:
-        """What runs now."""
-        return list(self._runs)
-
-    def end(self, run: CoroutineRun, error: BaseException) -> None:
+    def end(self, run: Run, error: BaseException) -> None:
         """Raise an error in a coroutine where it waits."""
-        if run.task is not None and not isinstance(run.wanted, Ending):
+        if not isinstance(run.wanted, Ending):
             run.wanted = error
             self._loop.call_soon(run.task.cancel)
 
     def stop(self) -> None:
         """The worker is gone: cancel all."""
         self._scheduler.sources.remove(self)
-        for run in self._runs:
-            run.call = NO_CALL
         if self._is_busy:
             return  # The one who ends the worker is a coroutine of it: there is no turn any more.
         for task in asyncio.all_tasks(self._loop):
@@ -143,6 +131,13 @@ class Coroutines:
                 break
             self._scheduler.spawn(self._loop.turn)
         self._loop.close()
+
+    async def _main(self, run: Run, call: Call) -> None:
+        try:
+            ended: Outcome | BaseException = await steered(run, run.job.run_coroutine(call, run.note))
+        except BaseException as error:
+            ended = error
+        self._pool.ended(run, call, ended)
 
     # -- for the scheduler ---------------------------------------------------------------------------------------
 
@@ -154,7 +149,7 @@ class Coroutines:
         return math.inf if self._is_busy else self._loop.next_s()
 
     def waits_for_the_world(self) -> bool:
-        return not self._is_busy and bool(self._runs) and self._loop.has_world()
+        return not self._is_busy and self._loop.has_world()
 
     def _take_turn(self) -> None:
         self._is_busy = True
@@ -165,16 +160,3 @@ class Coroutines:
             self._loop.turn()
         finally:
             self._is_busy = False
-
-    async def _main(self, run: CoroutineRun) -> None:
-        try:
-            ended: Outcome | BaseException = await steered(run, run.job.run_coroutine(run.call, run.note))
-        except BaseException as error:
-            ended = error
-        call = run.call
-        if call is NO_CALL:
-            return
-        run.end()
-        del self._runs[run]
-        value, run.value = run.value, None
-        self._runner.coroutine_ended(call, run.job, ended, self._scheduler.loop.now_s - run.started_s, value)

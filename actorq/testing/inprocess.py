@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorq.config import DEFAULT_QUEUE, CoordinatorSettings, LivenessSettings, WorkerSettings
 from actorq.errors import ImproperlyConfigured, NotRegistered, nearest
+from actorq.native import Bell
 from actorq.stores.memory import Shelf
 from actorq.tasks.result import AsyncResult
 from actorq.testing.clock import Clock
@@ -224,6 +225,20 @@ class Mesh:
             raise ImproperlyConfigured(f"there is no worker {name!r} in this mesh: {hint}")
         return self._workers[name or names[0]]
 
+    # -- for the application (see actorq.client.session.Testbed) ---------------------------------------------------
+
+    def now_s(self) -> float:
+        """The monotonic time."""
+        return self._scheduler.loop.now_s
+
+    def wall_s(self) -> float:
+        """Unix time."""
+        return self._scheduler.wall_s
+
+    def new_bell(self) -> Bell:
+        """A bell for whoever waits: the mesh runs meanwhile."""
+        return self._scheduler.bell()
+
     def open_session(self) -> MeshSession:
         """A session for the application."""
         settings = replace(self.app.settings, heartbeat_s=NEVER_S)
@@ -284,11 +299,11 @@ def mesh(
 
     `coverage` needs ``concurrency = greenlet`` to follow tasks that wait for others.
     """
-    if app.open_session is not None:
+    if app.testbed is not None:
         raise ImproperlyConfigured("this application has a mesh in this process already: use that, or end it first")
     app.close()
     running = Mesh(app, workers, concurrency, queues, durable, seed, start)
-    app.open_session = running.open_session
+    app.testbed = running
     app.forget_specs()
     try:
         running.run_until_idle()
@@ -298,5 +313,5 @@ def mesh(
             running.close()
             app.close()
         finally:
-            app.open_session = None
+            app.testbed = None
             app.forget_specs()

@@ -162,16 +162,21 @@ class Scheduler:
         """Take all steps that are to be taken without letting time pass."""
         if self.is_task():
             raise ActorqError("a task cannot run the mesh that runs it: let it wait for a result, or its clock advance")
-        self._run(lambda: False, self.loop.now_s)
+        self.run_until(lambda: False, self.loop.now_s)
 
     def run_until(self, done: Callable[[], bool], until_s: float = math.inf) -> None:
         """Take steps until `done`, and let time pass where there are none, up to `until_s`. Raises WouldWaitForEver."""
         with self._locked():
             if until_s < math.inf:
                 self.loop.at(until_s, lambda: None)  # Other threads that let time pass do not go beyond it.
-        self._run(done, until_s)
-        if threading.get_ident() != self._own_thread:
-            self._finish_own()
+        thread = threading.get_ident()
+        self._runners[thread] += 1
+        try:
+            self._run(done, until_s)
+            if thread != self._own_thread:
+                self._finish_own()
+        finally:
+            self._runners[thread] -= 1
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and all that happens meanwhile happen."""
@@ -211,26 +216,22 @@ class Scheduler:
 
     def _run(self, done: Callable[[], bool], until_s: float) -> None:
         thread = threading.get_ident()
-        self._runners[thread] += 1
-        try:
-            idle_since_s = 0.0
-            while True:
-                with self._locked():
-                    if done():
+        idle_since_s = 0.0
+        while True:
+            with self._locked():
+                if done():
+                    return
+                if self._step(thread):
+                    idle_since_s = 0.0
+                    continue
+                now_s = time.monotonic()
+                idle_since_s = idle_since_s or now_s
+                if now_s - idle_since_s >= self._patience_s(thread, until_s):
+                    idle_since_s = 0.0
+                    if until_s <= self.loop.now_s or until_s <= self.run_on(until_s):
                         return
-                    if self._step(thread):
-                        idle_since_s = 0.0
-                        continue
-                    now_s = time.monotonic()
-                    idle_since_s = idle_since_s or now_s
-                    if now_s - idle_since_s >= self._patience_s(thread, until_s):
-                        idle_since_s = 0.0
-                        if until_s <= self.loop.now_s or until_s <= self.run_on(until_s):
-                            return
-                        continue
-                native.sleep(LOOK_AGAIN_S)
-        finally:
-            self._runners[thread] -= 1
+                    continue
+            native.sleep(LOOK_AGAIN_S)
 
     def _step(self, thread: int) -> bool:
         """Make one thing happen. False: there is nothing for this thread to do."""

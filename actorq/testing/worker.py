@@ -60,7 +60,7 @@ def start_worker(
             known = (*OF_CELERY, "concurrency", "processes", "queues", "perform_ping_check", "ping_task_timeout")
             hint = nearest(name, known) or f"known are {', '.join(known)}"
             raise ImproperlyConfigured(f"start_worker() has no argument {name!r}: {hint}")
-    if app.open_session is not None:
+    if app.testbed is not None:
         raise ImproperlyConfigured("this application has a mesh in this process: end that first")
     app.close()
     named = ",".join(queues or [DEFAULT_QUEUE])

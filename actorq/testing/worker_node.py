@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from actorq import states
 from actorq.config import WorkerSettings
 from actorq.testing.coordinator_node import ADDRESS
 from actorq.testing.pool import Pool
@@ -12,6 +13,7 @@ from actorq.testing.scheduler import Scheduler
 from actorq.transport import Down, Event, Peer, Received, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
+from actorq.wire.payload import dumps
 from actorq.worker.commands import Commands
 from actorq.worker.core import Effects, Worker
 from actorq.worker.endings import forgotten, terminated
@@ -41,6 +43,7 @@ class WorkerNode:
         self.core = Worker(name, epoch, os.getpid(), queues, jobs.offers(), jobs.make, settings, [ADDRESS], now_s)
         self.link = scheduler.link(name, self._turn)
         self.pool = Pool(scheduler, self.core.ready, name, settings.concurrency, self.link.wake)
+        self.pool.cancelled = self.core.leases.cancelled
         self._commands = Commands(self.core, self.pool, jobs, self.drain)  # type: ignore[arg-type]
         self._sender = Sender(self.link)
         self._replies = Replies(self.link, self._sender)  # type: ignore[arg-type]
@@ -48,6 +51,7 @@ class WorkerNode:
         self._control: Peer = 0
         self._is_control_open = False
         self._nonce = 0
+        self._whereabouts = dumps({"pid": os.getpid(), "hostname": name})
         self._told: list[tuple[str, int]] = []
         """What runs, as the coordinator knows."""
 
@@ -74,11 +78,14 @@ class WorkerNode:
                 for reply_to in self._replies.lose(event.peer):
                     core.unreachable(reply_to)
         core.slots = self.pool.concurrency + self.pool.paused
+        self._tell_what_runs(now_s)
+        notes, self.pool.notes = self.pool.notes, []
+        if notes:
+            core.noted(notes)
         outcomes, self.pool.finished = self.pool.finished, []
         if outcomes:
             core.ended(outcomes)
         self._carry_out(core.finish(), now_s)
-        self._tell_what_runs(now_s)
         if core.draining and not core.held and core.is_idle() and not self.pool.running():
             self._leave()
         return max(core.next_s() - now_s, 0.0)
@@ -114,6 +121,8 @@ class WorkerNode:
                 self._sender.send(self._control, m.Reply(message.token, self._commands.answer(message.command)))
 
     def _carry_out(self, effects: Effects, now_s: float) -> None:
+        for reply_to, notes in effects.told.items():
+            self._replies.tell(reply_to, notes, now_s)
         for reply_to, outcomes in effects.results.items():
             if not self._replies.send(reply_to, outcomes, now_s):
                 self.core.unreachable(reply_to)
@@ -129,11 +138,14 @@ class WorkerNode:
             self.core.dialled(address, self._work)
 
     def _tell_what_runs(self, now_s: float) -> None:
-        """As a heartbeat does, but only when that is news."""
-        running = [(run.call.id, run.call.attempt) for run in self.pool.running() if run.call.id]
-        if self._is_control_open and running != self._told:
-            self._told = running
-            self._say(m.Heartbeat(now_s, 0.0, running))
+        """As heartbeats do, but only when that is news; and calls that have not ended at once say where they run."""
+        runs = {(run.call.id, run.call.attempt): run for run in self.pool.running()}
+        if self._is_control_open and list(runs) != self._told:
+            for key, run in runs.items():
+                if key not in self._told and self._jobs.tracks_start(run.spec):
+                    run.tell(m.Note(*key, states.STARTED, self._whereabouts))
+            self._told = list(runs)
+            self._say(m.Heartbeat(now_s, 0.0, self._told))
 
     def _say(self, message: m.Message) -> None:
         self._sender.send(self._control, message)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import getcurrent, spawn
 
 from actorq.context import current
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.messages import Call, Note, Outcome
 from actorq.worker.endings import Ending
 from actorq.worker.slots import NO_CALL
 
@@ -33,11 +33,21 @@ if TYPE_CHECKING:
 class Runner(Protocol):
     """What coroutines ask of the pool."""
 
+    cancelled: set[str]
+
     def leave(self) -> None: ...
+    def tell(self, call: Call, note: Note) -> None: ...
     def enter(self, wait: bool = True) -> None: ...
     def coroutine_ended(
         self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float, value: Any
     ) -> None: ...
+
+
+class Steerable(Protocol):
+    """A coroutine that may be made to end."""
+
+    wanted: BaseException | None
+    """What it is to get in place of the CancelledError that is under way."""
 
 
 class CoroutineRun:
@@ -79,6 +89,14 @@ class CoroutineRun:
         self._pauses -= 1
         if not self._pauses:
             self._runner.enter(wait=False)
+
+    def tell(self, note: Note) -> None:
+        """Pass on what the task says of itself. From any thread."""
+        self._runner.tell(self.call, note)
+
+    def is_cancelled(self) -> bool:
+        """Whether the call was revoked, and runs on. From any thread."""
+        return self.call.id in self._runner.cancelled
 
     def end(self) -> None:
         """The call has ended, maybe while something that it has left behind still waits."""
@@ -169,7 +187,7 @@ class Coroutines:
 
 
 @types.coroutine
-def steered(run: CoroutineRun, coroutine: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
+def steered(run: Steerable, coroutine: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
     """``await coroutine``, but a cancellation of ours raises in it what is wanted in place of CancelledError.
 
     asyncio can only cancel a task; this stands between the task and the coroutine.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
@@ -16,7 +16,9 @@ from actorq.errors import (
     MessageTooLarge,
     NotRegistered,
     SoftTimeLimitExceeded,
+    TaskPredicate,
 )
+from actorq.settings import Conf
 from actorq.wire.frames import body_of
 from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
 from actorq.wire.payload import (
@@ -30,7 +32,7 @@ from actorq.wire.payload import (
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 
-OWN_MODULES = ("actorq.worker", "actorq.testing.pool")
+OWN_MODULES = ("actorq.worker", "actorq.tasks", "actorq.testing.pool")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
 JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
@@ -41,6 +43,22 @@ Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
 
 
+class TraceLike(Protocol):
+    """One call of a task that has something done around it."""
+
+    args: Any
+    kwargs: Any
+
+    def start(self) -> None:
+        """Before it runs. What this raises is a failure of the task."""
+
+    def succeeded(self, value: Any) -> None:
+        """It has returned."""
+
+    def failed(self, error: BaseException) -> BaseException:
+        """It has raised. Returns what its call ends with."""
+
+
 class TaskLike(Protocol):
     """A registered task, as far as a worker needs to know it."""
 
@@ -48,8 +66,24 @@ class TaskLike(Protocol):
     def fn(self) -> Callable[..., Any]: ...
 
     @property
-    def bind(self) -> bool:
-        """Whether the first argument of `fn` is the task itself."""
+    def entry(self) -> Callable[..., Any]:
+        """What is called for each call."""
+
+    @property
+    def trace(self) -> Callable[[Call, Any, Any], TraceLike] | None:
+        """What goes on around each call; None if that is nothing."""
+
+    @property
+    def throws(self) -> Sequence[type[BaseException]]:
+        """Exceptions that are to be expected."""
+
+    @property
+    def track_started(self) -> bool | None:
+        """Whether calls that run for long say that they have started; None: as the settings say."""
+
+    @property
+    def resultrepr_maxsize(self) -> int:
+        """Characters of a result in the log."""
 
 
 class Application(Protocol):
@@ -60,6 +94,9 @@ class Application(Protocol):
 
     @property
     def serializers(self) -> Serializers: ...
+
+    @property
+    def conf(self) -> Conf: ...
 
 
 class Jobs:
@@ -89,6 +126,14 @@ class Jobs:
                 self._forget_oldest()
             job = self._made[spec] = Job(self, spec, blob)
         return job
+
+    def tracks_start(self, spec: CallSpec) -> bool:
+        """Whether calls of `spec` that run for long say that they have started."""
+        job = self._made.get(spec)
+        if job is None:
+            return False
+        said = None if job.task is None else job.task.track_started
+        return self.application.conf.settings.task_track_started if said is None else said
 
     def totals(self) -> dict[str, int]:
         """How many calls of each task were started. From any thread."""
@@ -128,12 +173,16 @@ class Job:
         "_fn",
         "_jobs",
         "_run_fn",
+        "_trace",
         "guarded",
         "is_broken",
         "is_coroutine",
         "is_plain",
+        "run",
+        "run_coroutine",
         "runs",
         "spec",
+        "task",
     )
 
     def __init__(self, jobs: Jobs, spec: CallSpec, blob: bytes | None) -> None:
@@ -147,13 +196,34 @@ class Job:
         """Its function could not be found or loaded."""
         self.runs = 0
         """Calls that were started."""
+        self.task: TaskLike | None = None
+        """The task, once it is resolved; None for a function by value that is none."""
+        self.run: Callable[..., Outcome] = self._run_plain
+        """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError.
+
+        The second argument, if there is one, is called with the value that was returned, for the log: what was encoded
+        is never decoded for that.
+        """
+        self.run_coroutine: Callable[..., Coroutine[Any, Any, Outcome]] = self._run_coroutine
+        """As `run`, of a coroutine function."""
         self._jobs = jobs
         self._blob = blob
         self._content = "" if spec.serializer == DEFAULT_SERIALIZER else spec.serializer
         self._fn: Callable[..., Any] = _unresolved
+        self._trace: Callable[[Call, Any, Any], TraceLike] | None = None
         self._run_fn: Callable[..., Any] = _unresolved
         self._decode: Callable[[bytes | memoryview], tuple[list[Any], dict[str, Any]]] = _unresolved
         self._encode: Callable[[Any], bytes] = _unresolved
+
+    @property
+    def expected(self) -> tuple[type[BaseException], ...]:
+        """Exceptions that are no news."""
+        return () if self.task is None else tuple(self.task.throws)
+
+    @property
+    def longest_repr(self) -> int | None:
+        """Characters of a result in the log; None: as usual."""
+        return None if self.task is None else self.task.resultrepr_maxsize
 
     def resolve(self) -> None:
         """Find the function and the serializer. Does nothing the second time."""
@@ -169,11 +239,7 @@ class Job:
         """Have ``wrapper(function)`` run in the place of the function: for tests. After `resolve`."""
         self._run_fn = wrapper(self._run_fn)
 
-    def run(self, call: Call, note: Note | None = None) -> Outcome:
-        """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError.
-
-        `note` gets the value that it returned, for the log: what was encoded is never decoded for that.
-        """
+    def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
         args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
         if call.inputs is not None:
@@ -189,21 +255,55 @@ class Job:
             return self._outcome(call, *self._encode_otherwise(value, error))
         return self._outcome(call, data, self._content)
 
-    async def run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
-        """Run a call of a coroutine function. Raises, and notes, as `run` does."""
+    async def _run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
         args, kwargs = self._decode(self._checked(call.body))
         if call.inputs is not None:
             args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
         value = await self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
+        return self._succeeded(call, value)
+
+    # -- with something around it ----------------------------------------------------------------------------------
+
+    def _run_traced(self, call: Call, note: Note | None = None) -> Outcome:
+        trace = self._begin(call)
+        try:
+            trace.start()
+            value = self._run_fn(*trace.args, **trace.kwargs)
+            outcome = self._succeeded(call, value)
+        except BaseException as error:
+            _end(trace, error)
+        if note is not None:
+            note(value)
+        trace.succeeded(value)
+        return outcome
+
+    async def _run_coroutine_traced(self, call: Call, note: Note | None = None) -> Outcome:
+        trace = self._begin(call)
+        try:
+            trace.start()
+            value = await self._run_fn(*trace.args, **trace.kwargs)
+            outcome = self._succeeded(call, value)
+        except BaseException as error:
+            _end(trace, error)
+        if note is not None:
+            note(value)
+        trace.succeeded(value)
+        return outcome
+
+    def _begin(self, call: Call) -> TraceLike:
+        assert self._trace is not None
+        return self._trace(call, *self._decode(self._checked(call.body)))
+
+    # -- the outcome ---------------------------------------------------------------------------------------------
+
+    def _succeeded(self, call: Call, value: Any) -> Outcome:
         try:
             data, content = self._encode(value), self._content
         except EncodeError as error:
             data, content = self._encode_otherwise(value, error)
         return self._outcome(call, data, content)
-
-    # -- the outcome ---------------------------------------------------------------------------------------------
 
     def _outcome(self, call: Call, data: bytes, content: str) -> Outcome:
         limit = self._jobs.max_body_bytes
@@ -213,6 +313,8 @@ class Job:
 
     def _encode_otherwise(self, value: Any, error: EncodeError) -> tuple[bytes, str]:
         """The result of a function by value, which may be anything; or of a chunk, where some items are at fault."""
+        if isinstance(value, TaskPredicate):
+            raise value  # From ``return self.retry(throw=False)``.
         content, dumps = self._content, self._encode
         if self.spec.code and content != FALLBACK_SERIALIZER:
             content = FALLBACK_SERIALIZER
@@ -237,34 +339,39 @@ class Job:
 
     def _resolve(self) -> None:
         spec, serializers = self.spec, self._jobs.application.serializers
-        self._fn = fn = self._load() if spec.code else self._look_up()
+        target = self._load() if spec.code else self._look_up()
+        self.task = task = target if hasattr(target, "entry") else None
+        self._fn = fn = target if task is None else task.entry
         serializer = serializers.get(spec.serializer)
         if spec.serializer not in serializers.accept_content:
             raise ContentDisallowed(spec.serializer, serializers.accept_content)
-        is_coroutine = is_coroutine_function(fn)
+        is_coroutine = is_coroutine_function(fn if task is None else task.fn)
         self._decode = serializer.decode_call
         self._encode = _nothing if spec.ignore_result else serializer.dumps
         if not spec.chunked:
             self._run_fn = fn
         else:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
+        self._trace = None if task is None or spec.chunked else task.trace
+        if self._trace is not None:
+            self.run, self.run_coroutine = self._run_traced, self._run_coroutine_traced
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 
-    def _look_up(self) -> Callable[..., Any]:
+    def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
         if self.spec.task not in tasks:
             raise NotRegistered(self.spec.task, tasks)
-        return function_of(tasks[self.spec.task])
+        return tasks[self.spec.task]
 
-    def _load(self) -> Callable[..., Any]:
+    def _load(self) -> Any:
         if not self._jobs.by_value:
             raise DecodeError("this worker runs no functions by value: register it as a task that the worker imports")
         blob = self._blob
         if blob is None or code_hash(blob) != self.spec.code:
             raise DecodeError(f"the function {self.spec.task} did not come here whole: call it again")
-        fn = function_of(load_code(blob))  # This may wait, and another call of the job load it as well.
+        target = load_code(blob)  # This may wait, and another call of the job load it as well.
         self._blob = None
-        return fn
+        return target
 
     # -- chunks --------------------------------------------------------------------------------------------------
 
@@ -300,20 +407,24 @@ def failure(call: Call, error: BaseException, text: str = "", state: int = FAILU
     return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)))
 
 
-def function_of(target: Any) -> Callable[..., Any]:
-    """The plain function of a task, or of what came by value, which may be a task too."""
-    fn: Callable[..., Any] | None = getattr(target, "fn", None)
-    if fn is None:
-        return target  # type: ignore[no-any-return]
-    return functools.partial(fn, target) if target.bind else fn
-
-
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
     """Whether calling `fn` gives a coroutine: an ``async def``, or a partial or an object that calls one."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     code = getattr(fn, "__code__", None) or getattr(getattr(type(fn), "__call__", None), "__code__", None)  # noqa: B004
     return bool(code is not None and code.co_flags & _COROUTINE_FUNCTION)
+
+
+def _end(trace: TraceLike, error: BaseException) -> NoReturn:
+    """Raise what a call ends with that has raised `error`. One that is made to end has failed only by its time limit."""
+    if isinstance(error, Ending):
+        if error.state == FAILURE:
+            trace.failed(error.error.with_traceback(error.__traceback__))
+        raise error
+    ends_with = trace.failed(error)
+    if ends_with is error:
+        raise error
+    raise ends_with from error
 
 
 def _encoded(error: BaseException) -> bytes:

@@ -59,6 +59,7 @@ class Node:
         epoch, now_s = ids.random_id(), time.monotonic()
         core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s)
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
+        self._pool.cancelled = core.leases.cancelled
         commands = Commands(core, self._pool, jobs, self._shut_down)
         self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys)
         self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys)

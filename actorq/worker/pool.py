@@ -25,9 +25,9 @@ from typing import Any
 from gevent import Greenlet, GreenletExit, get_hub, getcurrent
 
 from actorq import native
-from actorq.errors import TaskRevokedError
-from actorq.wire.messages import REVOKED, Call, Outcome
-from actorq.worker import lines
+from actorq.errors import TaskPredicate, TaskRevokedError
+from actorq.wire.messages import REVOKED, Call, Note, Outcome
+from actorq.worker import lines, predicates
 from actorq.worker.coroutines import CoroutineRun, Coroutines
 from actorq.worker.endings import Ending
 from actorq.worker.jobs import Job, failure, traceback_text
@@ -38,6 +38,8 @@ SLICE_S = 0.002
 """For how long calls run one after another before the hub takes a turn: sockets, timers, what has finished."""
 FLUSH_COUNT = 512
 """And how many, at the most."""
+NOTES_KEPT = 10_000
+"""What tasks say of themselves in one turn of the hub; of more, the first are dropped."""
 
 logger = logging.getLogger("actorq.worker")
 
@@ -62,6 +64,11 @@ class Pool:
         """Calls that wait for others."""
         self.finished: list[Outcome] = []
         """Outcomes that were not delivered yet. The watchdog copies it (see `actorq.worker.watchdog`)."""
+        self.notes: deque[tuple[Call, int, Note]] = deque(maxlen=NOTES_KEPT)
+        """What running calls have said of themselves and was not passed on yet, each with its call, and the number of
+        the client that the call was for then."""
+        self.cancelled: set[str] = set()
+        """Ids of running calls that were revoked and run on: the core's own set, in a node."""
         self.slots: set[Slot] = set()
         self._ready = ready
         self._node = node
@@ -141,6 +148,10 @@ class Pool:
         """Whether the caller is on the hub's thread."""
         return bool(self._get_ident() == self.thread)
 
+    def take_notes(self) -> list[tuple[Call, int, Note]]:
+        """What calls have said of themselves since this was asked the last time. Each `popleft` is one step."""
+        return [self.notes.popleft() for _ in range(len(self.notes))]
+
     def leave_to_parent(self) -> None:
         """In a forked child: everything here is the parent's business. The task that has forked ends the process."""
         self._ready.clear()
@@ -176,6 +187,14 @@ class Pool:
                 self._resuming.remove(ticket)
                 self.active += 1
             raise
+
+    def tell(self, call: Call, note: Note) -> None:
+        """A call says something of itself. From any thread."""
+        self.notes.append((call, call.client, note))
+        if self.is_own_thread():
+            self._flush_soon()
+        else:
+            self._hub.loop.run_callback_threadsafe(self._flush_soon)
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -263,7 +282,7 @@ class Pool:
             except BaseException as error:
                 slot.call = NO_CALL
                 failed = error, traceback_text(_cause(error))
-                outcome = _failure(call, *failed)
+                outcome = _failure(call, job, *failed)
             if not finished:
                 self._flush_soon()
             if outcome is not None:
@@ -278,7 +297,7 @@ class Pool:
                 failed = slot.value = None  # It has the frames of the task, and with them all that these hold.
                 now_s = monotonic()  # Handlers of logs take their time, which is not the next call's.
             elif note is not None:
-                _log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value)
+                _log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value, job.longest_repr)
                 slot.value = None
                 now_s = monotonic()
             slot.started_s = now_s
@@ -315,10 +334,10 @@ class Pool:
         if not isinstance(ended, BaseException):
             self.finished.append(ended)
             if self._is_verbose:
-                _log_safely(lines.succeeded, job.spec, call, runtime_s, value)
+                _log_safely(lines.succeeded, job.spec, call, runtime_s, value, job.longest_repr)
             return
         text = traceback_text(_cause(ended))
-        outcome = _failure(call, ended, text)
+        outcome = _failure(call, job, ended, text)
         if outcome is not None:
             self.finished.append(outcome)
         _log_safely(_log_failure, call, job, ended, text)
@@ -343,16 +362,24 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _failure(call: Call, error: BaseException, text: str) -> Outcome | None:
+def _failure(call: Call, job: Job, error: BaseException, text: str) -> Outcome | None:
     """The outcome of a call that did not return; None if its lease goes back."""
+    if isinstance(error, TaskPredicate):
+        return predicates.outcome_of(error, call, job.spec) or failure(call, error, text)
     if not isinstance(error, Ending):
         return failure(call, error, text)
     return None if error.state is None else failure(call, error.error, text, error.state)
 
 
 def _log_failure(call: Call, job: Job, error: BaseException, text: str) -> None:
-    write = lines.ended if isinstance(error, Ending) else lines.raised
-    write(job.spec, call, _cause(error), text)
+    if isinstance(error, TaskPredicate):
+        lines.said(job.spec, call, error, text)
+    elif isinstance(error, Ending):
+        lines.ended(job.spec, call, _cause(error), text)
+    elif isinstance(error, job.expected):
+        lines.expected(job.spec, call, error)
+    else:
+        lines.raised(job.spec, call, error, text)
 
 
 def _log_safely(write: Callable[..., None], *parts: Any) -> None:

@@ -7,7 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from actorq.context import current
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.messages import Call, CallSpec, Note
 
 if TYPE_CHECKING:
     from actorq.worker.pool import Pool
@@ -78,3 +78,11 @@ class Slot:
         self.pauses -= 1
         if not self.pauses:
             self.pool.enter()
+
+    def tell(self, note: Note) -> None:
+        """Pass on what the task says of itself. From any thread."""
+        self.pool.tell(self.call, note)
+
+    def is_cancelled(self) -> bool:
+        """Whether the call was revoked, and runs on. From any thread."""
+        return self.call.id in self.pool.cancelled

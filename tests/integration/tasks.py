@@ -52,6 +52,14 @@ def attempt(self: Any) -> int:
     return int(self.request.attempt)
 
 
+@app.task(bind=True)
+def family(self: Any, depth: int) -> list[Any]:
+    """Who this call, and those that it makes, belong to."""
+    request = self.request
+    own = [request.id, request.parent_id, request.root_id, request.delivery_info["priority"], request.headers]
+    return [own, *(family.delay(depth - 1).get(timeout=30) if depth else [])]
+
+
 @app.task
 def kill_own_process() -> None:
     os.kill(os.getpid(), signal.SIGKILL)

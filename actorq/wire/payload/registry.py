@@ -99,6 +99,11 @@ class Serializers:
         """The names of the serializers whose payloads are opened here."""
         return self._accept_content
 
+    def accept(self, accept_content: Iterable[str]) -> None:
+        """From now on, open payloads of these serializers, and of no others."""
+        self._accept_content = frozenset(accept_content)
+        self._accepted = {name: each for name, each in self._known.items() if name in self._accept_content}
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from actorq.wire.messages import Message, Outcome
+from actorq.wire.messages import Message, Note, Outcome
 
 Peer = int
 
@@ -26,6 +26,8 @@ class Effects:
 
     results: dict[ReplyTo, list[Outcome]] = field(default_factory=dict)
     """For clients, straight to their reply sockets. Best effort: the coordinators have the outcomes too."""
+    told: dict[ReplyTo, list[Note]] = field(default_factory=dict)
+    """For clients too, before the results. Best effort."""
     sends: dict[Peer, list[Message]] = field(default_factory=lambda: defaultdict(list))
     """For coordinators, in order."""
     end: list[tuple[str, int, bool]] = field(default_factory=list)

@@ -36,9 +36,16 @@ class Leases:
         """Those that wait for Begin before they start."""
         self.announced: set[str] = set()
         """The guarded ones whose start was announced."""
+        self.cancelled: set[str] = set()
+        """Running ones that were revoked and may run on. The watchdog adds to it, too."""
         self.doubles: dict[str, list[Pair]] = {}
         """Leases of calls that are held already from another coordinator. Their client has gone from one to the other
         and brought its calls along. They do not run: what becomes of the first is reported to all."""
+
+    def forget_cancelled(self) -> None:
+        """Forget which calls were revoked, of those that have ended."""
+        for task_id in [each for each in list(self.cancelled) if each not in self.held]:
+            self.cancelled.discard(task_id)
 
     def waiting(self) -> list[Pair]:
         """What has not started, with its jobs. From any thread: each `list` copies in one step of the interpreter."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from actorq.config import WorkerSettings
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
-from actorq.wire.messages import REPLACED, Call, Message, Outcome
+from actorq.wire.messages import REPLACED, Call, Message, Note, Outcome
 from actorq.worker.core.credit import share
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
 from actorq.worker.core.leases import Leases
@@ -148,6 +148,14 @@ class Worker:
                     self.sessions[double.worker].end_double(double, outcome)
         self._window_count += len(outcomes)
 
+    def noted(self, notes: Iterable[tuple[Call, int, Note]]) -> None:
+        """Running calls have said these of themselves. Of what one says with one state, the last counts."""
+        last = {(note.id, note.state): (call, client, note) for call, client, note in notes}
+        for call, client, note in last.values():
+            held = self.held.get(note.id)
+            if held is call and call.attempt == note.attempt:
+                self.sessions[call.worker].note(client, note)
+
     def unreachable(self, reply_to: ReplyTo) -> None:
         """The client's reply socket cannot be reached: its outcomes go through the coordinator for a while."""
         self._shared.unreachable[reply_to] = self._shared.now_s + RELAY_S
@@ -156,6 +164,8 @@ class Worker:
         """End the batch and return the effects."""
         self._measure()
         self._drop_what_is_over()
+        if self.leases.cancelled:
+            self.leases.forget_cancelled()
         if self.leases.doubles:
             for call, job in self.leases.pop_widows():
                 self.held[call.id] = call

@@ -528,7 +528,7 @@ def test_nothing_is_left_when_it_is_closed(app: ActorQ) -> None:
         running.run_until_idle()
     assert sorted(ended) == ["sleeping", "waiting"] and threading.active_count() == threads
     assert all(result.is_settled() for result in results)
-    assert app.open_session is None
+    assert app.testbed is None
 
 
 def test_an_application_has_one_mesh_at_a_time(app: ActorQ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actorq.config import BLOB_BYTES
+from actorq.settings import Conf
 from actorq.wire.frames import body_of, bytes_of
 from actorq.wire.messages import SUCCESS, Call, CallSpec, Outcome
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure, encode_call
@@ -29,6 +31,14 @@ class PlainTask:
 
     fn: Callable[..., Any]
     bind: bool = False
+    throws: tuple[type[BaseException], ...] = ()
+    track_started: bool = True
+    resultrepr_maxsize: int = 1024
+    trace: Any = None
+
+    @property
+    def entry(self) -> Callable[..., Any]:
+        return functools.partial(self.fn, self) if self.bind else self.fn
 
 
 @dataclass
@@ -37,6 +47,7 @@ class PlainApplication:
 
     tasks: Mapping[str, PlainTask]
     serializers: Serializers = field(default_factory=Serializers.default)
+    conf: Conf = field(default_factory=Conf)
 
 
 def jobs_of(*functions: Callable[..., Any], accept: tuple[str, ...] = ("msgpack", "json"), **tasks: PlainTask) -> Jobs:
