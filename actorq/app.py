@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from actorq import native, states
+from actorq import native
 from actorq.client.bells import new_bell
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
@@ -35,17 +35,29 @@ from actorq.tasks.apps import APPS
 from actorq.tasks.attributes import DEFINITION_OPTIONS
 from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
+from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
 from actorq.tasks.moments import as_moment
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
+from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.request import child_of, extra_of
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.task import Task, make_task
 from actorq.transport import LinkKeys
+from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan, Replies
+from actorq.wire.messages import (
+    SUCCESS,
+    Blob,
+    Body,
+    Call,
+    CallSpec,
+    Outcome,
+    Plan,
+    Replies,
+)
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
 
 P = ParamSpec("P")
@@ -63,7 +75,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ(Configurable):
+class ActorQ(Configurable, Making, Questions):
     """An application.
 
         app = ActorQ("tasks")
@@ -350,27 +362,33 @@ class ActorQ(Configurable):
         call = Call(task_id, route.number, body if len(body) < BLOB_BYTES else self._large(route, body))
         result: AsyncResult[Any] = AsyncResult(task_id, call, None, None, self)
         session.submit(result, call, session.settings.publish_timeout_s, route.wait)
+        if not route.wait:
+            result.ignored = True
         return result
 
     def _send_with(
         self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
+        session, chosen_id = route.session, options.get("task_id")
+        call = self._call_with(route, args, kwargs, options)
+        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self, ignored=not route.wait)
+        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
+        return result
+
+    def _call_with(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Call:
         now_s, running = self.wall_s(), current.get()
         if running is not None:
             route = self._with_inherited_priority(route, running)
         body: bytes = route.encode_call(args, kwargs)
-        session, chosen_id = route.session, options.get("task_id")
-        call = Call(
-            check_id(str(chosen_id)) if chosen_id else session.new_id(),
+        chosen_id = options.get("task_id")
+        return Call(
+            check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
             start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
             expiry_time_s(self._moment(options, "expires"), now_s),
             extra=extra_of(options, child_of(running)),
         )
-        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
-        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
-        return result
 
     def _moment(self, options: Mapping[str, Any], name: str) -> Any:
         value = options.get(name)
@@ -422,6 +440,8 @@ class ActorQ(Configurable):
         return self.send(make_spec(spec, changes) if changes else spec, tuple(args or ()), kwargs or {}, others)
 
     def _spec_by_name(self, name: str) -> CallSpec:
+        if name in BUILTIN_NAMES:
+            return CallSpec(name)
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
@@ -545,15 +565,6 @@ class ActorQ(Configurable):
             return self._open_result(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
-    def state_of(self, pending: Pending) -> str:
-        found = self.session.look_up([pending.id], self._publish_timeout_s)
-        outcome = found.outcomes.get(pending.id)
-        if pending.outcome is None and outcome is not None:
-            pending.outcome = outcome
-        if pending.outcome is not None:
-            return OUTCOME_STATES[pending.outcome.state]
-        return found.states.get(pending.id) or states.PENDING
-
     def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
         if not wait:
             self.session.post("revoke", {"ids": list(task_ids), "terminate": terminate})
@@ -644,7 +655,7 @@ class ActorQ(Configurable):
 @functools.cache
 def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, settings=settings, changes=dict(changes))
+    return ActorQ(main, settings=settings, changes=dict(changes), set_as_current=False)
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

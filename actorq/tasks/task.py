@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar
 
@@ -12,6 +12,7 @@ from actorq.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError,
 from actorq.tasks import notes
 from actorq.tasks.arguments import accept_all, argument_check
 from actorq.tasks.attributes import ATTRIBUTES, check_attributes, spec_options
+from actorq.tasks.canvas.signature import Signature
 from actorq.tasks.einfo import ExceptionInfo
 from actorq.tasks.options import SPEC_OPTIONS, check_options, make_spec, split_options
 from actorq.tasks.prepared import Prepared
@@ -21,8 +22,11 @@ from actorq.tasks.result import AsyncResult
 from actorq.tasks.retrying import check_retries_left, retry_of
 from actorq.tasks.trace import HOOKS, Trace
 from actorq.wire.messages import Call, CallSpec
+from actorq.worker.inputs import with_inputs
 
 if TYPE_CHECKING:
+    from actorq.tasks.canvas.maps import chunks
+    from actorq.tasks.eager import EagerResult
     from actorq.tasks.protocol import Mesh
 
 P = ParamSpec("P")
@@ -144,6 +148,11 @@ class Task(Generic[P, R]):
         return Prepared(self, mesh, arguments)
 
     @property
+    def check(self) -> Callable[..., None]:
+        """Called with arguments, it raises TypeError if they are not the task's."""
+        return self._check
+
+    @property
     def spec(self) -> CallSpec:
         """What all its calls have in common by default."""
         if self._spec is None:
@@ -195,9 +204,11 @@ class Task(Generic[P, R]):
         return request_of(self)
 
     def decode_arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
-        """The arguments of a call. Raises DecodeError."""
+        """The arguments of a call, with what it takes from those before it. Raises DecodeError."""
         body = call.body if isinstance(call.body, bytes) else call.body.view
         args, kwargs = self.app.serializers.decode_call(spec.serializer, body)
+        if call.inputs is not None:
+            args = with_inputs(args, call.inputs, self.app.serializers, self.run)
         return args, kwargs
 
     # -- what it says of its call ----------------------------------------------------------------------------------
@@ -309,8 +320,11 @@ class Task(Generic[P, R]):
         twice under one id is one call. retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for
         how long to try to reach the mesh. headers, shadow, argsrepr, kwargsrepr: for `task.request`, and for logs.
         add_to_parent: False if a call made inside of a task does not belong to that. Also every option of the task's
-        calls: queue, priority, serializer, time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result.
+        calls: queue, priority, serializer, time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result. link,
+        link_error: a signature, or a list of them, that runs with its value when it has succeeded, or when it has failed.
         """
+        if "link" in options or "link_error" in options:
+            return self.signature(args, kwargs).apply_async(**options)
         args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)
         return self.send(args, kwargs, options)
@@ -328,10 +342,61 @@ class Task(Generic[P, R]):
         spec = make_spec(spec, changes) if changes else spec
         return self._mesh.send(spec, args, kwargs, others)
 
+    def prepared(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any], Mapping[str, Any]]:
+        """What is sent for a call with these arguments and options."""
+        if isinstance(self._mesh, Prepared):
+            return self._mesh.prepare(args, kwargs, options)
+        return args, kwargs, options
+
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
         """A handle to a call of this task, by its id."""
         result: AsyncResult[R] = self.app.AsyncResult(task_id)
         return result
+
+    def apply(
+        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R]:
+        """Run it here, now, as a worker would, with what is linked to it. See `Signature.apply`."""
+        result: EagerResult[R] = self.signature(args, kwargs).apply(**options)
+        return result
+
+    # -- signatures ----------------------------------------------------------------------------------------------
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature: the call as data, for `chain`, `group` and `chord`."""
+        return Signature(self, args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature that takes no more arguments."""
+        return Signature(self, args, kwargs, immutable=True)
+
+    def signature(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
+    ) -> Signature[R]:
+        """As `s`, with the arguments in a list and a dict, and options: see `Signature`."""
+        return Signature(self, args, kwargs, *more, **options)
+
+    subtask = signature
+
+    def map(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """A signature of one call that runs it for each item."""
+        from actorq.tasks.canvas.maps import xmap
+
+        return xmap(self.s(), it)
+
+    def starmap(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """As `map`, for lists of arguments."""
+        from actorq.tasks.canvas.maps import xstarmap
+
+        return xstarmap(self.s(), it)
+
+    def chunks(self, it: Iterable[Any], n: int) -> chunks:
+        """A group of starmaps of `n` lists of arguments each."""
+        from actorq.tasks.canvas.maps import chunks
+
+        return chunks(self.s(), it, n)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

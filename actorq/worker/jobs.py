@@ -20,7 +20,7 @@ from actorq.errors import (
 )
 from actorq.settings import Conf
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
+from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
     Serializers,
@@ -29,6 +29,7 @@ from actorq.wire.payload import (
     format_remote_traceback,
     load_code,
 )
+from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 
@@ -66,8 +67,12 @@ class TaskLike(Protocol):
     def fn(self) -> Callable[..., Any]: ...
 
     @property
+    def run(self) -> Callable[..., Any]:
+        """The function, without its first parameter where that is the task."""
+
+    @property
     def entry(self) -> Callable[..., Any]:
-        """What is called for each call."""
+        """What is called for each call: `run`, or what surrounds it."""
 
     @property
     def trace(self) -> Callable[[Call, Any, Any], TraceLike] | None:
@@ -107,13 +112,14 @@ class Jobs:
         self.by_value = by_value
         """Whether functions that come by value are run here: whoever can send them can run any code on this node."""
         self.max_body_bytes = MAX_BODY_BYTES
+        self.builtin = builtin_tasks(application)
         self._made: dict[CallSpec, Job] = {}
         self._past: dict[str, int] = {}
         """Calls of jobs that were forgotten, by task."""
 
     def offers(self) -> list[str]:
         """What this node can run."""
-        return [*sorted(self.application.tasks), *([BY_VALUE] if self.by_value else [])]
+        return [*sorted(self.application.tasks), *self.builtin, *([BY_VALUE] if self.by_value else [])]
 
     def make(self, spec: CallSpec, blob: bytes | None) -> Job:
         """The job for `spec`; `blob` is its function where that travels by value. Loads nothing yet.
@@ -243,7 +249,7 @@ class Job:
         body = call.body
         args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
         if call.inputs is not None:
-            args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
+            args = self._with_inputs(args, call.inputs)
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -256,9 +262,7 @@ class Job:
         return self._outcome(call, data, self._content)
 
     async def _run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
-        args, kwargs = self._decode(self._checked(call.body))
-        if call.inputs is not None:
-            args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
+        args, kwargs = self._arguments(call)
         value = await self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -294,7 +298,24 @@ class Job:
 
     def _begin(self, call: Call) -> TraceLike:
         assert self._trace is not None
-        return self._trace(call, *self._decode(self._checked(call.body)))
+        return self._trace(call, *self._arguments(call))
+
+    def whole_body(self, call: Call) -> Body:
+        """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
+        if call.inputs is None:
+            return call.body
+        return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
+
+    def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
+        args, kwargs = self._decode(self._checked(call.body))
+        if call.inputs is not None:
+            args = self._with_inputs(args, call.inputs)
+        return args, kwargs
+
+    def _with_inputs(self, args: list[Any], inputs: Inputs) -> list[Any]:
+        """The arguments, with what came from calls before this one in front of them."""
+        takes = self._fn if self.task is None else self.task.run
+        return with_inputs(args, inputs, self._jobs.application.serializers, takes)
 
     # -- the outcome ---------------------------------------------------------------------------------------------
 
@@ -359,6 +380,8 @@ class Job:
 
     def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
+        if self.spec.task in self._jobs.builtin:
+            return self._jobs.builtin[self.spec.task].fn  # No task with hooks and so on: a function.
         if self.spec.task not in tasks:
             raise NotRegistered(self.spec.task, tasks)
         return tasks[self.spec.task]

@@ -155,6 +155,7 @@ class Commands:
     def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
             "revoke": self._revoke,
+            "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
@@ -170,9 +171,7 @@ class Commands:
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are. Returns what became of each."""
-        given, terminate = arguments.get("ids"), bool(arguments.get("terminate"))
-        listed = given if isinstance(given, list) else []
-        ids = [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]
+        ids, terminate = _ids_in(arguments), bool(arguments.get("terminate"))
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
@@ -183,6 +182,12 @@ class Commands:
         if self._state.trouble:
             return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
+
+    def _forget(self, arguments: dict[str, Any]) -> int:
+        """Drop the outcomes of calls that have settled. Returns how many there were. What a journal has of them stays
+        there until it is over age, and is here again after a restart.
+        """
+        return sum(map(self._state.outcomes.forget, _ids_in(arguments)))
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
@@ -275,3 +280,9 @@ def _show(names: dict[str, str]) -> dict[str, str]:
         shown[key] = candidate
         taken.add(candidate)
     return shown
+
+
+def _ids_in(arguments: dict[str, Any]) -> list[str]:
+    given = arguments.get("ids")
+    listed = given if isinstance(given, list) else []
+    return [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]
