@@ -35,6 +35,7 @@ from actorq.tasks.apps import APPS
 from actorq.tasks.attributes import DEFINITION_OPTIONS
 from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
+from actorq.tasks.inline import Inline
 from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
 from actorq.tasks.moments import as_moment
@@ -130,6 +131,7 @@ class ActorQ(Configurable, Making, Questions):
         self._open_result: Callable[[str, bytes | memoryview], Any] = self._open_first
         self.tasks = Registry()
         self.control = Control(self)
+        self.inline = Inline(self.conf)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
         self.testbed: Testbed | None = None
@@ -327,6 +329,8 @@ class ActorQ(Configurable, Making, Questions):
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
+            if self.inline.runs_here:
+                return task.apply(args, kwargs)
             route = task.route = self._route(task.spec)
         return self._submit(route, args, kwargs)
 
@@ -433,6 +437,7 @@ class ActorQ(Configurable, Making, Questions):
 
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
+        self.inline.warn_of(name)
         spec, task = self._spec_by_name(name), self.tasks.get(name)
         if task is not None:
             return task.send(tuple(args or ()), kwargs or {}, options, spec)
@@ -511,11 +516,12 @@ class ActorQ(Configurable, Making, Questions):
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """A handle to a call by its id, whoever submitted it. Raises ImproperlyConfigured if it can be no id."""
         check_id(task_id)
-        if self._session is not None and not self._session.is_over:
+        outcome = self.inline.outcome_of(task_id)
+        if outcome is None and self._session is not None and not self._session.is_over:
             known = self._session.core.pending.get(task_id)
             if isinstance(known, AsyncResult):
                 return known
-        return AsyncResult(task_id, None, mesh=self)
+        return AsyncResult(task_id, None, outcome, mesh=self)
 
     # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
 

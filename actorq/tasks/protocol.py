@@ -12,6 +12,7 @@ from actorq.wire.payload import Serializers
 
 if TYPE_CHECKING:
     from actorq.tasks.canvas.signature import Signature
+    from actorq.tasks.inline import Inline
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
@@ -21,6 +22,8 @@ class Mesh(Protocol):
 
     main: str
     serializers: Serializers
+    inline: Inline
+    """Calls that run in the caller."""
 
     @property
     def tasks(self) -> Mapping[str, Task[Any, Any]]:

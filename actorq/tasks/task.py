@@ -323,7 +323,7 @@ class Task(Generic[P, R]):
         calls: queue, priority, serializer, time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result. link,
         link_error: a signature, or a list of them, that runs with its value when it has succeeded, or when it has failed.
         """
-        if "link" in options or "link_error" in options:
+        if "link" in options or "link_error" in options or self._mesh.inline.runs_here:
             return self.signature(args, kwargs).apply_async(**options)
         args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)
