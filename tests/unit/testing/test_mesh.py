@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from actorq import ActorQ
+from actorq import ActorQ, chain, chord, group
 from actorq.errors import (
     EncodeError,
     ImproperlyConfigured,
@@ -223,6 +223,36 @@ def test_callbacks_run_and_may_wait(running: Mesh) -> None:
     add.delay(1, 2).then(lambda result: seen.append(add.delay(result.get(), 10).get()))
     running.run_until_idle()
     assert seen == [13]
+
+
+# -- workflows ---------------------------------------------------------------------------------------------------
+
+
+def test_workflows_run_as_on_any_mesh(running: Mesh) -> None:
+    add = task(running, "add")
+
+    @running.app.task(name="total")
+    def total(values: list[int]) -> int:
+        return sum(values)
+
+    assert chain(add.s(1, 2), add.s(10)).apply_async().get() == 13
+    assert group(add.s(i, 1) for i in range(5)).apply_async().get() == [1, 2, 3, 4, 5]
+    assert chord([add.s(i, 1) for i in range(5)], total.s()).apply_async().get() == 15
+    assert [call.args for call in running.calls("total")] == [()]  # What comes from others is not submitted with it.
+
+
+def test_what_follows_a_call_that_fails_does_not_run(running: Mesh) -> None:
+    seen: list[Any] = []
+
+    @running.app.task(name="note")
+    def note(*args: Any) -> None:
+        seen.append(args)
+
+    result = chain(task(running, "fail").s("no such invoice"), note.s()).apply_async(link_error=note.si("failed"))
+    with pytest.raises(ValueError, match="no such invoice"):
+        result.get()
+    running.run()
+    assert ("failed",) in seen and all(args == ("failed",) for args in seen)
 
 
 # -- time --------------------------------------------------------------------------------------------------------

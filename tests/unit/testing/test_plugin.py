@@ -75,6 +75,47 @@ def test_without_an_application_of_its_own_a_test_has_a_new_one(suite: pytest.Py
     run(suite).assert_outcomes(passed=1)
 
 
+def test_settings_are_those_of_the_suite_and_of_the_marks_of_a_test(suite: pytest.Pytester) -> None:
+    suite.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture
+        def actorq_app():
+            from jobs import app
+            return app
+
+        @pytest.fixture(scope="session")
+        def actorq_config():
+            return {"task_time_limit": 7, "task_default_queue": "theirs"}
+        """
+    )
+    suite.makepyfile(
+        """
+        import pytest
+        from jobs import add, app
+
+        @pytest.mark.actorq(task_time_limit=8)
+        def test_marked(actorq_mesh):
+            assert add.delay(1, 2).get() == 3
+            (call,) = actorq_mesh.calls(add)
+            assert (call.spec.time_limit_s, call.queue) == (8, "theirs")
+
+        @pytest.mark.actorq(task_always_eager=True)
+        def test_eager(actorq_mesh):
+            assert add.delay(1, 2).is_eager and actorq_mesh.calls(add) == []
+
+        def test_as_before(actorq_mesh):
+            assert add.delay(1, 2).get() == 3
+            assert actorq_mesh.calls(add)[0].spec.time_limit_s == 7
+
+        def test_without():
+            assert app.conf.task_time_limit is None and app.conf.task_default_queue == "default"
+        """
+    )
+    run(suite).assert_outcomes(passed=4)
+
+
 def test_the_plugin_loads_neither_gevent_nor_zmq_before_a_fixture_is_used(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """
