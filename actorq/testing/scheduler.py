@@ -173,7 +173,9 @@ class Scheduler:
         self._runners[thread] += 1
         try:
             self._run(done, until_s)
-            if thread != self._own_thread:
+            if thread != self._own_thread or any(
+                count for each, count in list(self._runners.items()) if each != thread
+            ):
                 self._finish_own()
         finally:
             self._runners[thread] -= 1
@@ -209,7 +211,8 @@ class Scheduler:
             if next_s >= NEVER_S and until_s == math.inf:
                 raise WouldWaitForEver(
                     "nothing is left to happen in the mesh, so this wait would not end: no worker offers the task or "
-                    "takes its queue, or what it waits for never comes. `mesh.calls()` shows what was submitted"
+                    "takes its queue, what it waits for never comes, or it is up to a task that another thread has begun "
+                    "and has to go on with. `mesh.calls()` shows what was submitted"
                 )
             self.loop.run_until(max(min(next_s, until_s), self.loop.now_s))
             return next_s

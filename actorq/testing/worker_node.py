@@ -141,8 +141,9 @@ class WorkerNode:
         """As heartbeats do, but only when that is news; and calls that have not ended at once say where they run."""
         runs = {(run.call.id, run.call.attempt): run for run in self.pool.running()}
         if self._is_control_open and list(runs) != self._told:
+            have_spoken = {note.id for _, _, note in self.pool.notes}
             for key, run in runs.items():
-                if key not in self._told and self._jobs.tracks_start(run.spec):
+                if key not in self._told and key[0] not in have_spoken and self._jobs.tracks_start(run.spec):
                     run.tell(m.Note(*key, states.STARTED, self._whereabouts))
             self._told = list(runs)
             self._say(m.Heartbeat(now_s, 0.0, self._told))

@@ -335,6 +335,51 @@ def test_time_limits_end_what_takes_time(running: Mesh) -> None:
         task(running, "sleep").apply_async((30,), time_limit=10).get()
 
 
+def test_retries_come_when_their_delay_is_over(running: Mesh) -> None:
+    attempts: list[tuple[int, float]] = []
+
+    @running.app.task(name="flaky", bind=True, default_retry_delay=60, max_retries=3)
+    def flaky(self: Any, failures: int) -> str:
+        attempts.append((self.request.retries, round(running.clock.elapsed_s)))
+        if self.request.retries < failures:
+            raise self.retry(exc=ConnectionError("the database is gone"))
+        return "done"
+
+    result = flaky.delay(2)
+    running.run_until_idle()
+    assert result.state == "RETRY" and attempts == [(0, 0)]
+    running.clock.advance(61)
+    assert attempts == [(0, 0), (1, 60)]
+    assert result.get() == "done" and attempts == [(0, 0), (1, 60), (2, 120)]
+    with pytest.raises(ConnectionError, match="database"):
+        flaky.delay(9).get()
+    assert [retries for retries, _ in attempts[3:]] == [0, 1, 2, 3]
+
+
+def test_a_task_that_is_made_to_fail_is_retried_as_it_says(running: Mesh) -> None:
+    @running.app.task(name="steady", autoretry_for=(ConnectionError,), retry_backoff=10, retry_jitter=False)
+    def steady() -> str:
+        return "done"
+
+    running.fail_next(steady, ConnectionError("the database is gone"), times=3)
+    before_s = running.clock.elapsed_s
+    assert steady.delay().get() == "done"
+    assert running.clock.elapsed_s - before_s == pytest.approx(10 + 20 + 40, abs=0.1)
+
+
+def test_what_a_task_says_of_itself_can_be_seen(running: Mesh) -> None:
+    @running.app.task(name="talking", bind=True)
+    def talking(self: Any) -> str:
+        self.update_state(state="PROGRESS", meta={"done": 1})
+        running.clock.advance(60)
+        return "done"
+
+    result = talking.delay()
+    running.clock.advance(1)
+    assert result.state == "PROGRESS"
+    assert result.get() == "done"
+
+
 def test_a_wait_that_cannot_end_is_an_error_and_no_hang(running: Mesh) -> None:
     nobody = running.app.send_task("nobody.offers.this")
     with pytest.raises(WouldWaitForEver, match="no worker offers"):
