@@ -320,8 +320,9 @@ class Task(Generic[P, R]):
         twice under one id is one call. retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for
         how long to try to reach the mesh. headers, shadow, argsrepr, kwargsrepr: for `task.request`, and for logs.
         add_to_parent: False if a call made inside of a task does not belong to that. Also every option of the task's
-        calls: queue, priority, serializer, time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result. link,
-        link_error: a signature, or a list of them, that runs with its value when it has succeeded, or when it has failed.
+        calls: queue, priority, serializer, compression, sensitive, time_limit, soft_time_limit, max_deliveries,
+        acks_late, ignore_result. link, link_error: a signature, or a list of them, that runs with its value when it has
+        succeeded, or when it has failed.
         """
         if "link" in options or "link_error" in options or self._mesh.inline.runs_here:
             return self.signature(args, kwargs).apply_async(**options)

@@ -10,7 +10,6 @@ from typing import Any, NoReturn, Protocol
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
     ActorqError,
-    ContentDisallowed,
     DecodeError,
     EncodeError,
     MessageTooLarge,
@@ -23,15 +22,19 @@ from actorq.wire.frames import body_of
 from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
+    PLAIN_FORMATS,
     Serializers,
     code_hash,
     encode_failure,
+    format_name,
     format_remote_traceback,
     load_code,
+    loads,
 )
 from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
+from actorq.worker.lines import HIDDEN
 
 OWN_MODULES = ("actorq.worker", "actorq.tasks", "actorq.testing.pool")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
@@ -117,6 +120,10 @@ class Jobs:
         self._past: dict[str, int] = {}
         """Calls of jobs that were forgotten, by task."""
 
+    def limit_bodies(self, limit_bytes: int) -> None:
+        """No body is to have more than that, whether compressed or when it is opened."""
+        self.max_body_bytes = self.application.serializers.max_body_bytes = limit_bytes
+
     def offers(self) -> list[str]:
         """What this node can run."""
         return [*sorted(self.application.tasks), *self.builtin, *([BY_VALUE] if self.by_value else [])]
@@ -155,12 +162,19 @@ class Jobs:
             self._past[task] = self._past.get(task, 0) + job.runs
 
     def arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
-        """A call's arguments, to be shown; from any thread. Unpickling would run code, so it is left out."""
+        """A call's arguments, to be shown; from any thread. What would run code when it is opened is left out."""
+        args, kwargs = self._arguments(spec, call)
+        shown = shown_instead(call)
+        return shown.get("argsrepr", args), shown.get("kwargsrepr", kwargs)
+
+    def _arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
+        if spec.sensitive:
+            return HIDDEN, HIDDEN
         body = call.body.view if isinstance(call.body, Blob) else call.body
-        if spec.serializer == "cloudpickle":
-            return f"<pickle of {len(body):,} bytes>", {}
+        if spec.serializer not in PLAIN_FORMATS:
+            return f"<{spec.serializer} of {len(body):,} bytes>", {}
         try:
-            return self.application.serializers.decode_call(spec.serializer, body)
+            return self.application.serializers.decode_call(format_name(spec.serializer, spec.compression), body)
         except ActorqError as error:
             return f"<{error}>", {}
 
@@ -214,7 +228,7 @@ class Job:
         """As `run`, of a coroutine function."""
         self._jobs = jobs
         self._blob = blob
-        self._content = "" if spec.serializer == DEFAULT_SERIALIZER else spec.serializer
+        self._content = ""
         self._fn: Callable[..., Any] = _unresolved
         self._trace: Callable[[Call, Any, Any], TraceLike] | None = None
         self._run_fn: Callable[..., Any] = _unresolved
@@ -337,8 +351,8 @@ class Job:
         if isinstance(value, TaskPredicate):
             raise value  # From ``return self.retry(throw=False)``.
         content, dumps = self._content, self._encode
-        if self.spec.code and content != FALLBACK_SERIALIZER:
-            content = FALLBACK_SERIALIZER
+        if self.spec.code and self.spec.serializer != FALLBACK_SERIALIZER:
+            content = format_name(FALLBACK_SERIALIZER, self.spec.compression)
             dumps = self._jobs.application.serializers.get(content).dumps
             try:
                 return dumps(value), content
@@ -363,12 +377,13 @@ class Job:
         target = self._load() if spec.code else self._look_up()
         self.task = task = target if hasattr(target, "entry") else None
         self._fn = fn = target if task is None else task.entry
-        serializer = serializers.get(spec.serializer)
-        if spec.serializer not in serializers.accept_content:
-            raise ContentDisallowed(spec.serializer, serializers.accept_content)
+        form = serializers.opener(format_name(spec.serializer, spec.compression))
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
-        self._decode = serializer.decode_call
-        self._encode = _nothing if spec.ignore_result else serializer.dumps
+        self._decode = form.decode_call
+        if not spec.compression and serializers.result_compression:
+            form = serializers.get(spec.serializer, serializers.result_compression)
+        self._content = "" if form.name == DEFAULT_SERIALIZER else form.name
+        self._encode = _nothing if spec.ignore_result else form.dumps
         if not spec.chunked:
             self._run_fn = fn
         else:
@@ -418,6 +433,17 @@ class Job:
             except BaseException as error:
                 results.append(_failed_item(error))
         return [perf_counter() - started_s, results]
+
+
+def shown_instead(call: Call) -> dict[str, str]:
+    """What whoever has submitted a call wants to be shown instead of its arguments: `argsrepr`, `kwargsrepr`."""
+    if call.extra is None or not call.extra.request:
+        return {}
+    try:
+        request = loads(call.extra.request)
+        return {name: str(request[name]) for name in ("argsrepr", "kwargsrepr") if request.get(name) is not None}
+    except (ActorqError, AttributeError):
+        return {}
 
 
 def traceback_text(error: BaseException) -> str:
