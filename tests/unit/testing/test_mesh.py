@@ -543,7 +543,7 @@ def test_a_coordinator_that_starts_anew_loses_nothing(app: ActorQ, durable: bool
 def test_a_durable_mesh_keeps_what_nobody_waits_for(app: ActorQ) -> None:
     with mesh(app, durable=True) as running:
         task(running, "add").apply_async((1, 2), countdown=100, ignore_result=True)
-        running.clock.advance(1)
+        assert app.session.flush(1.0), "it is accepted when it is in the journal"
         app.close()
         running.restart_coordinator()
         running.clock.advance(200)
