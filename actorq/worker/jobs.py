@@ -42,7 +42,7 @@ from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
 
-OWN_MODULES = ("actorq.worker", "actorq.tasks")
+OWN_MODULES = ("actorq.worker", "actorq.tasks", "actorq.testing.pool")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
 JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
@@ -291,6 +291,10 @@ class Job:
         self._trace = trace
         self.run = self._run_plain if trace is None else self._run_traced
         self.run_coroutine = self._run_coroutine if trace is None else self._run_coroutine_traced
+
+    def wrap(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Have ``wrapper(function)`` run in the place of the function: for tests. After `resolve`."""
+        self._run_fn = wrapper(self._run_fn)
 
     def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body

@@ -66,8 +66,8 @@ class Serializers:
 
     def accept(self, accept_content: Iterable[str]) -> None:
         """From now on, open payloads of these serializers, and of no others."""
-        self._accept_content = frozenset(accept_content)
-        self._accepted = {name: each for name, each in self._known.items() if name in self._accept_content}
+        self._listed = frozenset(accept_content)
+        self._accept()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
