@@ -8,6 +8,8 @@ from actorq.config import VERSION as __version__  # noqa: N811 - the name that t
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
+    from actorq.policies.queues import Broadcast, Exchange, Queue
+    from actorq.policies.routing import worker_direct
     from actorq.shared import current_app, current_task, shared_task
     from actorq.tasks.canvas.chains import chain
     from actorq.tasks.canvas.chords import chord
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ActorQ",
     "AsyncResult",
+    "Broadcast",
+    "Exchange",
     "GroupResult",
+    "Queue",
     "ResultSet",
     "Signature",
     "Task",
@@ -38,6 +43,7 @@ __all__ = [
     "shared_task",
     "signature",
     "subtask",
+    "worker_direct",
     "xmap",
     "xstarmap",
 ]
@@ -48,6 +54,9 @@ _HOMES = {
     "GroupResult": "actorq.tasks.result_set",
     "ResultSet": "actorq.tasks.result_set",
     "Signature": "actorq.tasks.canvas.signature",
+    "Broadcast": "actorq.policies.queues",
+    "Exchange": "actorq.policies.queues",
+    "Queue": "actorq.policies.queues",
     "Task": "actorq.tasks.task",
     "chain": "actorq.tasks.canvas.chains",
     "chord": "actorq.tasks.canvas.chords",
@@ -62,6 +71,7 @@ _HOMES = {
     "subtask": "actorq.tasks.canvas.signature",
     "xmap": "actorq.tasks.canvas.maps",
     "xstarmap": "actorq.tasks.canvas.maps",
+    "worker_direct": "actorq.policies.routing",
 }
 
 

@@ -8,50 +8,59 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from actorq import native
+from actorq.client.bells import new_bell
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
-from actorq.client.session import Route, Session
-from actorq.config import (
-    BLOB_BYTES,
-    DEFAULT_ADDRESS,
-    DEFAULT_PRIORITY,
-    INSECURE_VARIABLE,
-    KEY_VARIABLE,
-    MAX_BODY_BYTES,
-    URL_VARIABLE,
-    ClientSettings,
-)
+from actorq.client.session import Route, Session, Testbed
+from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
 from actorq.context import Running, current
 from actorq.control.control import Control
 from actorq.errors import (
     AlreadyQueued,
+    ContentDisallowed,
     DuplicateTaskNameWarning,
     EncodeError,
     ImproperlyConfigured,
     MessageTooLarge,
     NotRegistered,
 )
+from actorq.native import Bell
 from actorq.policies.addresses import LOCAL, parse_url
+from actorq.policies.queues import queue_of
 from actorq.policies.retry import RetryPolicy
-from actorq.tasks.annotations import annotated
+from actorq.policies.routing import owner_of
+from actorq.settings.annotations import annotations_of
+from actorq.settings.configurable import Configurable
+from actorq.settings.embedded import embedded_options
+from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
+from actorq.settings.unused import check_unused
+from actorq.signals import publishing
 from actorq.tasks.apps import APPS
 from actorq.tasks.attributes import DEFINITION_OPTIONS
+from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
+from actorq.tasks.inline import Inline
 from actorq.tasks.keys import keys_of, with_keys
 from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
+from actorq.tasks.moments import as_moment
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
+from actorq.tasks.publishing import Publication
 from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.request import child_of, extra_of
 from actorq.tasks.result import AsyncResult
+from actorq.tasks.routed import Routing
+from actorq.tasks.router import Amqp
 from actorq.tasks.task import Task, make_task
 from actorq.transport import LinkKeys
 from actorq.wire.builtin import BUILTIN_NAMES
@@ -74,7 +83,6 @@ T = TypeVar("T")
 
 NAME_LENGTH = 512
 """As `actorq.wire.messages.Name` says."""
-ACCEPT_CONTENT = ("msgpack", "json", "cloudpickle")
 
 
 class Registry(dict[str, Task[Any, Any]]):
@@ -84,7 +92,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ(Making, Questions):
+class ActorQ(Configurable, Making, Questions):
     """An application.
 
         app = ActorQ("tasks")
@@ -95,14 +103,18 @@ class ActorQ(Making, Questions):
 
         add.delay(2, 3).get(timeout=5)
 
-    `main` stands for `__main__` in the names of tasks. `url` names the coordinators (``tcp://host:5570,tcp://other:5570``)
-    or embeds a mesh in this program (``local://``, ``local://?processes=4&concurrency=100``); by default it is the
-    environment's ACTORQ_URL, else tcp://127.0.0.1:5570. Nothing is connected or started before the first call.
-    `key` is the path of a key file, by default the environment's ACTORQ_KEY; without one, coordinators on other hosts
-    are refused, unless `insecure` is true (ACTORQ_INSECURE=1) because the network is trusted entirely. ``local://``
-    needs no key. `accept_content` lists the serializers whose payloads are opened here. `task_cls` is the class of its
-    tasks, where they name no `base`. `annotations` change options of tasks when they are registered (see
-    `actorq.tasks.annotations`).
+    `main` stands for `__main__` in the names of tasks. `url`, or `broker`, names the coordinators
+    (``tcp://host:5570,tcp://other:5570``) or embeds a mesh in this program (``local://``,
+    ``local://?processes=4&concurrency=100``); by default it is the environment's ACTORQ_URL, else tcp://127.0.0.1:5570.
+    Nothing is connected or started before the first call. `key` is the path of a key file, by default the environment's
+    ACTORQ_KEY; without one, coordinators on other hosts are refused, unless `insecure` is true (ACTORQ_INSECURE=1)
+    because the network is trusted entirely. ``local://`` needs no key. `accept_content` lists the serializers whose
+    payloads are opened here. `include` names modules that workers import.
+
+    All these are settings, as are others: see `conf`. `changes` are more of them; `config_source` is what
+    `config_from_object` takes, `namespace` how names in it begin (``"CELERY"``: ``CELERY_TASK_TIME_LIMIT``). `settings`
+    are the bounds of its session. `task_cls` is the class of its tasks, where they name no `base`. What else Celery's
+    constructor takes is accepted, with a warning that says why it has nothing to do here.
 
     The application that was made last is the `current_app`, unless `set_as_current` is false.
     """
@@ -115,32 +127,90 @@ class ActorQ(Making, Questions):
         key: str | os.PathLike[str] | None = None,
         insecure: bool | None = None,
         settings: ClientSettings | None = None,
-        accept_content: Iterable[str] = ACCEPT_CONTENT,
+        accept_content: Iterable[str] | None = None,
+        broker: str | Sequence[str] | None = None,
+        backend: str | None = None,
+        include: Iterable[str] | None = None,
+        config_source: Any = None,
+        namespace: str | None = None,
+        changes: Mapping[str, Any] | None = None,
         task_cls: type[Task[Any, Any]] = Task,
-        annotations: Any = None,
         set_as_current: bool = True,
+        **unused: Any,
     ) -> None:
+        check_unused(unused)
+        super().__init__(namespace)
         self.main = main
         self.task_cls = task_cls
-        self.annotations = annotations
-        self.url = url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS
-        self.key = os.environ.get(KEY_VARIABLE, "") if key is None else os.fspath(key)
-        self.insecure = os.environ.get(INSECURE_VARIABLE) == "1" if insecure is None else insecure
         self.settings = settings or ClientSettings()
-        self.serializers = Serializers.default(accept_content)
+        self.serializers = Serializers.default()
+        self._open_result: Callable[[str, bytes | memoryview], Any] = self._open_first
         self.tasks = Registry()
+        self.amqp = Amqp(lambda: self.conf.settings)
         self.control = Control(self)
-        self._session: Session | None = None
-        self._local: Any = None
+        self._routing = Routing(self)
+        self.inline = Inline(self.conf)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
-        self.inherit_parent_priority = False
-        """Whether calls that a task makes have its call's priority, where they name none."""
+        self.testbed: Testbed | None = None
+        """The mesh in this process in which a test runs it, in the place of the one at `url`."""
         self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
         self._codes: dict[str, bytes] = {}
         """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
+        self._session: Session | None = None
+        self._local: Any = None
+        given = {
+            "url": url or broker or None,
+            "key": key,
+            "insecure": insecure,
+            "accept_content": None if accept_content is None else tuple(accept_content),
+            "include": None if include is None else tuple(include),
+            "result_backend": backend,
+        }
+        self.conf.update({name: value for name, value in given.items() if value is not None} | dict(changes or {}))
+        if config_source is not None:
+            self.config_from_object(config_source)
+        publishing.watch(self._forget_routes)
         APPS.add(self, set_as_current)
+
+    # -- settings ------------------------------------------------------------------------------------------------
+
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        """The options of a task's calls: its own, and below them those of the settings."""
+        return options_over_defaults(self.conf.settings, task.options)
+
+    def _use_settings(self) -> None:
+        """The settings were read, or are others now: forget what was made of them."""
+        settings = self.conf.settings
+        self.serializers.accept(settings.accept_content)
+        accepted = settings.result_accept_content
+        self._open_result = self.serializers.loads if accepted is None else partial(self._open_if_in, accepted)
+        for task in list(self.tasks.values()):
+            self._annotate(task)
+            task.forget_spec()
+        if self._session is not None:
+            self._session.settings = self._session_settings()
+
+    def _open_first(self, content: str, body: bytes | memoryview) -> Any:
+        self.conf.settings  # noqa: B018 - they are read, and say what may be opened.
+        return self._open_result(content, body)
+
+    def _open_if_in(self, accepted: tuple[str, ...], content: str, body: bytes | memoryview) -> Any:
+        if content.partition("+")[0] not in accepted:
+            raise ContentDisallowed(content, accepted)
+        return self.serializers.loads(content, body)
+
+    def _annotate(self, task: Task[Any, Any]) -> None:
+        """Have `task_annotations` change what was said of a task."""
+        task.amend(annotations_of(task, self.conf.settings.task_annotations))
+
+    def _session_settings(self) -> ClientSettings:
+        return replace(self.settings, publish_timeout_s=self._publish_timeout_s)
+
+    @property
+    def _publish_timeout_s(self) -> float:
+        return publish_timeout_s(self.conf.settings, self.settings.publish_timeout_s)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
@@ -168,22 +238,9 @@ class ActorQ(Making, Questions):
         queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
         (default 3), acks_late (default True; False: at most once), ignore_result, serializer, compression (gzip,
         zlib, bzip2, lzma, zstd, or one's own; of arguments and result), sensitive (True: arguments and result are shown
-        in no log, and to nobody who asks what runs). Of the task: the
+        in no log, and to nobody who asks what runs), rate_limit, max_concurrency, scope, key, fair_key, unique,
+        unique_until, unique_conflict (see the attributes of `Task` of these names). Of the task: the
         attributes of `Task`, such as max_retries and autoretry_for, and those that `base` adds.
-
-        rate_limit: how many calls may start, as a number per second, "10/s", "10/m" or "10/h". max_concurrency: how many
-        may run at once. Both hold for all workers together; with scope="worker" for as many times that as there are
-        workers. key: calls with the same key share a limit, and those with another have their own: a text such as
-        "{args[0]}", or a function of the arguments. Where there are several coordinators, each keeps to its share: of
-        a rate of 10/s, 5/s each of two; of max_concurrency as well, but one each at the least. So a limit below the
-        number of coordinators holds only in a mesh with one, and calls that went to one do not use what another has left.
-
-        fair_key (as key): within a queue and a priority, calls with different keys take turns.
-
-        unique: True (one call of the task), "args" (one with the same arguments; they are compared as they are encoded),
-        or as key: while there is one, another call is not taken, and gives its AsyncResult, or raises AlreadyQueued if
-        unique_conflict="raise". unique_until: "done", "start" (it was given to a worker), or a number of seconds, after
-        which it is not waited for any more although it has not ended.
         """
         if not functions:
             return lambda fn: self._register(fn, dict(options))
@@ -201,7 +258,7 @@ class ActorQ(Making, Questions):
             options.pop(accepted, None)
         known = self.tasks.get(name)
         if known is None:
-            known = self._add(make_task(base, self, name, fn, bind, annotated(self.annotations, name, options)))
+            known = self._add(make_task(base, self, name, fn, bind, options))
         elif _place_of(known.fn) != _place_of(fn):
             warnings.warn(
                 f"a task {name!r} is there already, of {known.fn!r}, and stays: give {fn!r} another name",
@@ -219,11 +276,13 @@ class ActorQ(Making, Questions):
         if name in self.tasks:
             return self.tasks[name]
         instance = cls() if isinstance(task, type) else task
-        instance.register_in(self, name, None, False, annotated(self.annotations, name, options))
+        instance.register_in(self, name, None, False, options)
         return self._add(instance)
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
-        self.serializers.get(task.options.get("serializer", "msgpack"), task.options.get("compression") or "")
+        self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER), task.options.get("compression") or "")
+        if self.conf.is_loaded:
+            self._annotate(task)
         return self.tasks.setdefault(task.name, task)
 
     def gen_task_name(self, name: str, module: str) -> str:
@@ -231,7 +290,10 @@ class ActorQ(Making, Questions):
         return f"{self.main if module == '__main__' else module}.{name}"
 
     def finalize(self, auto: bool = False) -> None:
-        """Nothing: tasks are complete when they are defined. For programs that call it."""
+        """Say, once, that the application is complete (`on_after_finalize`). A worker does so when it has imported all
+        tasks; these need nothing of the kind.
+        """
+        self.on_after_finalize.send(self)
 
     def set_current(self) -> None:
         """Make it the `current_app` of this context: of this thread, greenlet or coroutine, and what these start."""
@@ -272,7 +334,7 @@ class ActorQ(Making, Questions):
         The workers of an embedded mesh can import what this program can, but have no module named to them: there the
         tasks of modules travel too, by reference.
         """
-        if self.is_worker:
+        if self.is_worker or self.testbed is not None:
             return ""
         is_local = self.url.startswith(LOCAL)
         if task.fn.__module__ != "__main__" and not is_local:
@@ -292,27 +354,70 @@ class ActorQ(Making, Questions):
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
-            route = task.route = self._route(task.spec)
+            if self.inline.runs_here:
+                return task.apply(args, kwargs)
+            if publishing.heard:
+                return self._send_announced(task.spec, args, kwargs, {})
+            options, is_constant = self._routing.find(task.name, task.options, args, kwargs, {})
+            changes, others = split_options(options)
+            route = self._route(make_spec(task.spec, changes) if changes else task.spec)
+            if others:
+                return self._send_with(route, args, kwargs, others)
+            if is_constant:
+                task.route = route
         return self._submit(route, args, kwargs)
+
+    def routed(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return self._routing.find(name, own, args, kwargs, options)[0]
+
+    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
+        return self._routing.broadcast(task, args, kwargs)
 
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
+        if publishing.heard:
+            return self._send_announced(spec, args, kwargs, options)
         route = self._route(spec)
         if not options:
             return self._submit(route, args, dict(kwargs))
         return self._send_with(route, args, dict(kwargs), options)
 
+    def _send_announced(
+        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
+        task_id = options.get("task_id") or self.session.new_id()
+        publication = Publication(spec, str(task_id), args, kwargs, options)
+        result = self._send_with(self._route(spec), args, dict(kwargs), publication.before())
+        publication.after()
+        return result
+
+    def _forget_routes(self) -> None:
+        """Somebody wants to hear of calls, or nobody does any more: those by the fast way ask nobody."""
+        for task in list(self.tasks.values()):
+            task.route = None
+
     def _route(self, spec: CallSpec) -> Route:
         session = self.session
-        if self._local is not None:
-            self._local.check_queue(spec.queue)
+        self._check_queue(spec)
         form = self.serializers.get(spec.serializer, spec.compression or self.serializers.task_compression)
         serializer, _, compression = form.name.partition("+")
         if (serializer, compression) != (spec.serializer, spec.compression):  # It was named by an alias.
             spec = msgspec.structs.replace(spec, serializer=serializer, compression=compression)
         self.serializers.max_body_bytes = session.max_body_bytes or MAX_BODY_BYTES
         return Route(session, spec, session.number(spec), form.encode_call)
+
+    def _check_queue(self, spec: CallSpec) -> None:
+        """Raise ImproperlyConfigured if no worker of an embedded mesh takes calls of its queue."""
+        if self._local is not None and spec.queue and not owner_of(spec.queue):
+            self._local.check_queue(spec.queue)
 
     def _large(self, route: Route, body: bytes) -> Body:
         """A large body as it travels. Raises MessageTooLarge."""
@@ -348,7 +453,7 @@ class ActorQ(Making, Questions):
         return result
 
     def _call_with(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Call:
-        now_s, running = time.time(), current.get()
+        now_s, running = self.wall_s(), current.get()
         if running is not None:
             route = self._with_inherited_priority(route, running)
         body: bytes = route.encode_call(args, kwargs)
@@ -357,24 +462,20 @@ class ActorQ(Making, Questions):
             check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
-            start_time_s(options.get("countdown"), options.get("eta"), now_s),
-            expiry_time_s(options.get("expires"), now_s),
+            start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
+            expiry_time_s(self._moment(options, "expires"), now_s),
             extra=with_keys(
                 extra_of(options, child_of(running)), route.spec.task, options, args, kwargs, route.encode_call, now_s
             ),
         )
 
-    def _with_inherited_priority(self, route: Route, running: Running) -> Route:
-        """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
-        priority = running.spec.priority
-        if not self.inherit_parent_priority or route.spec.priority != DEFAULT_PRIORITY or priority == DEFAULT_PRIORITY:
-            return route
-        return self._route(make_spec(route.spec, {"priority": priority}))
+    def _moment(self, options: Mapping[str, Any], name: str) -> Any:
+        value = options.get(name)
+        return value if value is None else as_moment(name, value, self.conf.zone)
 
     def _send_unique(
         self, route: Route, result: AsyncResult[Any], call: Call, options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
-        """Raises AlreadyQueued, where the options say so."""
         holder = route.session.submit_unique(result, call, self._patience_s(options), route.wait)
         if holder == call.id:
             return result
@@ -386,13 +487,20 @@ class ActorQ(Making, Questions):
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
     ) -> None:
         session = self.session
-        if self._local is not None:
-            for spec in specs:
-                self._local.check_queue(spec.queue)
+        for spec in specs:
+            self._check_queue(spec)
         numbers = [session.number(spec) for spec in specs]
         for node in plan.nodes:
             node.call.spec = numbers[node.call.spec - 1]
         session.submit_plan(plan, results, self._patience_s(options))
+
+    def _with_inherited_priority(self, route: Route, running: Running) -> Route:
+        """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
+        settings, priority = self.conf.settings, running.spec.priority
+        default = settings.task_default_priority
+        if not settings.task_inherit_parent_priority or route.spec.priority != default or priority == default:
+            return route
+        return self._route(make_spec(route.spec, {"priority": priority}))
 
     def _patience_s(self, options: Mapping[str, Any]) -> float | None:
         """For how long a call may try to reach the mesh."""
@@ -400,7 +508,9 @@ class ActorQ(Making, Questions):
             return 0.0
         if "retry_policy" in options:
             return check_timeout(RetryPolicy.of(options["retry_policy"]).budget_s())
-        return check_timeout(options.get("publish_timeout", self.settings.publish_timeout_s))
+        if "publish_timeout" in options:
+            return check_timeout(options["publish_timeout"])
+        return check_timeout(self._publish_timeout_s)
 
     def send_task(
         self, name: str, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -411,11 +521,13 @@ class ActorQ(Making, Questions):
 
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
+        self.inline.warn_of(name)
         spec, task = self._spec_by_name(name), self.tasks.get(name)
         if task is not None:
             return task.send(tuple(args or ()), kwargs or {}, options, spec)
-        changes, others = split_options(options)
-        return self.send(make_spec(spec, changes) if changes else spec, tuple(args or ()), kwargs or {}, others)
+        args = tuple(args or ())
+        changes, others = split_options(self.routed(name, {}, args, kwargs or {}, options))
+        return self.send(make_spec(spec, changes) if changes else spec, args, kwargs or {}, others)
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if name in BUILTIN_NAMES:
@@ -423,7 +535,8 @@ class ActorQ(Making, Questions):
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
-        return CallSpec(name) if task is None else make_spec(CallSpec(name), task.options)
+        options = default_options(self.conf.settings) if task is None else self.options_of(task)
+        return make_spec(CallSpec(name), options)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -444,7 +557,7 @@ class ActorQ(Making, Questions):
         if not callable(fn):
             raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
         name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
-        return CallSpec(name[:NAME_LENGTH], code=self._add_code(fn))
+        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), default_options(self.conf.settings))
 
     def map(
         self,
@@ -464,7 +577,7 @@ class ActorQ(Making, Questions):
                 f"task {fn.name!r} has keys ({', '.join(keys_of(fn))}), which items that travel together have not one "
                 f"of: use delay() for each"
             )
-        spec = fn.spec if isinstance(fn, Task) else self._by_value(fn)
+        spec = self._routing.spec_of(fn) if isinstance(fn, Task) else self._by_value(fn)
         if spec.is_limited:
             chunksize = 1  # A limit counts calls.
         spec = _chunked(spec)
@@ -479,7 +592,7 @@ class ActorQ(Making, Questions):
                 return self.send(fallback, ([[item] for item in chunk],), {}, {})
 
         bar = Progress(spec.task) if progress else None
-        return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar)
+        return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar, self.new_bell())
 
     def gather(self, *results: AsyncResult[Any], timeout: float | None = None) -> list[Any]:
         """The values of all results, in order. Raises the first exception, or TimeoutError."""
@@ -495,13 +608,23 @@ class ActorQ(Making, Questions):
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """A handle to a call by its id, whoever submitted it. Raises ImproperlyConfigured if it can be no id."""
         check_id(task_id)
-        if self._session is not None and not self._session.is_over:
+        outcome = self.inline.outcome_of(task_id)
+        if outcome is None and self._session is not None and not self._session.is_over:
             known = self._session.core.pending.get(task_id)
             if isinstance(known, AsyncResult):
                 return known
-        return AsyncResult(task_id, None, mesh=self)
+        return AsyncResult(task_id, None, outcome, mesh=self)
 
     # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
+
+    def now_s(self) -> float:
+        return time.monotonic() if self.testbed is None else self.testbed.now_s()
+
+    def wall_s(self) -> float:
+        return time.time() if self.testbed is None else self.testbed.wall_s()
+
+    def new_bell(self) -> Bell:
+        return new_bell() if self.testbed is None else self.testbed.new_bell()
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool:
         return pending.is_settled() or self.wait_all([pending], timeout_s)
@@ -537,7 +660,7 @@ class ActorQ(Making, Questions):
     def open_outcome(self, outcome: Outcome) -> Any:
         body = outcome.body if isinstance(outcome.body, bytes) else bytes_of(outcome.body)
         if outcome.state == SUCCESS:
-            return self.serializers.loads(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
+            return self._open_result(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
     def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
@@ -557,11 +680,16 @@ class ActorQ(Making, Questions):
         with self._lock:
             session = self._session
             if session is None or session.is_over:
-                session = self._session = Session(self._addresses(), self.settings, self._link_keys(), self.insecure)
+                session = self._session = self._new_session()
                 for digest, blob in self._codes.items():
                     session.add_code(digest, blob)
                 atexit.register(self.close)
             return session
+
+    def _new_session(self) -> Session:
+        if self.testbed is not None:
+            return self.testbed.open_session()
+        return Session(self._addresses(), self._session_settings(), self._link_keys(), self.insecure)
 
     def _link_keys(self) -> LinkKeys | None:
         """What the key file says. Raises BadKey."""
@@ -581,9 +709,19 @@ class ActorQ(Making, Questions):
         if surrounding:
             return (surrounding,)
         if self._local is None:
-            queues = [task.options["queue"] for task in self.tasks.values() if "queue" in task.options]
-            self._local = EmbeddedMesh(url.options, queues)
+            settings = self.conf.settings
+            queues = [queue_of(self.options_of(task)["queue"]) for task in self.tasks.values()]
+            if not self.amqp.is_plain:
+                queues += self.amqp.named_queues()
+            self._local = EmbeddedMesh(
+                {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
+            )
         return (self._local.address,)
+
+    def forget_specs(self) -> None:
+        """Find out anew how calls of each task are sent: it has another mesh from now on."""
+        for task in list(self.tasks.values()):
+            task.forget_spec()
 
     def close(self) -> None:
         """Send what waits (for at most 5 s), end the session, and an embedded mesh with it."""
@@ -606,7 +744,7 @@ class ActorQ(Making, Questions):
 
     def __reduce__(self) -> Any:
         """Functions that travel by value may refer to their application. It arrives without tasks and session."""
-        return (_twin, (self.main, self.url, self.settings, tuple(self.serializers.accept_content)))
+        return (_twin, (self.main, self.settings, self.conf.portable()))
 
     @property
     def Task(self) -> type[Task[Any, Any]]:  # noqa: N802 - Celery's name
@@ -615,9 +753,9 @@ class ActorQ(Making, Questions):
 
 
 @functools.cache
-def _twin(main: str, url: str, settings: ClientSettings, accept_content: tuple[str, ...]) -> ActorQ:
+def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, url, settings=settings, accept_content=accept_content, set_as_current=False)
+    return ActorQ(main, settings=settings, changes=dict(changes), set_as_current=False)
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -11,6 +11,10 @@ from typing import Any
 
 class ActorqError(Exception):
     """Base of all errors that actorq raises."""
+
+
+class TaskError(ActorqError):
+    """Base of the errors that have to do with one task, or one call of it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -30,7 +34,11 @@ class BadKey(ImproperlyConfigured):
     """A key file that cannot be used, as it is missing, damaged, open to others, or not of the kind that is needed."""
 
 
-class NotRegistered(ActorqError, KeyError):
+class SecurityError(ActorqError):
+    """Something is not done because it would not be safe."""
+
+
+class NotRegistered(TaskError, KeyError):
     """No task of that name is registered in this application."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
@@ -42,12 +50,28 @@ class NotRegistered(ActorqError, KeyError):
         return str(self.args[0])
 
 
-class TimeoutError(ActorqError, builtins.TimeoutError):
+class AlreadyRegistered(TaskError):
+    """Another task has that name already."""
+
+
+class QueueNotFound(TaskError, KeyError):
+    """A call was routed to a queue that is not among `task_queues`, and none may be made for it."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class CommandError(ActorqError):
+    """A command of the command line cannot do what it was asked. `exit_code` is the status that it ends with."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+
+
+class TimeoutError(TaskError, builtins.TimeoutError):
     """The result, reply or condition did not come within the time that was given."""
-
-
-class IncompleteStream(ActorqError):
-    """The end of a stream of results was reached, and some are missing."""
 
 
 # -- the mesh ----------------------------------------------------------------------------------------------------
@@ -151,6 +175,80 @@ class MessageTooLarge(EncodeError):
         self.limit_bytes = limit_bytes
 
 
+# -- what tasks raise to say how they go on ----------------------------------------------------------------------
+
+
+class TaskPredicate(ActorqError):
+    """Base of what a task raises to say what is to become of its call, in place of a value or a failure."""
+
+    replacement: bytes = b""
+    """What the call goes on as (an encoded `actorq.wire.messages.Replacement`); empty: it does not go on."""
+
+
+class Retry(TaskPredicate):
+    """The call is run again, later. Raised by `self.retry()`.
+
+    exc: why, an exception or its text. when: seconds from now, or the time. sig: the call that is made.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        exc: BaseException | str | None = None,
+        when: float | datetime | None = None,
+        is_eager: bool = False,
+        sig: Any = None,
+    ) -> None:
+        super().__init__(message, exc, when)
+        self.message = message
+        self.exc = None if isinstance(exc, str) else exc
+        self.excs = exc if isinstance(exc, str) else None if exc is None else repr(exc)
+        """The reason as text."""
+        self.when = when
+        self.is_eager = is_eager
+        self.sig = sig
+
+    def humanize(self) -> str:
+        """``in 3s``, ``at`` a time, or ``now``."""
+        if isinstance(self.when, (int, float)):
+            return f"in {self.when:g}s"
+        return "now" if self.when is None else f"at {self.when}"
+
+    def __str__(self) -> str:
+        if self.message:
+            return self.message
+        return f"Retry {self.humanize()}: {self.excs}" if self.excs else f"Retry {self.humanize()}"
+
+    def __reduce__(self) -> Any:
+        return self.__class__, (self.message, self.exc or self.excs, self.when)
+
+
+class Ignore(TaskPredicate):
+    """Nothing is to become of the call: it ends as REVOKED, and nothing that was to follow it runs."""
+
+
+class Reject(TaskPredicate):
+    """The call cannot be worked on here. It fails with this error; with `requeue` it goes back to its queue at once."""
+
+    def __init__(self, reason: object = None, requeue: bool = False) -> None:
+        super().__init__(reason, requeue)
+        self.reason = reason
+        self.requeue = requeue
+
+    def __str__(self) -> str:
+        return f"reject requeue={self.requeue}: {self.reason}"
+
+    __repr__ = __str__
+
+
+class WorkerShutdown(SystemExit):
+    """Has the worker end once what runs has ended."""
+
+
+class WorkerTerminate(SystemExit):
+    """Has the worker end at once."""
+
+
 # -- outcomes of calls -------------------------------------------------------------------------------------------
 
 
@@ -164,11 +262,11 @@ class RemoteError(ActorqError):
         self.remote_args = tuple(args)
 
 
-class TaskRevokedError(ActorqError):
+class TaskRevokedError(TaskError):
     """The call was revoked, or expired before it started."""
 
 
-class ChordError(ActorqError):
+class ChordError(TaskError):
     """The body of a chord was not run, as a member of its header failed, was revoked, or expired."""
 
 
@@ -188,77 +286,90 @@ class Terminated(ActorqError):
     """Raised inside a task that is ended by ``revoke(terminate=True)`` or by a shutdown that no longer waits."""
 
 
-# -- how a task goes on ------------------------------------------------------------------------------------------
-
-
-class TaskPredicate(ActorqError):
-    """Raised by a task to say what is to become of its call, in place of a value or a failure."""
-
-    replacement: bytes = b""
-    """What the call goes on as (an encoded `actorq.wire.messages.Replacement`); empty: it does not go on."""
-
-
-class Retry(TaskPredicate):
-    """The call is to run again. Raised by `Task.retry`.
-
-    exc: why. when: in so many seconds, or at a time. sig: what runs again.
-    """
+class MaxRetriesExceededError(TaskError):
+    """The task has asked to be retried once more than it may. `task_args` and `task_kwargs` are those of its call."""
 
     def __init__(
-        self,
-        message: str | None = None,
-        exc: BaseException | None = None,
-        when: float | datetime | None = None,
-        is_eager: bool = False,
-        sig: Any = None,
+        self, *args: object, task_args: Sequence[Any] = (), task_kwargs: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(message, exc, when)
-        self.message = message
-        self.exc = exc
-        self.excs = None if exc is None else repr(exc)
-        self.when = when
-        self.is_eager = is_eager
-        self.sig = sig
-
-    def humanize(self) -> str:
-        """When it runs again, in words."""
-        if isinstance(self.when, (int, float)):
-            return f"in {self.when:g}s"
-        return "now" if self.when is None else f"at {self.when}"
-
-    def __str__(self) -> str:
-        if self.message:
-            return self.message
-        return f"Retry {self.humanize()}: {self.excs}" if self.excs else f"Retry {self.humanize()}"
-
-
-class Ignore(TaskPredicate):
-    """Nothing is to become of the call: it ends as REVOKED, and nothing that was to follow it runs."""
-
-
-class Reject(TaskPredicate):
-    """The call cannot be worked on here. It fails with this error; with `requeue` it goes back to its queue at once."""
-
-    def __init__(self, reason: Any = None, requeue: bool = False) -> None:
-        super().__init__(reason, requeue)
-        self.reason = reason
-        self.requeue = requeue
-
-    def __str__(self) -> str:
-        return f"rejected{', to run again' if self.requeue else ''}: {self.reason}"
-
-
-class MaxRetriesExceededError(ActorqError):
-    """A task has asked to be retried more often than its `max_retries` allows."""
-
-    def __init__(self, message: str = "", task_args: Sequence[Any] = (), task_kwargs: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(*args)
         self.task_args = task_args
-        self.task_kwargs = {} if task_kwargs is None else task_kwargs
+        self.task_kwargs = dict(task_kwargs or {})
 
 
-class DuplicateTaskNameWarning(UserWarning):
-    """Two functions were registered under one name. The first stays."""
+class InvalidTaskError(TaskError):
+    """A call that is not made as it has to be."""
+
+
+class IncompleteStream(TaskError):
+    """The end of a stream of results was reached, and some are missing."""
+
+
+# -- results that are kept ---------------------------------------------------------------------------------------
+
+
+class BackendError(ActorqError):
+    """A result cannot be stored or read."""
+
+
+class BackendGetMetaError(BackendError):
+    """A result cannot be read."""
+
+    def __init__(self, *args: object, task_id: str = "") -> None:
+        super().__init__(*args)
+        self.task_id = task_id
+
+
+class BackendStoreError(BackendError):
+    """A result cannot be stored."""
+
+    def __init__(self, *args: object, state: str = "", task_id: str = "") -> None:
+        super().__init__(*args)
+        self.state = state
+        self.task_id = task_id
+
+
+# -- warnings ----------------------------------------------------------------------------------------------------
+
+
+class ActorqWarning(UserWarning):
+    """Base of all warnings."""
+
+
+class AlwaysEagerIgnored(ActorqWarning):
+    """`send_task` sends the call although `task_always_eager` is set: it has no function to run here."""
+
+
+class DuplicateNodenameWarning(ActorqWarning):
+    """Several nodes have the same name."""
+
+
+class DuplicateTaskNameWarning(ActorqWarning):
+    """Two functions were registered under one name; the first one stays."""
+
+
+class FixupWarning(ActorqWarning):
+    """Support for a framework cannot do its work."""
+
+
+class NotConfigured(ActorqWarning):
+    """There is no such module, or file, with settings; the defaults hold."""
+
+
+class SettingIgnored(ActorqWarning):
+    """A setting of Celery's that has nothing to set here."""
+
+
+class SecurityWarning(ActorqWarning):
+    """Something works, and is not safe."""
+
+
+class ObsoleteWarning(DeprecationWarning):
+    """What was used is going to go."""
+
+
+class PendingObsoleteWarning(PendingDeprecationWarning):
+    """What was used is going to be obsolete."""
 
 
 # -- actors ------------------------------------------------------------------------------------------------------

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import logging
 
+TASKS = "actorq.task"
+"""Above the loggers of tasks."""
 
-def configure(level: str, node: str) -> None:
-    """Log to standard error from `level` (DEBUG, INFO, WARNING, …) on, under the name of this node."""
-    logging.basicConfig(level=level.upper(), format=f"[%(asctime)s: %(levelname)s/{node}] %(message)s")
+
+def configure(level: str, node: str, line: str | None = None) -> None:
+    """Log to standard error from `level` (DEBUG, INFO, WARNING, …) on, under the name of this node.
+
+    line: the format of a line, as `logging.Formatter` takes it.
+    """
+    logging.basicConfig(level=level.upper(), format=line or line_format(node))
+
+
+def line_format(node: str) -> str:
+    """How lines look where nobody says anything else."""
+    return f"[%(asctime)s: %(levelname)s/{node}] %(message)s"
+
+
+def configure_tasks(line: str | None) -> logging.Logger:
+    """Have the loggers of tasks write their lines in a format of their own; None: like all others. Returns their parent."""
+    logger = logging.getLogger(TASKS)
+    if line is not None:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(line))
+        logger.addHandler(handler)
+        logger.propagate = False
+    return logger
 
 
 class Sparse:

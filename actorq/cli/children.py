@@ -38,6 +38,7 @@ class CoordinatorChild:
         transient: Sequence[str] = (),
         key: str = "",
         insecure: bool = False,
+        result_expires_s: float | None = None,
     ) -> None:
         self.address = listen
         """Where it listens; the real one after `wait_ready`."""
@@ -45,6 +46,8 @@ class CoordinatorChild:
         self._command += ["--key", key, *(["--insecure"] if insecure else [])]
         if data is not None:
             self._command += ["--data", data]
+        if result_expires_s is not None:
+            self._command += ["--result-expires", str(result_expires_s)]
         self._command += [f"--transient={queue}" for queue in transient]
         self._parent_fd, self._own_fd = os.pipe()
         self._lock = threading.Lock()

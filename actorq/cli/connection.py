@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from actorq.cli.options import app_option, insecure_option, is_insecure, key_option, key_path, url_option
@@ -36,7 +35,7 @@ def connected(app: str | None, url: str | None, patience_s: float = PATIENCE_S) 
             f"{mesh.url} is a mesh inside one program, which others cannot reach: name a coordinator with -u",
             MISCONFIGURED,
         )
-    mesh.settings = replace(mesh.settings, publish_timeout_s=patience_s)
+    mesh.conf.task_publish_timeout = patience_s
     with mesh:
         yield mesh
 

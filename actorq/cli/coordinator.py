@@ -9,6 +9,7 @@ from actorq.cli.listening import (
     check_exposure,
     data_option,
     listen_option,
+    result_expires_option,
     tell_where_calls_are,
     transient_option,
 )
@@ -26,6 +27,7 @@ from actorq.cli.options import insecure_option, is_insecure, key_option, key_pat
 )
 @data_option
 @transient_option
+@result_expires_option
 @click.option(
     "--join",
     metavar="ADDRESS",
@@ -47,9 +49,10 @@ def command(
     name: str,
     data: str | None,
     transient: tuple[str, ...],
+    result_expires_s: float,
     join: list[str],
     advertise: str,
-    loglevel: str,
+    loglevel: str | None,
 ) -> None:
     """Run a coordinator, which takes calls from clients and leases them to workers.
 
@@ -69,7 +72,7 @@ def command(
     from actorq.coordinator import node
 
     name = node.name_of(name, listen)
-    log.configure(loglevel, name)
+    log.configure(loglevel or "WARNING", name)
     tell_where_calls_are(data, transient)
     node.run(
         listen,
@@ -80,4 +83,5 @@ def command(
         advertise=advertise,
         key=key_path(),
         insecure=is_insecure(),
+        result_expires_s=result_expires_s,
     )

@@ -26,7 +26,7 @@ LONGEST_DIRECTORY = 75
 """The path of a socket has 107 bytes at the most."""
 
 
-def run(processes: int, concurrency: int, queues: list[str], parent: int) -> int:
+def run(processes: int, concurrency: int, queues: list[str], result_expires: float, parent: int) -> int:
     """Run the mesh until the process `parent` ends, or SIGTERM. Returns an exit status."""
     log.configure(LOGLEVEL, "local")
     # Until the supervisor listens to it, so that nothing is left behind by a program that ends at once.
@@ -35,7 +35,9 @@ def run(processes: int, concurrency: int, queues: list[str], parent: int) -> int
         os.set_inheritable(fd, False)
     short = "/tmp" if len(tempfile.gettempdir()) > LONGEST_DIRECTORY else None
     directory = tempfile.mkdtemp(prefix="actorq-", dir=short)  # For this user only.
-    coordinator = CoordinatorChild(f"ipc://{directory}/coordinator", "coordinator@local", LOGLEVEL)
+    coordinator = CoordinatorChild(
+        f"ipc://{directory}/coordinator", "coordinator@local", LOGLEVEL, result_expires_s=result_expires
+    )
     os.environ[SURROUNDING_VARIABLE] = f"{os.getpid()} {coordinator.address}"
     try:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

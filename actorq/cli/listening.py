@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from actorq.cli.options import is_insecure, key_path
-from actorq.config import DEFAULT_ADDRESS
+from actorq.config import DEFAULT_ADDRESS, CoordinatorSettings
 from actorq.policies.addresses import check_listening, is_loopback
 from actorq.transport.addresses import check_to_listen
 
@@ -33,6 +33,16 @@ listen_option = click.option(
     default=DEFAULT_ADDRESS,
     show_default=True,
     help="Where workers and clients connect: tcp://HOST:PORT or ipc://PATH.",
+)
+
+result_expires_option = click.option(
+    "--result-expires",
+    "result_expires_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=CoordinatorSettings().outcome_age_s,
+    show_default=True,
+    help="How long results are kept for those who ask for them by id.",
 )
 
 

@@ -88,9 +88,7 @@ loglevel_option = click.option(
     "-l",
     "--loglevel",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
-    default="WARNING",
-    show_default=True,
-    help="What to log to standard error.",
+    help="What to log to standard error. [WARNING]",
 )
 destination_option = click.option(
     "-d", "--destination", metavar="NODE,…", callback=listed, help="Only these nodes. Default: all."

@@ -10,6 +10,7 @@ import click
 from actorq.errors import (
     ActorqError,
     AddressInUse,
+    CommandError,
     ImproperlyConfigured,
     NotPermitted,
     NotRegistered,
@@ -40,6 +41,8 @@ class Problem(click.ClickException):
 
 def problem_of(error: ActorqError) -> Problem:
     """An error of actorq's as the end of a command."""
+    if isinstance(error, CommandError):
+        return Problem(str(error), error.exit_code)
     if isinstance(error, (AddressInUse, ImproperlyConfigured, NotRegistered)):
         return Problem(str(error), MISCONFIGURED)
     if isinstance(error, NotPermitted):

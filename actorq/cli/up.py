@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -12,12 +13,14 @@ from actorq.cli.listening import (
     check_exposure,
     data_option,
     listen_option,
+    result_expires_option,
     tell_where_calls_are,
     transient_option,
 )
 from actorq.cli.options import is_insecure, key_path
 from actorq.cli.worker import node_options, worker_options
 from actorq.client.embedded import cpu_count
+from actorq.worker.choices import early_settings
 
 
 @click.command()
@@ -25,6 +28,7 @@ from actorq.client.embedded import cpu_count
 @listen_option
 @data_option
 @transient_option
+@result_expires_option
 @click.option("--processes", type=click.IntRange(min=1), help="Worker processes. Default: one for each CPU.")
 @click.pass_context
 def command(
@@ -33,8 +37,10 @@ def command(
     listen: str,
     data: str | None,
     transient: tuple[str, ...],
+    result_expires_s: float,
     processes: int | None,
-    loglevel: str,
+    loglevel: str | None,
+    config: str,
     **options: Any,
 ) -> None:
     """Run a coordinator and workers on this host.
@@ -54,14 +60,20 @@ def command(
     from actorq.worker.supervisor import run_supervisor
 
     tell_where_calls_are(data, transient)
-    processes = processes or cpu_count()
+    config = os.path.abspath(config) if config.endswith(".toml") else config
+    early = early_settings(config)
+    processes = processes or early.worker_processes or cpu_count()
+    loglevel = loglevel or early.worker_log_level
     log.configure(loglevel, "up")
-    coordinator = CoordinatorChild(listen, "coordinator-%p@%h", loglevel, data, transient, key_path(), is_insecure())
+    coordinator = CoordinatorChild(
+        listen, "coordinator-%p@%h", loglevel, data, transient, key_path(), is_insecure(), result_expires_s
+    )
     try:
         status = coordinator.wait_ready()
         if status:
             ctx.exit(status)
-        chosen = worker_options([dialled(coordinator.address)], processes=processes, loglevel=loglevel, **options)
+        addresses = [dialled(coordinator.address)]
+        chosen = worker_options(addresses, processes=processes, loglevel=loglevel, config=config, **options)
         click.echo(f"coordinator at {coordinator.address}, {processes} worker processes. Ctrl-C ends all.", err=True)
         status = run_supervisor(chosen)
     finally:

@@ -18,9 +18,9 @@ from actorq.cli.options import (
     loglevel_option,
     url_option,
 )
-from actorq.cli.problems import MISCONFIGURED, Problem
-from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE, URL_VARIABLE
-from actorq.policies.addresses import check_connecting, parse_url
+from actorq.config import DEFAULT_QUEUE
+from actorq.policies.addresses import check_connecting
+from actorq.worker.choices import addresses_in, early_settings
 from actorq.worker.options import WorkerOptions
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -32,30 +32,39 @@ def node_options(command: C) -> C:
     for option in reversed(
         [
             app_option,
+            click.option(
+                "--config",
+                metavar="FILE",
+                default="",
+                help="TOML file, or module, with settings, beside those that the application has.",
+            ),
             click.option("-I", "--include", metavar="MODULE,…", callback=listed, help="More modules with tasks."),
             click.option(
                 "-Q",
                 "--queues",
                 metavar="QUEUE,…",
                 callback=listed,
-                help=f"Take calls of these only. [{DEFAULT_QUEUE}]",
+                help=f"Take calls of these only. [task_queues, or {DEFAULT_QUEUE}]",
+            ),
+            click.option(
+                "-X",
+                "--exclude-queues",
+                metavar="QUEUE,…",
+                callback=listed,
+                help="Take no calls of these of task_queues.",
             ),
             click.option(
                 "-c",
                 "--concurrency",
                 type=click.IntRange(min=1),
-                default=DEFAULTS.concurrency,
-                show_default=True,
-                help="Calls that run at once in each process.",
+                help="Calls that run at once in each process. Default: the setting worker_concurrency, else 100.",
             ),
             click.option(
                 "--drain",
                 "drain_s",
                 metavar="SECONDS",
                 type=click.FloatRange(min=0),
-                default=DEFAULTS.drain_s,
-                show_default=True,
-                help="How long running calls may go on when the worker is told to end.",
+                help=f"How long running calls may go on when the worker is told to end. [{DEFAULTS.drain_s:g}]",
             ),
             click.option(
                 "--no-code",
@@ -76,14 +85,22 @@ def worker_options(
     app: str | None,
     include: Sequence[str],
     queues: Sequence[str],
-    concurrency: int,
+    concurrency: int | None,
     processes: int,
-    drain_s: float,
+    drain_s: float | None,
+    exclude_queues: Sequence[str],
     no_code: bool,
-    loglevel: str,
+    loglevel: str | None,
+    config: str,
     name: str = DEFAULTS.name,
 ) -> WorkerOptions:
-    """The options as the supervisor takes them. Raises UsageError where nothing would be left to run."""
+    """The options as the supervisor takes them. Raises UsageError where nothing would be left to run.
+
+    What is left open the nodes find in the settings, but for what the supervisor needs to know.
+    """
+    early = early_settings(config)
+    if drain_s is None:
+        drain_s = early.worker_soft_shutdown_timeout
     if not app and not include:
         if no_code:
             raise click.UsageError("with --no-code a worker needs tasks: name their module with -A")
@@ -92,15 +109,17 @@ def worker_options(
         addresses=tuple(addresses),
         app=app or "",
         include=tuple(include),
-        queues=tuple(queues) or DEFAULTS.queues,
+        queues=tuple(queues),
+        exclude_queues=tuple(exclude_queues),
+        config=config,
         concurrency=concurrency,
         processes=processes,
         name=name,
-        drain_s=drain_s,
-        loglevel=loglevel,
+        drain_s=DEFAULTS.drain_s if drain_s is None else drain_s,
+        loglevel=loglevel or early.worker_log_level,
         key=checked_key(),
         insecure=is_insecure(),
-        by_value=not no_code,
+        by_value=False if no_code else None,
     )
 
 
@@ -117,9 +136,7 @@ def checked_key() -> str:
 @click.command(short_help="Run worker processes.")
 @node_options
 @url_option
-@click.option(
-    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, each a node of its own."
-)
+@click.option("--processes", type=click.IntRange(min=1), help="Processes, each a node of its own. [1]")
 @click.option(
     "-n",
     "--name",
@@ -129,23 +146,30 @@ def checked_key() -> str:
     help="Name of each process; %h: host, %n: host without domain, %i: number of the process, %p: its process id.",
 )
 @click.pass_context
-def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
+def command(
+    ctx: click.Context, /, url: str | None, processes: int | None, config: str, app: str | None, **options: Any
+) -> None:
     """Run worker processes, which import your tasks and run calls.
 
     Ctrl-C or TERM lets running calls end within --drain seconds and gives the others back; a second one does not wait.
-    The exit status is 78 if the module cannot be imported.
+    What the command line does not say the settings do: the application's, the file's of --config, and the
+    environment's (ACTORQ_WORKER_CONCURRENCY=8 and so on).
+    The exit status is 78 if the module cannot be imported, or a setting cannot be used.
 
     \b
     Examples:
       actorq worker -A proj.tasks
       actorq worker -A proj.tasks -u tcp://10.0.0.5:5570 --key cluster.key -Q fast,default --processes 2
       actorq worker -A proj.tasks:app -n gpu@%h --no-code -l INFO
+      actorq worker -A proj.tasks --config /etc/proj.toml
     """
-    mesh = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS)
-    if mesh.is_local:
-        raise Problem(f"{url} is a mesh inside one program: a worker needs a coordinator's address (-u)", MISCONFIGURED)
-    chosen = worker_options(mesh.addresses, **options)
-    check_connecting(mesh.addresses, bool(chosen.key), chosen.insecure)
+    config = os.path.abspath(config) if config.endswith(".toml") else config
+    early = early_settings(config)
+    addresses = () if url is None and app is not None else addresses_in(url or early.url)
+    chosen = worker_options(
+        addresses, app, processes=processes or early.worker_processes or 1, config=config, **options
+    )
+    check_connecting(addresses, bool(chosen.key), chosen.insecure)
     from actorq.worker.supervisor import run_supervisor
 
     ctx.exit(run_supervisor(chosen))

@@ -142,7 +142,7 @@ class Client:
         self.codes: dict[str, bytes] = {}
         self.chosen: deque[Call] = deque()
         """As `outbox`, for calls whose ids the user chose, so that they may be known to the mesh."""
-        self.uniques: dict[str, Callable[[str], None]] = {}
+        self.uniques: dict[str, tuple[list[str], Callable[[], None]]] = {}
         """Who waits to hear under which id a call with a unique key is known, by its id."""
         self.plans: deque[Plan] = deque()
         """As `outbox`, for workflows."""
@@ -518,10 +518,13 @@ class Client:
 
     def _tell_unique(self, task_id: str, known_as: str) -> bool:
         """Whether somebody waits to hear it."""
-        tell = self.uniques.pop(task_id, None)
-        if tell is not None:
-            tell(known_as)
-        return tell is not None
+        waiting = self.uniques.pop(task_id, None)
+        if waiting is None:
+            return False
+        box, ring = waiting
+        box.append(known_as)
+        ring()
+        return True
 
     def _refused(self, message: m.Refused) -> None:
         sent = {call.id: (call, each.may_run) for each in self._unaccepted for call in each.calls}

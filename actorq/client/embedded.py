@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from actorq import native
-from actorq.config import DEFAULT_QUEUE, WorkerSettings
+from actorq.config import DEFAULT_QUEUE, CoordinatorSettings, WorkerSettings
 from actorq.errors import ImproperlyConfigured, OperationalError, nearest
 
 KEEPER = "actorq.cli.keeper"
@@ -44,13 +44,15 @@ class EmbeddedOptions:
     processes: int
     concurrency: int
     queues: list[str]
+    result_expires: float
+    """How long results are kept, in seconds."""
 
 
 def read_options(options: Mapping[str, str], queues: Iterable[str] = ()) -> EmbeddedOptions:
     """The options of a ``local://`` URL; `queues` are served besides. Raises ImproperlyConfigured.
 
     processes: default one for each CPU, and at least two. concurrency: calls that run at once in each of them, default
-    100. queues: with commas between, default ``default``.
+    100. queues: with commas between, default ``default``. result_expires: how long results are kept, in seconds.
     """
     known = EmbeddedOptions.__slots__
     for name in options:
@@ -62,6 +64,7 @@ def read_options(options: Mapping[str, str], queues: Iterable[str] = ()) -> Embe
         _count(options, "processes", max(cpu_count(), FEWEST_PROCESSES)),
         _count(options, "concurrency", WorkerSettings().concurrency),
         [queue for queue in dict.fromkeys([*named, *queues]) if queue],
+        _seconds(options, "result_expires", CoordinatorSettings().outcome_age_s),
     )
 
 
@@ -141,6 +144,17 @@ def _count(options: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ImproperlyConfigured(f"local://?{name}={text}: it takes a whole number from 1 on")
     return int(text)
+
+
+def _seconds(options: Mapping[str, str], name: str, default_s: float) -> float:
+    text = options.get(name, str(default_s))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise ImproperlyConfigured(f"local://?{name}={text}: it takes a number of seconds")
+    return seconds
 
 
 def _start_keeper(options: EmbeddedOptions, ready: int, parent: int) -> int:

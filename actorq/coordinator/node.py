@@ -49,6 +49,7 @@ def run(
     advertise: str = "",
     key: str = "",
     insecure: bool = False,
+    result_expires_s: float = CoordinatorSettings().outcome_age_s,
 ) -> None:
     """Run a coordinator until SIGTERM or SIGINT.
 
@@ -57,7 +58,8 @@ def run(
     ready_fd: where to write the bound address, and a newline, once it listens. parent_fd: a pipe whose end means that
     the parent has died, and this process is to end too. data: the directory of its journal; without, all is in memory
     only. transient: queues whose calls are not journaled. key: path of the cluster's key file; without one it listens
-    on loopback only, and joins nobody elsewhere, unless it is to be insecure.
+    on loopback only, and joins nobody elsewhere, unless it is to be insecure. result_expires_s: how long outcomes are
+    kept for those who ask for them.
 
     Raises ImproperlyConfigured, AddressInUse, OperationalError; StoreInUse, StoreTooNew, StoreFailed.
     """
@@ -72,6 +74,7 @@ def run(
         data_dir=os.path.abspath(data) if data else "",
         transient_queues=frozenset(transient),
         loopback_only=not (key or insecure),
+        outcome_age_s=result_expires_s,
     )
     core = Coordinator(name, ids.random_id(), settings, time.monotonic(), time.time(), joins)
     store = None if data is None else _restore(core, data)
@@ -180,13 +183,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent-fd", type=int)
     parser.add_argument("--data", help="directory of the journal; without, everything is in memory only")
     parser.add_argument("--transient", action="append", default=[], help="a queue whose calls are not journaled")
+    parser.add_argument("--result-expires", type=float, default=CoordinatorSettings().outcome_age_s)
     options = parser.parse_args(arguments)
     options.name = name_of(options.name, options.listen)
     log.configure(options.loglevel, options.name)
     try:
         run(
             options.listen, options.name, options.ready_fd, options.parent_fd, options.data, options.transient,
-            options.join, options.advertise, options.key, options.insecure,
+            options.join, options.advertise, options.key, options.insecure, options.result_expires,
         )  # fmt: skip
     except (ImproperlyConfigured, OperationalError) as error:
         sys.stderr.write(f"actorq: {error}\n")

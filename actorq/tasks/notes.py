@@ -7,8 +7,8 @@ from typing import Any
 from actorq import states
 from actorq.config import NOTE_BYTES
 from actorq.errors import ImproperlyConfigured, MessageTooLarge
-from actorq.tasks.einfo import traceback_text
 from actorq.tasks.request import Request, RunningRequest
+from actorq.wire.einfo import traceback_text
 from actorq.wire.messages import Note
 from actorq.wire.payload import dumps, encode_failure
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.policies.queues import Exchange, Queue
 from actorq.policies.rate import parse_rate
 from actorq.tasks.keys import KEY_OPTIONS
 from actorq.wire.messages import CallSpec
@@ -29,6 +30,9 @@ SPEC_OPTIONS = {
     "rate_limit": "rate",
     "max_concurrency": "max_concurrency",
     "scope": "limits_worker",
+    "exchange": "exchange",
+    "routing_key": "routing_key",
+    "routing_headers": "routing_headers",
 }
 """Options of a task, or of one call, and the fields of CallSpec that they set."""
 CALL_OPTIONS = frozenset(
@@ -102,7 +106,12 @@ def _fields_of(option: str, value: Any) -> dict[str, Any]:
         if value not in ("cluster", "worker"):
             raise ImproperlyConfigured(f"scope is 'cluster' or 'worker', and not {value!r}")
         return {"limits_worker": value == "worker"}
-    return {SPEC_OPTIONS[option]: _seconds(value) if option.endswith("time_limit") else value}
+    return {SPEC_OPTIONS[option]: _seconds(value) if option.endswith("time_limit") else _named(value)}
+
+
+def _named(value: Any) -> Any:
+    """A queue or an exchange is sent by its name."""
+    return value.name if isinstance(value, (Queue, Exchange)) else value
 
 
 def split_options(

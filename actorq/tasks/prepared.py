@@ -29,7 +29,7 @@ class Prepared:
 
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         """As `Mesh.send_plain`."""
-        return self.send(task.spec, args, kwargs, {})
+        return task.send(tuple(args), kwargs, {})
 
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]

@@ -73,7 +73,8 @@ class Request:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return None
+        headers = vars(self).get("headers")
+        return headers.get(name) if headers else None
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field of that name, or `default` if it is not known."""

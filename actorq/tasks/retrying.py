@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,9 @@ from actorq import ids, states
 from actorq.config import NOTE_BYTES
 from actorq.errors import MaxRetriesExceededError, Reject, Retry, TaskPredicate
 from actorq.policies.backoff import Uniform, backoff_s
-from actorq.tasks.einfo import traceback_text
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.request import Request, RunningRequest, extra_of
+from actorq.wire.einfo import traceback_text
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Call, CallSpec, Extra, Note
 from actorq.wire.payload import encode_failure, loads
@@ -55,7 +54,7 @@ def retry_of(
     """
     changes, others = split_options(options, RETRY_OPTIONS)
     spec = make_spec(request.running.spec, changes) if changes else request.running.spec
-    now_s = time.time()
+    now_s = task.app.wall_s()
     call = request.call
     again = Call(
         call.id,

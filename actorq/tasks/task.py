@@ -12,8 +12,8 @@ from actorq.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError,
 from actorq.tasks import notes
 from actorq.tasks.arguments import accept_all, argument_check
 from actorq.tasks.attributes import ATTRIBUTES, check_attributes, spec_options
+from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.canvas.signature import Signature
-from actorq.tasks.einfo import ExceptionInfo
 from actorq.tasks.keys import Key, check_keys, keys_of
 from actorq.tasks.options import SPEC_OPTIONS, check_options, make_spec, split_options
 from actorq.tasks.prepared import Prepared
@@ -22,6 +22,7 @@ from actorq.tasks.request import Request, RunningRequest, enter, entered, is_ent
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.retrying import check_retries_left, retry_of
 from actorq.tasks.trace import HOOKS, Trace
+from actorq.wire.einfo import ExceptionInfo
 from actorq.wire.messages import Call, CallSpec
 from actorq.worker.inputs import with_inputs
 
@@ -67,8 +68,9 @@ class Task(Generic[P, R]):
     """Exceptions that are to be expected: logged as information, without a traceback."""
     typing: bool = True
     """Whether arguments are compared with the function's signature at the call."""
-    track_started: bool = True
-    """Whether a call that runs for longer than a heartbeat tells its client that it has started, and where."""
+    track_started: bool | None = None
+    """Whether a call that runs for longer than a heartbeat tells its client that it has started, and where. None: as the
+    setting `task_track_started` says."""
     trail: bool = True
     send_events: bool = True
     store_errors_even_if_ignored: bool = False
@@ -80,6 +82,14 @@ class Task(Generic[P, R]):
     """Characters of a result in the log."""
     expires: float | datetime | None = None
     """Latest start of a call that says nothing else: seconds after it was made, or a time."""
+    rate_limit: str | float | None = None
+    """How many calls may start: a number per second, "10/s", "10/m" or "10/h"; on all workers together. A little less than
+    that start, so that no second (minute, hour) has more. Where there are several coordinators each keeps to its share of
+    it: of 10/s, each of two to 5/s, whatever the other one does; a limit below their number does not hold."""
+    max_concurrency: int | None = None
+    """How many may run at once, on all workers together. Several coordinators share it, but each may have one."""
+    scope: str | None = None
+    """"worker": both limits are for each worker node; that is, there may be as many times more as there are nodes."""
     key: Key = None
     """Calls with the same key share `rate_limit` and `max_concurrency`: a text such as ``"{args[0]}"``, or a function of
     the arguments; None: all of them do."""
@@ -106,6 +116,10 @@ class Task(Generic[P, R]):
     """Kept by the mesh: how calls with these options are sent."""
     options: dict[str, Any]
     """Those of its calls' specs."""
+    _given: Mapping[str, Any] = {}
+    """What its definition says."""
+    _amended: frozenset[str] = frozenset()
+    """Names of what was said of it since."""
 
     # -- definition ----------------------------------------------------------------------------------------------
 
@@ -132,6 +146,17 @@ class Task(Generic[P, R]):
         self._mesh = self._way_to(mesh)
         self.on_bound(mesh)
 
+    def amend(self, options: Mapping[str, Any]) -> None:
+        """Have `options` go before those of the definition, and before what was amended until now."""
+        if not options and not self._amended:
+            return
+        for name in self._amended:
+            vars(self).pop(name, None)
+        self._amended = frozenset(options)
+        fn, given = self.fn if "run" in vars(self) else None, self._given
+        self.register_in(self.app, self.name, fn, self.bind, {**given, **options})
+        self._given = given
+
     def _way_to(self, mesh: Mesh) -> Mesh:
         """How its calls are sent: through something that prepares them, only if they need it."""
         arguments = None
@@ -154,8 +179,12 @@ class Task(Generic[P, R]):
         """What all its calls have in common by default."""
         if self._spec is None:
             # Only now: a function that travels by value is looked at when it is complete.
-            self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self.options)
+            self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self._mesh.options_of(self))
         return self._spec
+
+    def forget_spec(self) -> None:
+        """What it was made of has changed."""
+        self._spec = self.route = None
 
     _spec: CallSpec | None = None
 
@@ -308,17 +337,19 @@ class Task(Generic[P, R]):
     ) -> AsyncResult[R]:
         """Run on a worker, with options for this call.
 
-        countdown (seconds) or eta (datetime, aware or in local time; ISO text; or Unix time): the earliest start.
-        expires (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one
-        call. retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach
-        the mesh. headers, shadow, argsrepr, kwargsrepr: for `task.request`, and for logs. add_to_parent: False if a
-        call made inside of a task does not belong to that. Also every option of the task's calls: queue, priority,
-        serializer, compression, sensitive, time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result,
-        rate_limit, max_concurrency, scope, key, fair_key, unique, unique_until, unique_conflict; see `ActorQ.task`. Raises
-        AlreadyQueued where unique_conflict is "raise". link,
-        link_error: a signature, or a list of them, that runs with its value when it has succeeded, or has failed.
+        countdown (seconds) or eta (datetime, aware or in the application's time zone; ISO text; or Unix time): the
+        earliest start. expires (seconds, or a time as for eta): the latest start. task_id: the id; a call submitted
+        twice under one id is one call. retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for
+        how long to try to reach the mesh. headers, shadow, argsrepr, kwargsrepr: for `task.request`, and for logs.
+        add_to_parent: False if a call made inside of a task does not belong to that. Also every option of the task's
+        calls: queue, priority, serializer, compression, sensitive, time_limit, soft_time_limit, max_deliveries,
+        acks_late, ignore_result, rate_limit, max_concurrency, scope, key, fair_key, unique, unique_until,
+        unique_conflict (see these attributes; raises AlreadyQueued where that is "raise"). link, link_error: a
+        signature, or a list of them, that runs with its value when it has
+        succeeded, or has failed. Where it goes: queue, or exchange and routing_key (and, for a headers exchange,
+        headers); what is not said here comes from the task, and then from `task_routes`.
         """
-        if "link" in options or "link_error" in options:
+        if "link" in options or "link_error" in options or self._mesh.inline.runs_here:
             return self.signature(args, kwargs).apply_async(**options)
         args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)
@@ -332,6 +363,7 @@ class Task(Generic[P, R]):
         spec: CallSpec | None = None,
     ) -> AsyncResult[R]:
         """As `apply_async`, without a look at the arguments. spec: in place of the task's own."""
+        options = self._mesh.routed(self.name, self.options, args, kwargs, options)
         changes, others = split_options(options)
         spec = spec or self.spec
         spec = make_spec(spec, changes) if changes else spec
@@ -344,6 +376,14 @@ class Task(Generic[P, R]):
         if isinstance(self._mesh, Prepared):
             return self._mesh.prepare(args, kwargs, options)
         return args, kwargs, options
+
+    def broadcast(self, *args: P.args, **kwargs: P.kwargs) -> BroadcastResult[R]:
+        """Run once on every worker that offers the task now. Returns a result for each, by the worker's name.
+
+        A worker that has no room at present runs it when it has; if it has not started within an hour it is REVOKED.
+        """
+        self._check(*args, **kwargs)
+        return self._mesh.broadcast(self, args, kwargs)
 
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
         """A handle to a call of this task, by its id."""

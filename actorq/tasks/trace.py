@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from actorq import states
 from actorq.errors import Retry, TaskPredicate
 from actorq.policies.backoff import Uniform
-from actorq.tasks.einfo import ExceptionInfo
 from actorq.tasks.request import request_of
 from actorq.tasks.retrying import is_to_retry, retry_by_itself
+from actorq.wire.einfo import ExceptionInfo
 from actorq.wire.messages import Call
 
 if TYPE_CHECKING:

@@ -8,18 +8,36 @@ from types import ModuleType
 from typing import Any
 
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.policies.queues import Queues
+from actorq.settings import Settings
+from actorq.settings.configurable import Configurable
 from actorq.wire.payload import Serializers
 from actorq.worker.jobs import Application, TaskLike
 
 USUAL_NAMES = ("app", "celery", "actorq")
 
 
-class NoApplication:
+class NoApplication(Configurable):
     """What a worker runs without `-A`: functions by value, which bring everything with them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.tasks: dict[str, TaskLike] = {}
-        self.serializers = Serializers.default(("msgpack", "json", "cloudpickle"))
+        self.serializers = Serializers.default(Settings().accept_content)
+
+    @property
+    def amqp(self) -> NoApplication:
+        """Where its queues are."""
+        return self
+
+    @property
+    def queues(self) -> Queues:
+        """The default one, or what the settings say."""
+        settings = self.conf.settings
+        return Queues(settings.task_queues, settings.task_create_missing_queues, settings.task_default_queue)
+
+    def _use_settings(self) -> None:
+        self.serializers.accept(self.conf.settings.accept_content)
 
 
 def find_application(name: str) -> Application:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NoReturn, Protocol
 
+import msgspec
+
+from actorq import signals
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
     ActorqError,
@@ -14,14 +17,17 @@ from actorq.errors import (
     EncodeError,
     MessageTooLarge,
     NotRegistered,
+    Reject,
     SoftTimeLimitExceeded,
     TaskPredicate,
 )
+from actorq.settings import Conf
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
+from actorq.wire.messages import BY_VALUE, DEAD_LETTER, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
     PLAIN_FORMATS,
+    Serializer,
     Serializers,
     code_hash,
     encode_failure,
@@ -30,17 +36,21 @@ from actorq.wire.payload import (
     load_code,
     loads,
 )
+from actorq.worker.announcing import Announced, announced, not_begun
 from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
 
-OWN_MODULES = ("actorq.worker", "actorq.tasks")
+OWN_MODULES = ("actorq.worker", "actorq.tasks", "actorq.testing.pool")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
 JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
+
+NOT_TAKEN = (DecodeError, NotRegistered, Reject)
+"""Calls that end with these are kept among the dead letters: they could not be run here, or were rejected."""
 
 Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
@@ -85,8 +95,8 @@ class TaskLike(Protocol):
         """Exceptions that are to be expected."""
 
     @property
-    def track_started(self) -> bool:
-        """Whether calls that run for long say that they have started."""
+    def track_started(self) -> bool | None:
+        """Whether calls that run for long say that they have started; None: as the settings say."""
 
     @property
     def resultrepr_maxsize(self) -> int:
@@ -102,6 +112,9 @@ class Application(Protocol):
     @property
     def serializers(self) -> Serializers: ...
 
+    @property
+    def conf(self) -> Conf: ...
+
 
 class Jobs:
     """Makes the jobs of one node."""
@@ -115,6 +128,12 @@ class Jobs:
         self._made: dict[CallSpec, Job] = {}
         self._past: dict[str, int] = {}
         """Calls of jobs that were forgotten, by task."""
+        signals.running.watch(self._announce)
+
+    def _announce(self) -> None:
+        """Somebody wants to hear of the calls that run, or nobody does any more."""
+        for job in list(self._made.values()):
+            job.choose_way()
 
     def limit_bodies(self, limit_bytes: int) -> None:
         """No body is to have more than that, whether compressed or when it is opened."""
@@ -129,6 +148,7 @@ class Jobs:
 
         Coordinators define a spec anew in each session; the job stays the same.
         """
+        spec = self._with_limits(spec)
         job = self._made.get(spec)
         if job is None or job.is_broken:
             if len(self._made) >= JOBS_KEPT:
@@ -136,10 +156,24 @@ class Jobs:
             job = self._made[spec] = Job(self, spec, blob)
         return job
 
+    def _with_limits(self, spec: CallSpec) -> CallSpec:
+        """With this node's time limits, where the caller says none."""
+        settings = self.application.conf.settings
+        hard_s = spec.time_limit_s or settings.task_time_limit or 0.0
+        soft_s = spec.soft_time_limit_s or settings.task_soft_time_limit or 0.0
+        if (hard_s, soft_s) == (spec.time_limit_s, spec.soft_time_limit_s):
+            return spec
+        return msgspec.structs.replace(
+            spec, time_limit_s=hard_s, soft_time_limit_s=0.0 if soft_s > hard_s > 0 else soft_s
+        )
+
     def tracks_start(self, spec: CallSpec) -> bool:
         """Whether calls of `spec` that run for long say that they have started."""
         job = self._made.get(spec)
-        return job is not None and (job.task is None or job.task.track_started)
+        if job is None:
+            return False
+        said = None if job.task is None else job.task.track_started
+        return self.application.conf.settings.task_track_started if said is None else said
 
     def totals(self) -> dict[str, int]:
         """How many calls of each task were started. From any thread."""
@@ -222,6 +256,7 @@ class Job:
         self._jobs = jobs
         self._blob = blob
         self._content = ""
+        """Serializer of its results; empty: msgpack."""
         self._fn: Callable[..., Any] = _unresolved
         self._trace: Callable[[Call, Any, Any], TraceLike] | None = None
         self._run_fn: Callable[..., Any] = _unresolved
@@ -247,6 +282,19 @@ class Job:
         except BaseException as error:  # A function by value runs code of the user's when it is loaded.
             self._decode = functools.partial(_fail, error.with_traceback(None))
             self.is_plain = self.is_broken = True
+            self.choose_way()
+
+    def choose_way(self) -> None:
+        """Run calls with something around them, if there is something."""
+        task = self.task
+        trace = announced(task, self.spec, None if task is None or self.spec.chunked else task.trace)
+        self._trace = trace
+        self.run = self._run_plain if trace is None else self._run_traced
+        self.run_coroutine = self._run_coroutine if trace is None else self._run_coroutine_traced
+
+    def wrap(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Have ``wrapper(function)`` run in the place of the function: for tests. After `resolve`."""
+        self._run_fn = wrapper(self._run_fn)
 
     def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
@@ -301,7 +349,12 @@ class Job:
 
     def _begin(self, call: Call) -> TraceLike:
         assert self._trace is not None
-        return self._trace(call, *self._arguments(call))
+        try:
+            args, kwargs = self._arguments(call)
+        except Exception as error:
+            not_begun(self.task, self.spec, call, error)
+            raise
+        return self._trace(call, args, kwargs)
 
     def whole_body(self, call: Call) -> Body:
         """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
@@ -369,18 +422,25 @@ class Job:
         form = serializers.opener(format_name(spec.serializer, spec.compression))
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
         self._decode = form.decode_call
-        if not spec.compression and serializers.result_compression:
-            form = serializers.get(spec.serializer, serializers.result_compression)
-        self._content = "" if form.name == DEFAULT_SERIALIZER else form.name
-        self._encode = _nothing if spec.ignore_result else form.dumps
+        results = self._form_of_results(form)
+        self._content = "" if results.name == DEFAULT_SERIALIZER else results.name
+        self._encode = _nothing if spec.ignore_result else results.dumps
         if not spec.chunked:
             self._run_fn = fn
         else:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
-        self._trace = None if task is None or spec.chunked else task.trace
-        if self._trace is not None:
-            self.run, self.run_coroutine = self._run_traced, self._run_coroutine_traced
+        self.choose_way()
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
+
+    def _form_of_results(self, of_arguments: Serializer) -> Serializer:
+        """How results are written: as the settings say; else as the arguments, and of functions by value always so."""
+        application, spec = self._jobs.application, self.spec
+        serializers = application.serializers
+        name = None if spec.code else application.conf.settings.result_serializer
+        compression = spec.compression or serializers.result_compression
+        if name is None and compression == spec.compression:
+            return of_arguments
+        return serializers.get(name or spec.serializer, compression)
 
     def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
@@ -442,7 +502,8 @@ def traceback_text(error: BaseException) -> str:
 
 def failure(call: Call, error: BaseException, text: str = "", state: int = FAILURE) -> Outcome:
     """The outcome of a call that ended with `error`, of which `text` is the traceback."""
-    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)))
+    content = DEAD_LETTER if isinstance(error, NOT_TAKEN) else ""
+    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)), content)
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
@@ -458,6 +519,8 @@ def _end(trace: TraceLike, error: BaseException) -> NoReturn:
     if isinstance(error, Ending):
         if error.state == FAILURE:
             trace.failed(error.error.with_traceback(error.__traceback__))
+        elif isinstance(trace, Announced):
+            trace.ended(error)
         raise error
     ends_with = trace.failed(error)
     if ends_with is error:

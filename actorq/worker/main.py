@@ -15,38 +15,61 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from actorq import log, native
+import msgspec
+
+from actorq import native, signals
 from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
+from actorq.policies.queues import Queues
 from actorq.transport import LinkKeys
+from actorq.wire.declarations import Declaration
 from actorq.worker.application import find_application
+from actorq.worker.choices import chosen, early_settings, too_late
 from actorq.worker.jobs import Application
+from actorq.worker.life import Life
 from actorq.worker.node import Node
 from actorq.worker.options import EXIT_CONFIG, EXIT_TOLD, WorkerOptions, expand_name
+
+logger = logging.getLogger("actorq.worker")
 
 
 def run(options: WorkerOptions) -> int:
     """Run a node until it is told to end. Returns its exit status."""
     name = expand_name(options.name, os.getpid())
-    log.configure(options.loglevel, name)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
+        application: Any = find_application(options.app)
+        if options.config:
+            application.config_from_object(options.config)
+        life = Life(name, application, options)
+        life.begin()
+        settings = application.conf.settings
+        life.set_up_logging(options.loglevel, settings)
+        for setting in too_late(settings, early_settings(options.config)):
+            logger.warning(
+                "the setting %s does not hold: it is read before the application is imported, so say it in the "
+                "environment, on the command line, or in a TOML file with --config",
+                setting,
+            )
+        options = life.options = chosen(options, settings)
         check_connecting(options.addresses, bool(options.key), options.insecure)
         keys = _keys_in(options.key) if options.key else None
         if options.key:
             os.environ[KEY_VARIABLE] = options.key  # Of applications that come here by value, too.
         if options.insecure:
             os.environ[INSECURE_VARIABLE] = "1"
-        application: Any = find_application(options.app)
-        for module in options.include:
-            import_module(module)
-        if hasattr(application, "import_tasks"):
-            application.import_tasks()
+        _become_worker(application, options)
+        _import_tasks(application, options.include)
+        known = application.amqp.queues
+        queues = select_queues(known, options.queues, options.exclude_queues)
+        declares = msgspec.convert(known.declarations(), list[Declaration])
+        life.set_up()
     except BadKey as error:  # It was all right when the worker was started, and may be so again.
         sys.stderr.write(f"actorq worker: {error}\n")
         return 1
@@ -56,12 +79,8 @@ def run(options: WorkerOptions) -> int:
         import traceback
 
         return _refuse(f"the application cannot be imported:\n{traceback.format_exc()}")
-    if hasattr(application, "url"):
-        application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
-        application.key, application.insecure = options.key, options.insecure
-        application.is_worker = True
-        application.set_default()
-    settings = WorkerSettings(concurrency=options.concurrency, loopback_only=not (keys or options.insecure))
+    assert options.concurrency is not None
+    bounds = WorkerSettings(concurrency=options.concurrency, loopback_only=not (keys or options.insecure))
     if options.pulse_fd is not None:
         os.set_inheritable(options.pulse_fd, False)
     node = Node(
@@ -69,26 +88,61 @@ def run(options: WorkerOptions) -> int:
         os.getpid(),
         application,
         options.addresses,
-        options.queues,
-        settings,
+        queues,
+        bounds,
         options.drain_s,
-        options.by_value,
+        bool(options.by_value),
         options.pulse_fd,
         keys,
+        declares,
+        life,
     )
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)
     if options.banner:
-        sys.stderr.write(banner(name, options, application))
+        sys.stderr.write(banner(name, replace(options, queues=tuple(queues)), application))
     _tune_memory()
     node.run()
-    return _refuse(node.error) if node.error else EXIT_TOLD
+    status = _refuse(node.error) if node.error else EXIT_TOLD
+    life.ended(status)
+    return status
+
+
+def _become_worker(application: Any, options: WorkerOptions) -> None:
+    """What tasks of the application call goes to this mesh."""
+    application.conf.update(url=options.addresses, key=options.key, insecure=options.insecure)
+    if hasattr(application, "set_default"):
+        application.is_worker = True
+        application.set_default()
+
+
+def _import_tasks(application: Any, include: Sequence[str]) -> None:
+    """Import all modules that are named, and say that this is all."""
+    conf = application.conf
+    signals.import_modules.send(application)
+    for module in dict.fromkeys((*conf.imports, *conf.include, *include)):
+        import_module(module)
+    if hasattr(application, "import_tasks"):
+        application.import_tasks()
+    if hasattr(application, "finalize"):
+        application.finalize()
 
 
 def _keys_in(path: str) -> LinkKeys:
     from actorq.keys import load_cluster_key, node_keys  # Most workers do without, and what it loads for cryptography.
 
     return node_keys(load_cluster_key(path, "a worker"))
+
+
+def select_queues(queues: Queues, named: Sequence[str], excluded: Sequence[str]) -> list[str]:
+    """The queues that the node takes calls of: those that are named, or all that the application has, but for some.
+
+    Raises QueueNotFound.
+    """
+    if named:
+        queues.select(named)
+    queues.deselect(excluded)
+    return list(queues.consume_from)
 
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:

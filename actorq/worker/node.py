@@ -18,12 +18,14 @@ from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, Reason
 from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.transport import LinkKeys
+from actorq.wire.declarations import Declaration
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
 from actorq.worker.forking import protect_children
 from actorq.worker.jobs import Application, Jobs
+from actorq.worker.life import Life
 from actorq.worker.pool import Pool
-from actorq.worker.shell import Drain, WorkerActor
+from actorq.worker.shell import Consume, Drain, WorkerActor
 from actorq.worker.watchdog import SIGNAL, Watchdog
 
 HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, SIGNAL, signal.SIGALRM)
@@ -46,10 +48,13 @@ class Node:
         by_value: bool = True,
         pulse_fd: int | None = None,
         keys: LinkKeys | None = None,
+        declares: Sequence[Declaration] = (),
+        life: Life | None = None,
     ) -> None:
         self.error = ""
         """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
         self._drain_s = drain_s
+        self._life = life
         self._inbox: ActorRef | None = None
         self._stops = 0
         self._reason = ""
@@ -57,12 +62,12 @@ class Node:
         self._system: ActorSystem | None = None
         jobs = Jobs(application, by_value)
         epoch, now_s = ids.random_id(), time.monotonic()
-        core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s)
+        core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s, declares)
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
         self._pool.cancelled = core.leases.cancelled
-        commands = Commands(core, self._pool, jobs, self._shut_down)
-        self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys)
-        self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys)
+        commands = Commands(core, self._pool, jobs, self._shut_down, self._consume)
+        self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys, life)
+        self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys, life)
 
     def run(self) -> None:
         """Run until it is told to stop. Raises what one of its actors has failed with."""
@@ -78,7 +83,7 @@ class Node:
             protect_children(self._pool, HANDLED_SIGNALS)
             system.join()
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, signal_name: str = "") -> None:
         """End: first give back what has not started, and let run what runs for `drain_s`. Again: end that as well, now.
 
         From any thread, also in a signal handler.
@@ -89,11 +94,17 @@ class Node:
         self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
         self._watchdog.wake()
         self._gate.call_soon(self._drain)
+        if self._life is not None:
+            self._gate.call_soon(self._life.ending, signal_name, self._stops > 1)
 
     def _shut_down(self) -> None:
         """The command, which may come twice: the second time is no order to make haste, as a second signal is."""
         if not self._stops:
             self.stop("told to shut down")
+
+    def _consume(self, queues: list[str]) -> None:
+        """From any thread: take calls of these queues."""
+        self._gate.call_soon(lambda: self._tell(Consume(queues)))
 
     def stop_with_parent(self, parent_fd: int) -> None:
         """Stop when `parent_fd`, the reading end of a pipe, says that nobody holds the other end any more."""
@@ -107,8 +118,11 @@ class Node:
         watcher.start(on_readable)
 
     def _drain(self) -> None:
+        self._tell(Drain(self._reason))
+
+    def _tell(self, message: Consume | Drain) -> None:
         if self._inbox is not None and not self._inbox.stopped:
-            self._inbox.tell(Drain(self._reason))
+            self._inbox.tell(message)
 
     def _leave(self, error: str) -> None:
         self.error = self.error or error
@@ -116,7 +130,8 @@ class Node:
             self._system.root.stop()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.stop(f"told to end by {signal.Signals(number).name}")
+        name = signal.Signals(number).name
+        self.stop(f"told to end by {name}", name)
 
     def _on_quit(self, number: int, frame: FrameType | None) -> None:
         self._stops += 1

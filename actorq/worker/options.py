@@ -7,8 +7,6 @@ import socket
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE
-
 EXIT_CONFIG = 78
 """Exit status of a node that cannot run as it is told to (EX_CONFIG): starting it again would not help."""
 EXIT_TOLD = 79
@@ -21,15 +19,21 @@ EXIT_REPLACE = 75
 class WorkerOptions:
     """Options of a worker, of one or several processes. All are plain values: they travel as JSON."""
 
-    addresses: tuple[str, ...] = (DEFAULT_ADDRESS,)
-    """Coordinators. A node talks to one of them, and to the next if that does not answer."""
+    addresses: tuple[str, ...] = ()
+    """Coordinators. A node talks to one of them, and to the next if that does not answer. Empty: as the settings say; so
+    is what is None or empty below, where that is said."""
     app: str = ""
     """Module with the application: ``proj.tasks``, or ``proj.tasks:app``. Empty: only functions by value."""
     include: tuple[str, ...] = ()
     """More modules to import, for the tasks in them."""
-    queues: tuple[str, ...] = (DEFAULT_QUEUE,)
-    concurrency: int = 100
-    """Calls that run at once in each process."""
+    exclude_queues: tuple[str, ...] = ()
+    """Of the application's, those that are left out."""
+    config: str = ""
+    """Module or TOML file with settings, beside those that the application has."""
+    queues: tuple[str, ...] = ()
+    """Empty: as the settings say."""
+    concurrency: int | None = None
+    """Calls that run at once in each process. None: as the settings say."""
     processes: int = 1
     name: str = "worker-%i@%h"
     """Of each process. %h: host, %n: host without domain, %i: number of the process from 1, %p: its process id."""
@@ -39,11 +43,12 @@ class WorkerOptions:
     banner: bool = True
     """Whether each node says at its start what it is and offers, as users of Celery know it."""
     key: str = ""
-    """Path of the cluster's key file; empty: none."""
+    """Path of the cluster's key file; empty: as the settings say."""
     insecure: bool = False
-    """Whether coordinators on other hosts are taken without a key."""
-    by_value: bool = True
-    """Whether functions that come by value are run: whoever reaches the coordinator can run any code here then."""
+    """Whether coordinators on other hosts are taken without a key. The settings may say so, too."""
+    by_value: bool | None = None
+    """Whether functions that come by value are run: whoever reaches the coordinator can run any code here then. None: as
+    the settings say."""
     parent_fd: int | None = None
     """A pipe whose end means that the parent has died, and this process is to end too."""
     silence_s: float = 15.0
@@ -60,7 +65,7 @@ class WorkerOptions:
     def from_json(cls, text: str) -> WorkerOptions:
         """From `to_json`."""
         values: Any = json.loads(text)
-        for name in ("addresses", "include", "queues"):
+        for name in ("addresses", "include", "queues", "exclude_queues"):
             values[name] = tuple(values[name])
         return cls(**values)
 

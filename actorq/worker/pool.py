@@ -27,7 +27,7 @@ from gevent import Greenlet, GreenletExit, get_hub, getcurrent
 from actorq import native
 from actorq.errors import TaskPredicate, TaskRevokedError
 from actorq.wire.messages import REVOKED, Call, Note, Outcome
-from actorq.worker import lines, predicates
+from actorq.worker import announcing, lines, predicates
 from actorq.worker.coroutines import CoroutineRun, Coroutines
 from actorq.worker.endings import Ending
 from actorq.worker.jobs import Job, failure, traceback_text
@@ -310,6 +310,7 @@ class Pool:
             self.finished.append(failure(call, TaskRevokedError("it expired before it started"), state=REVOKED))
             self._flush_soon()
             _log_safely(lines.discarded, job.spec, call)
+            _log_safely(announcing.expired, job.spec, call)
             return False
         job.resolve()
         if not job.is_coroutine:

@@ -13,6 +13,7 @@ from actorq import states
 from actorq.actors import handles
 from actorq.actors.link import LinkOwner
 from actorq.errors import ProtocolError
+from actorq.signals import task_received
 from actorq.transport import Down, Event, LinkKeys, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
@@ -21,6 +22,7 @@ from actorq.wire.payload import dumps
 from actorq.worker import lines
 from actorq.worker.core import Effects, Worker
 from actorq.worker.jobs import Jobs
+from actorq.worker.life import Life
 from actorq.worker.pool import Pool
 from actorq.worker.replies import Replies
 from actorq.worker.sender import Sender
@@ -37,6 +39,13 @@ logger = logging.getLogger("actorq.worker")
 
 
 @dataclass(frozen=True, slots=True)
+class Consume:
+    """Take calls of these queues from now on."""
+
+    queues: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Take nothing new, let run what runs, and end the node."""
 
@@ -44,7 +53,8 @@ class Drain:
 
 
 class WorkerActor(LinkOwner):
-    """Feeds its core what the link brings and what the pool has finished. Its only message is the order to drain.
+    """Feeds its core what the link brings and what the pool has finished. Its messages are the orders to take calls of
+    other queues, and to drain.
 
     `leave(reason)` is called when the worker has nothing left to do, with an empty reason, or cannot go on.
     """
@@ -58,11 +68,13 @@ class WorkerActor(LinkOwner):
         addresses: Sequence[str],
         leave: Callable[[str], None],
         keys: LinkKeys | None = None,
+        life: Life | None = None,
     ) -> None:
         super().__init__(keys=keys)
         self._core, self._pool, self._jobs, self._watchdog = core, pool, jobs, watchdog
         self._addresses = list(addresses)
         self._leave = leave
+        self._life = life
         self._sender = Sender(self.transport)
         self._replies = Replies(self.transport, self._sender)
         self._dialled: dict[Peer, str] = {}
@@ -104,6 +116,14 @@ class WorkerActor(LinkOwner):
             self._go_on(now_s)
         except Exception as error:
             self.stop(error)
+
+    @handles(Consume)
+    def consume(self, message: Consume) -> None:
+        """Say so to the coordinators."""
+        now_s = time.monotonic()
+        self._core.advance(now_s)
+        self._core.consume(message.queues)
+        self._go_on(now_s)
 
     def _note_starts(self, now_s: float) -> None:
         """Calls that have run for longer than a heartbeat say so, once each, and where they run."""
@@ -168,6 +188,9 @@ class WorkerActor(LinkOwner):
     def _notice(self, peer: Peer, address: str, message: m.Message) -> None:
         """What the shell itself makes of a message, once the core has taken it."""
         if isinstance(message, m.Deliver):
+            if task_received.receivers and self._life is not None:
+                for call in message.calls:
+                    self._life.received(self._core.job_of(call).spec, call)
             if lines.is_verbose():
                 for call in message.calls:
                     lines.received(self._core.job_of(call).spec, call)
@@ -184,6 +207,8 @@ class WorkerActor(LinkOwner):
                 self._refusals.pop(address, None)
                 if message.max_body_bytes:
                     self._jobs.limit_bodies(message.max_body_bytes)
+                if self._life is not None:
+                    self._life.ready()
                 logger.log(level, "connected to coordinator %s at %s", message.name, address)
 
     # -- effects -------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from actorq import native
 from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError
+from actorq.signals import heartbeat_sent
 from actorq.transport import Down, Event, Link, LinkKeys, ThreadWaiter, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
@@ -34,6 +35,7 @@ from actorq.worker.control_link import ControlLink
 from actorq.worker.core import FORGOTTEN, Worker
 from actorq.worker.endings import Ending, forgotten, shut_down, terminated
 from actorq.worker.jobs import failure
+from actorq.worker.life import Life
 from actorq.worker.limits import GRACE_S, End, Limits
 from actorq.worker.options import EXIT_REPLACE, EXIT_TOLD
 from actorq.worker.pool import Pool, Run
@@ -83,6 +85,7 @@ class Watchdog:
         settings: WorkerSettings,
         pulse_fd: int | None = None,
         keys: LinkKeys | None = None,
+        life: Life | None = None,
     ) -> None:
         self.dozes = False
         """Whether it looks only when a heartbeat is due, because nothing is held. `wake` it when that changes."""
@@ -93,6 +96,7 @@ class Watchdog:
         self._core, self._pool, self._commands = core, pool, commands
         self._in_hub = gate.call_soon
         self._pulse_fd = pulse_fd
+        self._life = life
         self._settings = settings
         self._orders: deque[tuple[Run, Call, Ending]] = deque()
         self._limits = Limits()
@@ -254,7 +258,7 @@ class Watchdog:
             if session is not None:
                 session.leases_hold_until_s = message.sent_s + self._settings.liveness.grace_s
         elif kind is m.Command:
-            link.send(m.Reply(message.token, self._answer_to(message.command)), urgent=True)
+            link.send(m.Reply(message.token, self._answer_to(message.command, message.arguments)), urgent=True)
         elif kind is m.Revoke and (message.terminate or message.forget):
             self._revoke(number, set(message.ids), message.forget, now_s)
         elif kind is m.Revoke:
@@ -263,9 +267,9 @@ class Watchdog:
     def _open_links(self) -> list[tuple[int, ControlLink]]:
         return [(number, link) for number, link in self._links.items() if link.is_open]
 
-    def _answer_to(self, command: str) -> Any:
+    def _answer_to(self, command: str, arguments: dict[str, Any]) -> Any:
         try:
-            return self._commands.answer(command)
+            return self._commands.answer(command, arguments)
         except Exception as error:  # Arguments that are shown may be of any class.
             return {"error": f"the command {command!r} failed: {type(error).__name__}"}
 
@@ -314,6 +318,8 @@ class Watchdog:
                 if call.id and call.worker == number and call.attempt != FORGOTTEN
             ]
             link.send(m.Heartbeat(now_s, self._lag_s(now_s), running, rss_bytes()), urgent=True)
+        if heartbeat_sent.receivers and self._life is not None:
+            self._in_hub(self._life.beat)
 
     def _give_pulse(self) -> None:
         """Tell the supervisor, which replaces a process that says nothing, that this thread gets to run."""

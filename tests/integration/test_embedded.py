@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actorq import ActorQ
+from actorq import ActorQ, Exchange, Queue
 from actorq.errors import ImproperlyConfigured, NotRegistered
 from tests.support import REPOSITORY, NodeProcess, Nodes, eventually
 
@@ -282,6 +282,21 @@ def test_queues_are_those_of_the_tasks_and_of_the_url() -> None:
             assert name.apply_async(queue=queue).get(timeout=20) == queue
         with pytest.raises(ImproperlyConfigured, match=r"not for 'slow'.*queues=default,slow"):
             name.apply_async(queue="slow")
+
+
+def test_queues_are_those_of_the_settings_as_well() -> None:
+    app = ActorQ(url="local://?processes=1")
+    app.conf.task_queues = [Queue("default"), Queue("feeds", Exchange("news", "topic"), "feed.#")]
+    app.conf.task_routes = {"*.routed": "routed"}
+
+    @app.task
+    def routed() -> str | None:
+        return routed.request.queue
+
+    with app:
+        assert routed.delay().get(timeout=20) == "routed"
+        assert routed.apply_async(exchange="news", routing_key="feed.sport").get(timeout=20) == "feeds"
+        assert list(routed.broadcast().get(timeout=20).values()) == ["worker-1@local.dq"]
 
 
 def test_a_program_without_a_python_to_start_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

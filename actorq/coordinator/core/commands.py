@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from actorq.coordinator.core import limits
+from actorq.coordinator.core import administration, limits
+from actorq.coordinator.core.administration import Administration
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
@@ -29,7 +30,7 @@ NAME_ONE = (
     "name the coordinator that is to leave. Several have this name, or none was given: give its address, which 'actorq "
     "inspect coordinator' shows"
 )
-ORDERS = frozenset({"revoke"})
+ORDERS = frozenset({"revoke"}) | administration.ORDERS
 """Commands that change what a coordinator keeps."""
 TIMEOUT_LIMIT_S = 3600.0
 """Nobody waits for longer for the replies to a command."""
@@ -39,12 +40,19 @@ class Commands:
     """What clients ask and order."""
 
     def __init__(
-        self, state: State, mesh: Mesh, searches: Searches, broadcasts: Broadcasts, handover: Handover
+        self,
+        state: State,
+        mesh: Mesh,
+        searches: Searches,
+        broadcasts: Broadcasts,
+        handover: Handover,
+        administration: Administration,
     ) -> None:
         self._state = state
         self._mesh = mesh
         self._searches = searches
         self._handover = handover
+        self._administration = administration
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
@@ -104,6 +112,8 @@ class Commands:
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
         if own is not None:
+            if not client.is_coordinator:
+                self._administration.stamp(message.command, message.arguments)
             self._run_on_coordinators(peer, client, message, own)
             return
         limit = self._state.settings.order_limit
@@ -166,8 +176,8 @@ class Commands:
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
-            "dead_letters": lambda _: list(self._state.dead_letters),
             LEAVE: lambda _: self._leave(),
+            **self._administration.commands,
         }
 
     def _leave(self) -> dict[str, str]:
@@ -281,6 +291,7 @@ class Commands:
             "coordinators": [
                 {"name": each.name, "address": each.address, "in_touch": each not in silent} for each in others
             ],
+            "paused": sorted(self._state.lanes.paused),
             "limits": limits.usage(self._state, max(self.broadcasts.open_by_peer.values(), default=0)),
             "link": self._state.counts(),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},

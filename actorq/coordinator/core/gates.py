@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from actorq.coordinator.core.lines import Line, Rota, Turns
+from actorq.coordinator.core.lines import GONE, Line, Rota, Turns, age
 from actorq.coordinator.core.queues import LEVELS, Lane
 from actorq.policies import rate as rates
 from actorq.policies.rate import MANY, Rate
@@ -97,7 +97,7 @@ class Gate:
         free = self.concurrency - self.running if self.concurrency else MANY
         self.open = max(min(room, free), 0)
         for stand in self.stands:
-            stand.lane.show(stand, min(len(stand.line), self.open))
+            stand.lane.expose(stand, min(len(stand.line), self.open))
         if self.stands and not room and free > 0:
             self.gates.look_again(self, rates.next_s(self.full_s))
 
@@ -124,7 +124,7 @@ class LimitedLane(Lane):
         self._count += 1
         self.queue.size += 1
         if stand.shown < gate.open:
-            self.show(stand, stand.shown + 1)
+            self.expose(stand, stand.shown + 1)
         elif not gate.open and gate.due_s is None:
             gate.refresh()
 
@@ -145,7 +145,7 @@ class LimitedLane(Lane):
             gate.stands.append(stand)
         return stand
 
-    def show(self, stand: Stand, count: int) -> None:
+    def expose(self, stand: Stand, count: int) -> None:
         """So many calls of the stand may start now."""
         more = count - stand.shown
         if not more:
@@ -156,12 +156,15 @@ class LimitedLane(Lane):
             del self.levels[stand.level][stand]
         stand.shown = count
         if not self.size:
-            for group in self.groups:
-                group.limited[self] = None
+            self.show()
         self.size += more
         if not self.size:
             for group in self.groups:
                 group.limited.pop(self, None)
+
+    def show(self) -> None:
+        for group in self.groups:
+            group.limited[self] = None
 
     def take(self, level: int, limit: int) -> list[Call]:
         """Up to `limit` calls of one level that may start now."""
@@ -192,11 +195,14 @@ class LimitedLane(Lane):
         self.queue.size -= count
         self.gone -= count - leased
         if not stand.line:
-            self.show(stand, 0)
+            self.expose(stand, 0)
             stand.gate.stands.remove(stand)
             del self._stands[stand.level, stand.gate, isinstance(stand.line, Turns)]
 
-    def oldest(self, level: int) -> int:
+    def oldest(self) -> Call | None:
+        return min((call for _, call in self.standing() if call.attempt != GONE), key=age, default=None)
+
+    def age(self, level: int) -> int:
         stand: Stand = next(iter(self.levels[level]))
         return stand.line.oldest()
 

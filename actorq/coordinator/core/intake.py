@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actorq.coordinator.core.addressing import Addressing
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
@@ -27,6 +28,7 @@ class Intake:
     def __init__(self, state: State, searches: Searches) -> None:
         self._state = state
         self._searches = searches
+        self._addressing = Addressing(state)
         self._deferring: dict[str, Client] = {}
         self._no_entry = SpecEntry(FOREIGN, CallSpec(""), state.no_lane, False)
         """Stands for the specs that a client has not sent."""
@@ -39,7 +41,8 @@ class Intake:
         client.seq = message.seq
         for number, spec in message.specs:
             if len(client.specs) < SPEC_LIMIT or number in client.specs:
-                client.specs[number] = self._state.entry(spec)
+                entry = self._state.entry(spec) if spec.queue else self._addressing.entry(client, spec)
+                client.specs[number] = entry
         if client.deferred or self._must_ask(client, message) or not self._has_room(client, message):
             waiting = sum([len(each.calls) for each in client.deferred])
             settings = self._state.settings
@@ -165,6 +168,8 @@ class Intake:
     def _accept(self, client: Client, message: m.Submit) -> None:
         """Take calls in. What most calls are is done here, in one pass; what some are is left to others."""
         state, resent = self._state, message.resent
+        if client.is_addressing:
+            message = self._addressing.route(client, message)
         may_be_settled, is_held_back = resent or not message.fresh, resent and state.is_young()
         calls, revoked, outcome_of = state.calls, state.revoked, state.outcomes.get
         refused: list[tuple[str, str]] = []
@@ -209,7 +214,7 @@ class Intake:
                 call.lost = int(entry.spec.at_most_once)  # It may have started.
             if is_special and not is_held_back and state.ends_here(call):
                 continue
-            if call.extra and call.extra.unique and not self._holds_key(client, call, resent):
+            if is_special and key_of(call) and not self._holds_key(client, call, resent):
                 continue
             block[task_id] = call
             count += 1

@@ -6,6 +6,9 @@ with a `fair_key` stand in a lane of their own, in which tenants take turns; and
 group takes from all lanes it matches: highest priority first, then oldest first. Usually there is one group, and it has
 one lane or a few; so dispatch does not depend on the number of workers or of queued calls. A lane that no group matches
 just waits.
+
+Beside the queues for all, each worker has one of its own (`worker_direct`). Their lanes are in no group, or each worker
+would be a group of its own. The lanes of a queue that is paused are in none either.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorq.config import HIGHEST_PRIORITY
-from actorq.coordinator.core.lines import GONE, Rota, Turns, put_in_front
+from actorq.coordinator.core.lines import GONE, Rota, Turns, age, put_in_front
+from actorq.policies.routing import owner_of
 from actorq.wire.messages import Call
 
 if TYPE_CHECKING:
-    from actorq.coordinator.core.workers import Ring
+    from actorq.coordinator.core.workers import Ring, Worker
 
 LEVELS = range(HIGHEST_PRIORITY + 1)
 
@@ -28,11 +32,13 @@ LEVELS = range(HIGHEST_PRIORITY + 1)
 class Queue:
     """A named queue: only its size is kept here, and whose turn it is; its calls stand in lanes."""
 
-    __slots__ = ("_rotas", "name", "size")
+    __slots__ = ("_rotas", "is_paused", "name", "size")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, is_paused: bool = False) -> None:
         self.name = name
         self.size = 0
+        self.is_paused = is_paused
+        """Its calls wait."""
         self._rotas: dict[int, Rota] = {}
 
     def rota(self, level: int) -> Rota:
@@ -55,7 +61,7 @@ class Lane:
         self.size = 0
         """Calls that may start now."""
         self.gone = 0
-        self.groups: list[Group] = []
+        self.groups: list[Group | DirectLanes] = []
 
     def _levels(self) -> list[Any]:
         return [deque() for _ in LEVELS]
@@ -63,10 +69,14 @@ class Lane:
     def grow(self, count: int) -> None:
         """`count` calls were put into the levels."""
         if self.size == 0 and count:
-            for group in self.groups:
-                group.active[self] = None
+            self.show()
         self.size += count
         self.queue.size += count
+
+    def show(self) -> None:
+        """There is something here: those that may have it look at it."""
+        for group in self.groups:
+            group.active[self] = None
 
     def _shrink(self, count: int) -> None:
         self.size -= count
@@ -99,24 +109,13 @@ class Lane:
         """All calls that stand here, those that were taken out included."""
         return self.size
 
-    def pull_out(self, spec: int) -> list[Call]:
-        """Remove all calls with this spec, and return them."""
-        pulled = [call for _, call in self.standing() if call.spec == spec and call.attempt != GONE]
-        attempts = [call.attempt for call in pulled]
-        for call in pulled:
-            call.attempt = GONE
-        self.drop_gone()
-        for call, attempt in zip(pulled, attempts, strict=True):
-            call.attempt = attempt
-        return pulled
-
     def standing(self) -> Iterator[tuple[int, Call]]:
         """All calls with their priorities, those that were taken out included."""
         for level, calls in enumerate(self.levels):
             for call in calls:
                 yield level, call
 
-    def oldest(self, level: int) -> int:
+    def age(self, level: int) -> int:
         """The age of the call of this priority that is next."""
         seq: int = self.levels[level][0].seq
         return seq
@@ -128,6 +127,23 @@ class Lane:
         taken = [pop() for _ in range(min(limit, len(calls)))]
         self._shrink(len(taken))
         return self._present(taken) if self.gone else taken
+
+    def take_all(self, spec: int | None = None) -> list[Call]:
+        """All of them, or those with this spec, oldest first."""
+        taken = [call for _, call in self.standing() if call.attempt != GONE and spec in (None, call.spec)]
+        attempts = [call.attempt for call in taken]
+        for call in taken:
+            call.attempt = GONE
+        self.gone += len(taken)
+        self.drop_gone()
+        for call, attempt in zip(taken, attempts, strict=True):
+            call.attempt = attempt
+        return sorted(taken, key=age)
+
+    def oldest(self) -> Call | None:
+        """The call that came first of those that wait here."""
+        heads = [next((call for call in level if call.attempt != GONE), None) for level in self.levels]
+        return min([call for call in heads if call is not None], key=age, default=None)
 
     def _present(self, taken: list[Call]) -> list[Call]:
         present = [call for call in taken if call.attempt != GONE]
@@ -169,9 +185,12 @@ class FairLane(Lane):
         self.gone = 0
         self._shrink(self.size - sum(map(len, self.levels)))
 
-    def oldest(self, level: int) -> int:
+    def age(self, level: int) -> int:
         seq: int = self.levels[level].oldest()
         return seq
+
+    def oldest(self) -> Call | None:
+        return min((call for _, call in self.standing() if call.attempt != GONE), key=age, default=None)
 
     def turn(self, level: int) -> int:
         """The number of the turn that is next here."""
@@ -199,13 +218,18 @@ class Group:
         """Workers without free slots that want a few calls at hand."""
 
     def matches(self, lane: Lane) -> bool:
-        return lane.queue.name in self.queues and lane.offer in self.offers
+        return lane.queue.name in self.queues and lane.offer in self.offers and not lane.queue.is_paused
 
     def add(self, lane: Lane) -> None:
         self.lanes.append(lane)
         lane.groups.append(self)
         if lane.size:
             (self.limited if lane.is_limited else self.active)[lane] = None
+
+    def remove(self, lane: Lane) -> None:
+        self.lanes.remove(lane)
+        self.active.pop(lane, None)
+        self.limited.pop(lane, None)
 
     def dissolve(self) -> None:
         """The last worker left."""
@@ -225,40 +249,115 @@ class Group:
         return bool(self.active or (is_free and self.limited))
 
     def take(self, limit: int, is_free: bool = False) -> list[Call]:
-        """Up to `limit` calls: by priority, then by age over all lanes, or in turns where calls have a `fair_key`.
+        """Up to `limit` calls; see `take`. `is_free`: they will start at once, so that limited ones may be among them."""
+        return take({**self.active, **self.limited} if is_free and self.limited else self.active, limit)
 
-        `is_free`: they will start at once, so that limited ones may be among them.
+
+class DirectLanes:
+    """The lanes of the queues that are one worker's own."""
+
+    __slots__ = ("active", "lanes", "workers")
+
+    def __init__(self) -> None:
+        self.workers: dict[str, list[Worker]] = {}
+        """By name: there should be one of each."""
+        self.lanes: dict[str, list[Lane]] = {}
+        """By the owner's name."""
+        self.active: dict[Lane, None] = {}
+        """Lanes that are not empty, and whose owners are there; but for those that wait for a full one, which has them
+        in `waiting`.
         """
-        taken: list[Call] = []
-        for level in range(HIGHEST_PRIORITY, -1, -1):
-            while limit > len(taken):
-                lanes = [lane for lane in self.active if lane.levels[level]]
-                if is_free and self.limited:
-                    lanes += [lane for lane in self.limited if lane.levels[level]]
-                if not lanes:
-                    break
-                if len(lanes) == 1:
-                    taken += lanes[0].take(level, limit - len(taken))
-                elif any(lane.is_fair for lane in lanes):
-                    taken += _in_turn(lanes, level, limit - len(taken))
-                else:
-                    taken += _oldest(lanes, level, limit - len(taken))
-            if limit <= len(taken) or not self.has_ready(is_free):
+
+    def matches(self, lane: Lane) -> bool:
+        owners = self.workers.get(owner_of(lane.queue.name), ())
+        return not lane.queue.is_paused and any(lane.offer in owner.group.offers for owner in owners)
+
+    def add(self, lane: Lane) -> None:
+        lane.groups.append(self)
+        if lane.size:
+            self.active[lane] = None
+
+    def remove(self, lane: Lane) -> None:
+        self.active.pop(lane, None)
+
+    def join(self, worker: Worker) -> None:
+        """A worker is there."""
+        self.workers.setdefault(worker.name, []).append(worker)
+        self._look_again(worker.name)
+
+    def leave(self, worker: Worker) -> None:
+        """The worker has gone."""
+        namesakes = self.workers[worker.name]
+        namesakes.remove(worker)
+        if not namesakes:
+            del self.workers[worker.name]
+        self._look_again(worker.name)
+
+    @property
+    def limited(self) -> dict[Lane, None]:
+        """Lanes of limited calls are among the others."""
+        return self.active
+
+    def _look_again(self, name: str) -> None:
+        """The workers of this name have changed: lanes may have waited for the one, and another one may serve them."""
+        for lane in self.lanes.get(name, ()):
+            if self in lane.groups:
+                lane.groups.remove(self)
+                self.remove(lane)
+            if self.matches(lane):
+                self.add(lane)
+
+    def take(self, worker: Worker, limit: int) -> list[Call]:
+        """Up to `limit` of the worker's own calls: by priority, then by age. Limited ones only for its free slots."""
+        own = [
+            lane
+            for lane in self.lanes.get(worker.name, ())
+            if lane in self.active and lane.offer in worker.group.offers
+        ]
+        free = min(worker.slots - len(worker.leases), limit)
+        taken = take(dict.fromkeys(own), free) if free > 0 else []
+        return taken + take({lane: None for lane in own if not lane.is_limited}, limit - len(taken))
+
+    def put_off(self, name: str) -> None:
+        """What is left for the workers of this name waits until one of them has room: nobody looks at it until then."""
+        for lane in self.lanes[name]:
+            if self.active.pop(lane, lane) is None:
+                for owner in self.workers[name]:
+                    owner.waiting[lane] = None
+
+
+def take(active: dict[Lane, None], limit: int) -> list[Call]:
+    """Up to `limit` calls of these lanes: by priority, then by age over all of them, or in turns where calls have a
+    `fair_key`.
+    """
+    taken: list[Call] = []
+    for level in range(HIGHEST_PRIORITY, -1, -1):
+        while limit > len(taken):
+            lanes = [lane for lane in active if lane.levels[level]]
+            if not lanes:
                 break
-        return taken
+            if len(lanes) == 1:
+                taken += lanes[0].take(level, limit - len(taken))
+            elif any(lane.is_fair for lane in lanes):
+                taken += _in_turn(lanes, level, limit - len(taken))
+            else:
+                taken += _oldest(lanes, level, limit - len(taken))
+        if limit <= len(taken) or not active:
+            break
+    return taken
 
 
 def _oldest(lanes: list[Lane], level: int, limit: int) -> list[Call]:
     """Merge the heads of several lanes by age."""
     taken: list[Call] = []
-    heap = [(lane.oldest(level), index) for index, lane in enumerate(lanes)]
+    heap = [(lane.age(level), index) for index, lane in enumerate(lanes)]
     heapq.heapify(heap)
     while heap and len(taken) < limit:
         _, index = heap[0]
         lane = lanes[index]
         taken += lane.take(level, 1)
         if lane.levels[level]:
-            heapq.heapreplace(heap, (lane.oldest(level), index))
+            heapq.heapreplace(heap, (lane.age(level), index))
         else:
             heapq.heappop(heap)
     return taken
@@ -272,7 +371,7 @@ def _in_turn(lanes: list[Lane], level: int, limit: int) -> list[Call]:
         for lane in lanes:
             by_queue.setdefault(lane.queue, []).append(lane)
         heads = [_whose_turn(queue, each, level) for queue, each in by_queue.items()]
-        lane = min(heads, key=lambda lane: lane.oldest(level))
+        lane = min(heads, key=lambda lane: lane.age(level))
         taken += lane.take(level, 1)
         if not lane.is_fair:
             rota = lane.queue.rota(level)
@@ -288,7 +387,7 @@ def _whose_turn(queue: Queue, lanes: list[Lane], level: int) -> Lane:
     first = min(fair, key=lambda lane: lane.turn(level), default=None)
     if first is not None and (not others or first.turn(level) < queue.rota(level).others):
         return first
-    return min(others, key=lambda lane: lane.oldest(level))
+    return min(others, key=lambda lane: lane.age(level))
 
 
 L = TypeVar("L", bound=Lane)
@@ -300,18 +399,49 @@ class Lanes:
     def __init__(self) -> None:
         self.queues: dict[str, Queue] = {}
         self.groups: dict[tuple[frozenset[str], frozenset[str]], Group] = {}
+        self.direct = DirectLanes()
+        self.paused: set[str] = set()
+        """Names of the queues that are paused, also of those that are not there."""
         self._lanes: dict[tuple[str, str, type[Lane]], Any] = {}
 
     def lane(self, queue_name: str, offer: str, kind: type[L]) -> L:
         """The lane of that kind for a queue and an offer; made when first asked for."""
         lane: L | None = self._lanes.get((queue_name, offer, kind))
         if lane is None:
-            queue = self.queues.setdefault(queue_name, Queue(queue_name))
+            queue = self.queues.setdefault(queue_name, Queue(queue_name, queue_name in self.paused))
             lane = self._lanes[queue_name, offer, kind] = kind(queue, offer)
-            for group in self.groups.values():
-                if group.matches(lane):
-                    group.add(lane)
+            owner = owner_of(queue_name)
+            if owner:
+                self.direct.lanes.setdefault(owner, []).append(lane)
+            self._attach(lane)
         return lane
+
+    def _attach(self, lane: Lane) -> None:
+        """Have those serve the lane that may."""
+        if self.direct.matches(lane):
+            self.direct.add(lane)
+        for group in self.groups.values():
+            if group.matches(lane):
+                group.add(lane)
+
+    def set_paused(self, name: str, is_paused: bool) -> None:
+        """Have the calls of a queue wait, or not any more."""
+        if is_paused == (name in self.paused):
+            return
+        self.paused.symmetric_difference_update([name])
+        queue = self.queues.get(name)
+        if queue is None:
+            return
+        queue.is_paused = is_paused
+        for lane in self.of(name):
+            for group in lane.groups:
+                group.remove(lane)
+            lane.groups.clear()
+            self._attach(lane)
+
+    def of(self, queue_name: str) -> list[Lane]:
+        """The lanes of one queue."""
+        return [lane for lane in self._lanes.values() if lane.queue.name == queue_name]
 
     def forget_empty(self, used: Set[Lane]) -> None:
         """Forget the lanes that are empty and not among those in use, and queues that have no lane."""
@@ -319,6 +449,8 @@ class Lanes:
         left = set(self._lanes.values())
         for group in self.groups.values():
             group.lanes = [lane for lane in group.lanes if lane in left]
+        direct = {owner: [lane for lane in lanes if lane in left] for owner, lanes in self.direct.lanes.items()}
+        self.direct.lanes = {owner: lanes for owner, lanes in direct.items() if lanes}
         names = {lane.queue.name for lane in left}
         self.queues = {name: queue for name, queue in self.queues.items() if name in names}
 

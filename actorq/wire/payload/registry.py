@@ -64,6 +64,11 @@ class Serializers:
         """The names of the serializers whose payloads are opened here."""
         return frozenset(self._names.get(name, name) for name in self._listed)
 
+    def accept(self, accept_content: Iterable[str]) -> None:
+        """From now on, open payloads of these serializers, and of no others."""
+        self._listed = frozenset(accept_content)
+        self._accept()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from actorq import errors, states
 from actorq.client.core import LookUp
-from actorq.config import ClientSettings
 from actorq.control.control import Control
 from actorq.errors import OperationalError
+from actorq.settings import Conf
 from actorq.wire.messages import Replies
 
 
@@ -56,7 +56,7 @@ class FakeMesh:
 
     def __init__(self) -> None:
         self.url = "tcp://127.0.0.1:5570"
-        self.settings = ClientSettings()
+        self.conf = Conf()
         self.control = Control(self)
         self.session = FakeSession()
         self.result = FakeResult()

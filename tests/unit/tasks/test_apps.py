@@ -156,15 +156,22 @@ class Sent:
 
     def __init__(self, sent: list[Any]) -> None:
         self.sent = sent
+        self.inline = ActorQ(set_as_current=False).inline
 
     def send_plain(self, task: Any, args: Any, kwargs: Any) -> None:
         self.sent.append((task.name, args, kwargs, {}))
+
+    def routed(self, name: Any, own: Any, args: Any, kwargs: Any, options: Any) -> Any:
+        return options
 
     def send(self, spec: Any, args: Any, kwargs: Any, options: Any) -> None:
         self.sent.append((spec.task, args, kwargs, options))
 
     def code_of(self, task: Any) -> str:
         return ""
+
+    def options_of(self, task: Any) -> dict[str, Any]:
+        return {}
 
 
 def test_a_task_may_have_an_expiry_and_a_name_for_logs_of_its_own() -> None:
@@ -188,20 +195,18 @@ def test_a_task_may_have_an_expiry_and_a_name_for_logs_of_its_own() -> None:
 
 def test_annotations_change_the_options_of_tasks() -> None:
     class Looks:
-        def annotate(self, name: str) -> dict[str, Any] | None:
-            return {"queue": "looked"} if name == "a" else None
+        def annotate(self, task: Any) -> dict[str, Any] | None:
+            return {"queue": "looked"} if task.name == "a" else None
 
-    app = make_app(annotations=[{"*": {"max_retries": 9}, "b": {"time_limit": 5}}, Looks()])
+    app = make_app(changes={"task_annotations": [{"*": {"max_retries": 9}, "b": {"time_limit": 5}}, Looks()]})
     a, b = app.task(name="a", max_retries=1)(lambda: None), app.task(name="b")(lambda: None)
-    assert (a.max_retries, a.spec.queue, a.spec.time_limit_s) == (9, "looked", 0)
-    assert (b.max_retries, b.spec.queue, b.spec.time_limit_s) == (9, "default", 5)
-    with pytest.raises(ImproperlyConfigured, match="annotations"):
-        make_app(annotations=3).task(lambda: None)
+    assert (a.spec.queue, a.spec.time_limit_s, a.max_retries) == ("looked", 0, 9)
+    assert (b.spec.queue, b.spec.time_limit_s, b.max_retries) == ("default", 5, 9)
 
 
 def test_an_annotation_may_be_a_hook() -> None:
     failed: list[Any] = []
-    app = make_app(annotations={"*": {"on_failure": lambda exc, *_: failed.append(exc)}})
+    app = make_app(changes={"task_annotations": {"*": {"on_failure": lambda exc, *_: failed.append(exc)}}})
     task = app.task(name="t")(lambda: 1 // 0)
     assert run_call(task).state == "FAILURE"
     assert [type(error) for error in failed] == [ZeroDivisionError]

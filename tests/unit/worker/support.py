@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actorq.config import BLOB_BYTES
+from actorq.settings import Conf
 from actorq.wire.frames import body_of, bytes_of
 from actorq.wire.messages import SUCCESS, Call, CallSpec, Outcome
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure, encode_call
@@ -50,6 +51,7 @@ class PlainApplication:
 
     tasks: Mapping[str, PlainTask]
     serializers: Serializers = field(default_factory=Serializers.default)
+    conf: Conf = field(default_factory=Conf)
 
 
 def jobs_of(*functions: Callable[..., Any], accept: tuple[str, ...] = ("msgpack", "json"), **tasks: PlainTask) -> Jobs:

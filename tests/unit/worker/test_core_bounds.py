@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from actorq.errors import ProtocolError
@@ -12,6 +10,7 @@ from actorq.wire.messages import CallSpec, Outcome
 from actorq.worker import jobs
 from actorq.worker.jobs import Jobs
 from tests.unit.worker.core_support import BY_VALUE, PLAIN, Bench
+from tests.unit.worker.support import PlainApplication
 
 
 def usage(bench: Bench, name: str) -> dict[str, int]:
@@ -88,8 +87,7 @@ def test_jobs_that_were_made_long_ago_are_forgotten_and_their_runs_stay_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(jobs, "JOBS_KEPT", 8)
-    application: Any = None
-    made = Jobs(application)
+    made = Jobs(PlainApplication({}))
     for priority in range(10):
         made.make(CallSpec("add", priority=priority), None).runs = 1
     assert made.totals() == {"add": 10}
