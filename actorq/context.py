@@ -16,6 +16,11 @@ class Running(Protocol):
     node: str
     """Name of the worker node."""
 
+    def is_cancelled(self) -> bool:
+        """Whether the call is to end now: it was revoked with `terminate`, is over its hard time limit, or its worker
+        ends. An exception that ends it is on its way; code that keeps it from coming can look here.
+        """
+
     def pause(self) -> None:
         """The task is about to wait for other calls: its slot is free for them meanwhile."""
 

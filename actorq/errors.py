@@ -164,7 +164,11 @@ class SoftTimeLimitExceeded(ActorqError):
 
 
 class Terminated(ActorqError):
-    """Raised inside a task that is ended by ``revoke(terminate=True)`` or by a shutdown that no longer waits."""
+    """The task was ended by ``revoke(terminate=True)``, or by a shutdown that no longer waits."""
+
+
+class WorkerShutdown(SystemExit):
+    """Raised inside a task whose worker ends now. The task may save what it has; its call goes to another worker."""
 
 
 # -- actors ------------------------------------------------------------------------------------------------------

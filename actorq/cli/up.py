@@ -54,15 +54,21 @@ def command(
     from actorq.worker.supervisor import run_supervisor
 
     tell_where_calls_are(data, transient)
-    processes = processes or cpu_count()
     log.configure(loglevel, "up")
     coordinator = CoordinatorChild(listen, "coordinator-%p@%h", loglevel, data, transient, key_path(), is_insecure())
     try:
         status = coordinator.wait_ready()
         if status:
             ctx.exit(status)
-        chosen = worker_options([dialled(coordinator.address)], processes=processes, loglevel=loglevel, **options)
-        click.echo(f"coordinator at {coordinator.address}, {processes} worker processes. Ctrl-C ends all.", err=True)
+        chosen = worker_options(
+            [dialled(coordinator.address)],
+            processes=processes,
+            loglevel=loglevel,
+            usual_processes=cpu_count(),
+            **options,
+        )
+        text = f"coordinator at {coordinator.address}, {chosen.processes} worker processes. Ctrl-C ends all."
+        click.echo(text, err=True)
         status = run_supervisor(chosen)
     finally:
         coordinator.close()

@@ -18,6 +18,7 @@ from actorq.cli.options import (
     loglevel_option,
     url_option,
 )
+from actorq.cli.pools import pool_options, shape_of
 from actorq.cli.problems import MISCONFIGURED, Problem
 from actorq.config import DEFAULT_ADDRESS, DEFAULT_QUEUE, URL_VARIABLE
 from actorq.policies.addresses import check_connecting, parse_url
@@ -41,14 +42,6 @@ def node_options(command: C) -> C:
                 help=f"Take calls of these only. [{DEFAULT_QUEUE}]",
             ),
             click.option(
-                "-c",
-                "--concurrency",
-                type=click.IntRange(min=1),
-                default=DEFAULTS.concurrency,
-                show_default=True,
-                help="Calls that run at once in each process.",
-            ),
-            click.option(
                 "--drain",
                 "drain_s",
                 metavar="SECONDS",
@@ -68,7 +61,7 @@ def node_options(command: C) -> C:
         ]
     ):
         command = option(command)
-    return command
+    return pool_options(command)
 
 
 def worker_options(
@@ -76,25 +69,33 @@ def worker_options(
     app: str | None,
     include: Sequence[str],
     queues: Sequence[str],
-    concurrency: int,
-    processes: int,
+    pool: str,
+    concurrency: int | None,
+    processes: int | None,
+    max_calls: int | None,
+    max_rss_bytes: int,
     drain_s: float,
     no_code: bool,
     loglevel: str,
     name: str = DEFAULTS.name,
+    usual_processes: int = 1,
 ) -> WorkerOptions:
     """The options as the supervisor takes them. Raises UsageError where nothing would be left to run."""
     if not app and not include:
         if no_code:
             raise click.UsageError("with --no-code a worker needs tasks: name their module with -A")
         click.echo("no -A: the workers have no tasks of their own, and run functions by value only.", err=True)
+    shape = shape_of(pool, concurrency, processes, usual_processes)
     return WorkerOptions(
         addresses=tuple(addresses),
         app=app or "",
         include=tuple(include),
         queues=tuple(queues) or DEFAULTS.queues,
-        concurrency=concurrency,
-        processes=processes,
+        pool=shape.pool,
+        concurrency=shape.concurrency,
+        processes=shape.processes,
+        max_calls=max_calls or 0,
+        max_rss_bytes=max_rss_bytes,
         name=name,
         drain_s=drain_s,
         loglevel=loglevel,
@@ -117,9 +118,7 @@ def checked_key() -> str:
 @click.command(short_help="Run worker processes.")
 @node_options
 @url_option
-@click.option(
-    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, each a node of its own."
-)
+@click.option("--processes", type=click.IntRange(min=1), help="Processes, each a node of its own.  [default: 1]")
 @click.option(
     "-n",
     "--name",
@@ -132,14 +131,17 @@ def checked_key() -> str:
 def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     """Run worker processes, which import your tasks and run calls.
 
-    Ctrl-C or TERM lets running calls end within --drain seconds and gives the others back; a second one does not wait.
-    The exit status is 78 if the module cannot be imported.
+    Ctrl-C or TERM lets running calls end within --drain seconds and gives the others back; a second one, or QUIT, does
+    not wait. HUP starts one process after the other anew, with the code as it is now. USR1 writes all stacks to the
+    log. The exit status is 0, 78 if the module cannot be imported, and 1 if a process had to be killed.
 
     \b
     Examples:
       actorq worker -A proj.tasks
       actorq worker -A proj.tasks -u tcp://10.0.0.5:5570 --key cluster.key -Q fast,default --processes 2
       actorq worker -A proj.tasks:app -n gpu@%h --no-code -l INFO
+      actorq worker -A proj.tasks -P threads -c 8
+      actorq worker -A proj.tasks -P prefork -c 4 --max-tasks-per-child 1000 --max-memory-per-child 500MiB
     """
     mesh = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_ADDRESS)
     if mesh.is_local:

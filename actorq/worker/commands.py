@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from actorq.wire.messages import Call, CallSpec
+from actorq.worker.base import Pool
 from actorq.worker.core import Worker
 from actorq.worker.jobs import Jobs
 from actorq.worker.lines import short_repr
-from actorq.worker.pool import Pool
 
 SHOWN_ITEMS = 100
 """Of a list, dict or string among the arguments that a reply shows."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # Before anything else is imported, so that nothing holds on to what is not patched.
-    from actorq.worker.patching import patch_all
+    import sys
 
-    patch_all()
+    from actorq.worker.patching import patch_process
+
+    patch_process(sys.argv)
 
 import atexit
-import faulthandler
 import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,9 +24,10 @@ from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
 from actorq.transport import LinkKeys
 from actorq.worker.application import find_application
+from actorq.worker.dump import dump_threads_at_signal
 from actorq.worker.jobs import Application
 from actorq.worker.node import Node
-from actorq.worker.options import EXIT_CONFIG, EXIT_TOLD, WorkerOptions, expand_name
+from actorq.worker.options import EXIT_CONFIG, WorkerOptions, expand_name
 
 
 def run(options: WorkerOptions) -> int:
@@ -34,7 +35,7 @@ def run(options: WorkerOptions) -> int:
     name = expand_name(options.name, os.getpid())
     log.configure(options.loglevel, name)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    dump_threads_at_signal()
     try:
         check_connecting(options.addresses, bool(options.key), options.insecure)
         keys = _keys_in(options.key) if options.key else None
@@ -57,7 +58,12 @@ def run(options: WorkerOptions) -> int:
     if hasattr(application, "url"):
         application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
         application.key, application.insecure = options.key, options.insecure
-    settings = WorkerSettings(concurrency=options.concurrency, loopback_only=not (keys or options.insecure))
+    settings = WorkerSettings(
+        concurrency=options.concurrency,
+        max_calls=options.max_calls,
+        max_rss_bytes=options.max_rss_bytes,
+        loopback_only=not (keys or options.insecure),
+    )
     if options.pulse_fd is not None:
         os.set_inheritable(options.pulse_fd, False)
     node = Node(
@@ -71,6 +77,7 @@ def run(options: WorkerOptions) -> int:
         options.by_value,
         options.pulse_fd,
         keys,
+        options.pool,
     )
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)
@@ -78,7 +85,7 @@ def run(options: WorkerOptions) -> int:
         sys.stderr.write(banner(name, options, application))
     _tune_memory()
     node.run()
-    return _refuse(node.error) if node.error else EXIT_TOLD
+    return _refuse(node.error) if node.error else node.status
 
 
 def _keys_in(path: str) -> LinkKeys:
@@ -95,7 +102,7 @@ def banner(name: str, options: WorkerOptions, application: Application) -> str:
         f"actorq {VERSION} worker {name}\n"
         f"  app:         {options.app or 'none'}\n"
         f"  mesh:        {', '.join(options.addresses)}\n"
-        f"  concurrency: {options.concurrency} (green)\n"
+        f"  concurrency: {options.concurrency} ({options.pool})\n"
         f"  queues:      {', '.join(options.queues)}\n"
         f"[tasks]{tasks or ' none'}{by_value}\n"
     )

@@ -18,21 +18,25 @@ from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, Reason
 from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.transport import LinkKeys
+from actorq.worker.base import Pool
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
+from actorq.worker.dump import dump_all_at_signal
 from actorq.worker.forking import protect_children
 from actorq.worker.jobs import Application, Jobs
-from actorq.worker.pool import Pool
+from actorq.worker.kinds import GREEN
+from actorq.worker.options import EXIT_RECYCLED, EXIT_TOLD, remapped
+from actorq.worker.pools import make_pool
 from actorq.worker.shell import Drain, WorkerActor
 from actorq.worker.watchdog import SIGNAL, Watchdog
 
-HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, SIGNAL, signal.SIGALRM)
+HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, SIGNAL, signal.SIGALRM)
 
 logger = logging.getLogger("actorq.worker")
 
 
 class Node:
-    """One worker node, for the main thread of a monkey-patched process."""
+    """One worker node, for the main thread of a process; monkey-patched, if its pool is of that `kind`."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Node:
         by_value: bool = True,
         pulse_fd: int | None = None,
         keys: LinkKeys | None = None,
+        kind: str = GREEN,
     ) -> None:
         self.error = ""
         """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
@@ -58,7 +63,14 @@ class Node:
         jobs = Jobs(application, by_value)
         epoch, now_s = ids.random_id(), time.monotonic()
         core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s)
-        self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
+        self._pool: Pool = make_pool(
+            kind,
+            core.ready,
+            name,
+            settings.concurrency,
+            lambda outcomes: self._worker.ended(outcomes),
+            self._gate.call_soon,
+        )
         commands = Commands(core, self._pool, jobs, self._shut_down)
         self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys)
         self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys)
@@ -73,9 +85,22 @@ class Node:
             system.start(ChildSpec(lambda: WatchdogActor(self._watchdog), "watchdog"))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
-            signal.signal(signal.SIGQUIT, self._on_quit)
+            signal.signal(signal.SIGQUIT, self._on_signal)
+            signal.signal(signal.SIGHUP, lambda *_: self.restart("told to restart by SIGHUP"))
+            dump_all_at_signal(self._pool)
             protect_children(self._pool, HANDLED_SIGNALS)
             system.join()
+
+    @property
+    def status(self) -> int:
+        """The exit status of the process, once `run` has returned without an error."""
+        return self._watchdog.end_status if self._stops or not self._worker.retires else EXIT_RECYCLED
+
+    def restart(self, reason: str) -> None:
+        """As `stop`, with a status that has a fresh process take this one's place. From any thread."""
+        if not self._stops:
+            self._watchdog.end_status = EXIT_RECYCLED
+            self._end(reason, self._drain_s)
 
     def stop(self, reason: str) -> None:
         """End: first give back what has not started, and let run what runs for `drain_s`. Again: end that as well, now.
@@ -83,9 +108,12 @@ class Node:
         From any thread, also in a signal handler.
         """
         self._stops += 1
+        self._watchdog.end_status = EXIT_TOLD
+        self._end(reason, self._drain_s if self._stops == 1 else 0.0)
+
+    def _end(self, reason: str, drain_s: float) -> None:
         self._reason = self._reason or reason
-        now_s = time.monotonic()
-        self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
+        self._watchdog.shut_down_at_s = time.monotonic() + drain_s
         self._watchdog.wake()
         self._gate.call_soon(self._drain)
 
@@ -115,11 +143,9 @@ class Node:
             self._system.root.stop()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if remapped(signal.Signals(number)) == signal.SIGQUIT:
+            self._stops += 1
         self.stop(f"told to end by {signal.Signals(number).name}")
-
-    def _on_quit(self, number: int, frame: FrameType | None) -> None:
-        self._stops += 1
-        self._on_signal(number, frame)
 
 
 class WatchdogActor(Actor):
