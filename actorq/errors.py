@@ -163,7 +163,7 @@ class SoftTimeLimitExceeded(ActorqError):
     """Raised inside a task that ran for longer than its soft time limit."""
 
 
-class Terminated(ActorqError):
+class Terminated(TaskRevokedError):
     """The task was ended by ``revoke(terminate=True)``, or by a shutdown that no longer waits."""
 
 

@@ -133,6 +133,13 @@ class Task(Generic[P, R]):
         """The call that runs now."""
         return Request(context.current.get())
 
+    def is_cancelled(self) -> bool:
+        """Whether the call that runs now is to end: it was revoked with ``terminate``, is over its hard time limit, or
+        its worker ends. An exception says so as well, but not to code that holds it off. False outside of a call.
+        """
+        running = context.current.get()
+        return running is not None and running.is_cancelled()
+
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run on a worker. Raises TypeError for wrong arguments, EncodeError, OperationalError."""
         self._check(*args, **kwargs)

@@ -161,6 +161,8 @@ class WorkerActor(LinkOwner):
         if isinstance(message, m.Deliver):
             if lines.is_verbose():
                 for call in message.calls:
+                    if self._core.held.get(call.id) is not call:
+                        continue  # It went back at once, or runs already.
                     lines.received(self._core.job_of(call).spec, call)
         elif isinstance(message, (m.View, m.Welcome)):
             session = self._core.session_of(peer)

@@ -165,12 +165,15 @@ class Supervisor:
         child = self._restarting
         if child is not None and child.is_restarting and (not child.started_s or now_s < child.started_s + READY_S):
             return
-        self._restarting = self._to_restart.popleft() if self._to_restart else None
-        child = self._restarting
-        if child is not None and child.process is not None:
-            child.is_restarting = True
-            child.started_s = 0.0
+        self._restarting = child = self._to_restart.popleft() if self._to_restart else None
+        if child is None or (child.process is None and not child.start_at_s):
+            return
+        child.is_restarting = True
+        child.started_s = 0.0
+        if child.process is not None:
             child.process.send_signal(signal.SIGHUP)
+        else:
+            child.start_at_s = now_s
 
     def _listen(self, now_s: float) -> None:
         """Kill the processes that have fallen silent; another one takes the place of each."""
