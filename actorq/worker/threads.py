@@ -101,12 +101,6 @@ class ThreadPool(Pool):
             self._resuming.append(slot)
             self.wake()
 
-    def go_on_at_once(self, slot: ThreadSlot) -> None:
-        """A call that waits for a slot is made to end, and runs on to its end, be it beyond the number of slots."""
-        if slot.place is Place.REQUESTED:
-            self._resuming.remove(slot)
-            self._grant(slot)
-
     def _grant(self, slot: ThreadSlot) -> None:
         self.active += 1
         slot.place = Place.HELD
@@ -158,8 +152,10 @@ class ThreadPool(Pool):
         while self._returned:
             self.finished.append(self._returned.popleft())
         self._flush_soon()
-        self.go_on_at_once(slot)
-        if slot.place is Place.AWAY:
+        if slot.place is Place.REQUESTED:  # It was made to end while it waited for a slot.
+            self._resuming.remove(slot)
+            self._grant(slot)
+        elif slot.place is Place.AWAY:
             slot.place = Place.HELD
             self.enter_at_once()
         if len(self._idle) >= self.concurrency:  # It was added because others waited.
@@ -283,11 +279,7 @@ class ThreadSlot(BaseSlot):
             return
         self.granted = PatientBell()
         self.pool.in_hub(self.pool.request_slot, self)
-        try:
-            self.granted.wait(None)
-        except BaseException:
-            self.pool.in_hub(self.pool.go_on_at_once, self)
-            raise
+        self.granted.wait(None)
 
     def _is_own_thread(self) -> bool:
         return threading.get_ident() == self.ident

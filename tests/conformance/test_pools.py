@@ -216,7 +216,8 @@ def test_terminate_never_shoots_a_slot_that_has_another_call_already(started: Be
         started.outcomes_of(calls)
     outcomes = started.coordinator.outcomes()
     assert {outcomes[task_id].state for task_id in others & set(outcomes)} == {SUCCESS}
-    assert {outcomes[task_id].state for task_id in doomed & set(outcomes)} == {SUCCESS, REVOKED}
+    states = {outcomes[task_id].state for task_id in doomed & set(outcomes)}
+    assert REVOKED in states and states <= {SUCCESS, REVOKED}
 
 
 def test_a_task_that_holds_exceptions_off_can_see_that_it_is_cancelled(started: Bench) -> None:
