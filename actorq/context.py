@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Protocol
 
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.messages import Call, CallSpec, Note
 
 
 class Running(Protocol):
@@ -17,8 +17,8 @@ class Running(Protocol):
     """Name of the worker node."""
 
     def is_cancelled(self) -> bool:
-        """Whether the call is to end now: it was revoked with `terminate`, is over its hard time limit, or its worker
-        ends. An exception that ends it is on its way; code that keeps it from coming can look here.
+        """Whether the call was revoked, is over its hard time limit, or its worker ends. An exception that ends it may
+        be on its way; code that keeps it from coming can look here. From any thread.
         """
 
     def pause(self) -> None:
@@ -26,6 +26,9 @@ class Running(Protocol):
 
     def resume(self) -> None:
         """The wait is over. Returns when there is a slot again."""
+
+    def tell(self, note: Note) -> None:
+        """Pass on what the task says of itself. From any thread."""
 
 
 current: ContextVar[Running | None] = ContextVar("actorq_running", default=None)

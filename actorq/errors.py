@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from difflib import get_close_matches
+from typing import Any
 
 
 class ActorqError(Exception):
@@ -42,6 +44,10 @@ class NotRegistered(ActorqError, KeyError):
 
 class TimeoutError(ActorqError, builtins.TimeoutError):
     """The result, reply or condition did not come within the time that was given."""
+
+
+class IncompleteStream(ActorqError):
+    """The end of a stream of results was reached, and some are missing."""
 
 
 # -- the mesh ----------------------------------------------------------------------------------------------------
@@ -151,6 +157,10 @@ class TaskRevokedError(ActorqError):
     """The call was revoked, or expired before it started."""
 
 
+class ChordError(ActorqError):
+    """The body of a chord was not run, as a member of its header failed, was revoked, or expired."""
+
+
 class WorkerLostError(ActorqError):
     """The worker that ran the call died each time it was delivered, or once where it may run at most once."""
 
@@ -169,6 +179,79 @@ class Terminated(TaskRevokedError):
 
 class WorkerShutdown(SystemExit):
     """Raised inside a task whose worker ends now. The task may save what it has; its call goes to another worker."""
+
+
+# -- how a task goes on ------------------------------------------------------------------------------------------
+
+
+class TaskPredicate(ActorqError):
+    """Raised by a task to say what is to become of its call, in place of a value or a failure."""
+
+    replacement: bytes = b""
+    """What the call goes on as (an encoded `actorq.wire.messages.Replacement`); empty: it does not go on."""
+
+
+class Retry(TaskPredicate):
+    """The call is to run again. Raised by `Task.retry`.
+
+    exc: why. when: in so many seconds, or at a time. sig: what runs again.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        exc: BaseException | None = None,
+        when: float | datetime | None = None,
+        is_eager: bool = False,
+        sig: Any = None,
+    ) -> None:
+        super().__init__(message, exc, when)
+        self.message = message
+        self.exc = exc
+        self.excs = None if exc is None else repr(exc)
+        self.when = when
+        self.is_eager = is_eager
+        self.sig = sig
+
+    def humanize(self) -> str:
+        """When it runs again, in words."""
+        if isinstance(self.when, (int, float)):
+            return f"in {self.when:g}s"
+        return "now" if self.when is None else f"at {self.when}"
+
+    def __str__(self) -> str:
+        if self.message:
+            return self.message
+        return f"Retry {self.humanize()}: {self.excs}" if self.excs else f"Retry {self.humanize()}"
+
+
+class Ignore(TaskPredicate):
+    """Nothing is to become of the call: it ends as REVOKED, and nothing that was to follow it runs."""
+
+
+class Reject(TaskPredicate):
+    """The call cannot be worked on here. It fails with this error; with `requeue` it goes back to its queue at once."""
+
+    def __init__(self, reason: Any = None, requeue: bool = False) -> None:
+        super().__init__(reason, requeue)
+        self.reason = reason
+        self.requeue = requeue
+
+    def __str__(self) -> str:
+        return f"rejected{', to run again' if self.requeue else ''}: {self.reason}"
+
+
+class MaxRetriesExceededError(ActorqError):
+    """A task has asked to be retried more often than its `max_retries` allows."""
+
+    def __init__(self, message: str = "", task_args: Sequence[Any] = (), task_kwargs: Any = None) -> None:
+        super().__init__(message)
+        self.task_args = task_args
+        self.task_kwargs = {} if task_kwargs is None else task_kwargs
+
+
+class DuplicateTaskNameWarning(UserWarning):
+    """Two functions were registered under one name. The first stays."""
 
 
 # -- actors ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ from actorq.config import MAX_BATCH, ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.policies.addresses import can_be_called
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, Call, CallSpec, Message, Outcome
+from actorq.wire.messages import CODE_MISSING, REPLACED, Call, CallSpec, Message, Note, Outcome, Plan
+from actorq.wire.plans import size_of_plan
 
 logger = logging.getLogger("actorq.client")
 
@@ -41,6 +42,8 @@ class LookUp:
 
     states: dict[str, str]
     outcomes: dict[str, Outcome]
+    notes: tuple[Note, ...] = ()
+    """What tasks have said of themselves last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,22 @@ class Order:
 
 
 Request = Ask | Watch | Order
+
+
+class Sent(NamedTuple):
+    """A submission that is not accepted yet."""
+
+    seq: int
+    calls: list[Call]
+    may_run: bool
+    """Whether they may have been running before it."""
+    plan: Plan | None = None
+    """The workflow that it is, instead of calls."""
+
+    @property
+    def weight(self) -> int:
+        """How much it takes of the window: a workflow is like one call."""
+        return len(self.calls) + (self.plan is not None)
 
 
 class Awaited(NamedTuple):
@@ -123,6 +142,10 @@ class Client:
         self.codes: dict[str, bytes] = {}
         self.chosen: deque[Call] = deque()
         """As `outbox`, for calls whose ids the user chose, so that they may be known to the mesh."""
+        self.plans: deque[Plan] = deque()
+        """As `outbox`, for workflows."""
+        self.listeners: dict[str, list[Callable[[Note], None]]] = {}
+        """Who wants to hear what running tasks say of themselves, by call."""
         self.is_open = False
         self.rejection = ""
         """Why the last coordinator refused this client, if it did."""
@@ -152,12 +175,13 @@ class Client:
         self._seq = 0
         self._sent_specs = 0
         self._batch = settings.submit_batch
-        self._unaccepted: deque[tuple[int, list[Call], bool]] = deque()
-        """By number of the submission, with whether the calls may have been running before it."""
+        self._unaccepted: deque[Sent] = deque()
         self._again: deque[Call] = deque()
         """To be sent again, before all others: may be running."""
         self._untaken: deque[Call] = deque()
         """To be sent again, before what is new: have not come to this coordinator, or were not taken."""
+        self._plans_again: deque[tuple[Plan, bool]] = deque()
+        """To be sent again; with whether its calls may be running."""
         self._awaited: deque[Awaited] = deque()
         """Accepted calls, by the time when they were accepted or last asked for."""
         self._asked: dict[int, Awaited] = {}
@@ -247,12 +271,21 @@ class Client:
         for outcome in outcomes:
             pending = pop(outcome.id, None)
             if pending is not None:
+                if outcome.state == REPLACED:  # Not the end of it, so nobody should say so here.
+                    self.pending[outcome.id] = pending
+                    continue
                 pending.outcome = outcome
                 pending.call = None
                 if pending.waiters is not None:  # They register before they look at `outcome`.
                     pending.notify()
             if looked_up and outcome.id in looked_up:
                 looked_up[outcome.id].outcome = outcome
+
+    def told(self, notes: Sequence[Note]) -> None:
+        """What tasks say of themselves, from their workers."""
+        for note in notes:
+            for listener in self.listeners.get(note.id, ()):
+                listener(note)
 
     def finish(self) -> Effects:
         """End the batch: send what waits, ask what is due, and return the effects."""
@@ -268,7 +301,8 @@ class Client:
     def backlog(self) -> int:
         """Calls that wait here to be accepted."""
         waiting = (self.outbox, self.chosen, self._again, self._untaken)
-        return sum(map(len, waiting)) + self.unaccepted_count
+        plans = len(self.plans) + len(self._plans_again)
+        return sum(map(len, waiting)) + plans + self.unaccepted_count
 
     # -- connection ----------------------------------------------------------------------------------------------
 
@@ -319,29 +353,53 @@ class Client:
     def _gather_unsent(self, is_new: bool) -> None:
         """Sort out what is to be sent again to this coordinator; `is_new`: it is not the one that we had before."""
         again, untaken = [*self._again], [*self._untaken]
-        for _, calls, may_run in self._unaccepted:
-            (again if may_run else untaken).extend(calls)
+        plans = [*self._plans_again]
+        for sent in self._unaccepted:
+            (again if sent.may_run else untaken).extend(sent.calls)
+            if sent.plan is not None:
+                plans.append((sent.plan, sent.may_run))
         self._unaccepted.clear()
         self._sizes.clear()
         self.unaccepted_count = self.unaccepted_bytes = 0
         if is_new:
             again += untaken  # They may have come to the last coordinator.
             untaken = []
-            ours = self._accepted_calls()
+            plans = [(plan, True) for plan, _ in plans]
+            ours, our_plans = self._accepted_calls()
             if not self._durable:  # And what it had accepted is lost with it.
                 again += ours
+                plans += [(plan, True) for plan in our_plans]
                 self._awaited.clear()
             elif self._transient:
-                again += [call for call in ours if self.specs[call.spec - 1][1].queue in self._transient]
+                again += [call for call in ours if self._is_transient(call)]
+                plans += [
+                    (plan, True) for plan in our_plans if all(self._is_transient(node.call) for node in plan.nodes)
+                ]
         done = {call.id for call in (*list(self.outbox), *list(self.chosen))}
         self._again = self._select(again, done)
         self._untaken = self._select(untaken, done)
+        self._plans_again = deque(
+            {plan.id: (plan, may_run) for plan, may_run in plans if self._is_wanted(plan)}.values()
+        )
 
-    def _accepted_calls(self) -> list[Call]:
+    def _accepted_calls(self) -> tuple[list[Call], list[Plan]]:
         """Not all that are pending: a call is so a moment before it is in the outbox, and has not been sent then."""
-        ids = [task_id for awaited in self._awaited for task_id in awaited.ids]
+        return self._owned([task_id for awaited in self._awaited for task_id in awaited.ids])
+
+    def _owned(self, ids: Sequence[str]) -> tuple[list[Call], list[Plan]]:
+        """What is to be sent again for these, if they are lost: calls, and workflows that they belong to."""
         known = [self.pending.get(task_id) for task_id in ids]
-        return [call for each in known if each is not None and (call := each.call) is not None]
+        items = [item for each in known if each is not None and (item := each.call) is not None]
+        plans = {item.id: item for item in items if isinstance(item, Plan)}
+        return [item for item in items if isinstance(item, Call)], list(plans.values())
+
+    def _is_transient(self, call: Call) -> bool:
+        return self.specs[call.spec - 1][1].queue in self._transient
+
+    def _is_wanted(self, plan: Plan) -> bool:
+        """Whether somebody waits for it, or nobody ever did."""
+        replying = [node.call.id for node in plan.nodes if node.replies]
+        return not replying or any(task_id in self.pending for task_id in replying)
 
     def _select(self, calls: list[Call], done: set[str]) -> deque[Call]:
         """Those that are not done with, once each. A call that has settled is not pending any more, if it ever was."""
@@ -387,6 +445,10 @@ class Client:
                 room = self.window - self.unaccepted_count
                 calls = [pop() for _ in range(min(len(waiting), self._batch, room))]
                 self._send_calls(calls, may_run=waiting is self._again, fresh=waiting is self.outbox)
+        while self._plans_again and self.has_window():
+            self._send_plan(*self._plans_again.popleft())
+        while self.plans and self.has_window():
+            self._send_plan(self.plans.popleft(), may_run=False, fresh=True)
         if self.outbox:
             self._size_room(len(self.outbox[-1].body))
 
@@ -398,19 +460,28 @@ class Client:
     def _size_room(self, mean_bytes: int) -> None:
         self.room = min(self.settings.outbox_limit, max(self.settings.outbox_bytes // max(mean_bytes, 1), 1))
 
-    def _send_calls(self, calls: list[Call], may_run: bool, fresh: bool) -> None:
-        specs = self.specs[self._sent_specs :]
-        self._sent_specs += len(specs)
-        for _, spec in specs:
+    def _send_plan(self, plan: Plan, may_run: bool, fresh: bool = False) -> None:
+        self._send(m.Submit(0, [], [], fresh, may_run, [plan]), size_of_plan(plan))
+
+    def _send(self, submit: m.Submit, size_bytes: int) -> None:
+        """Send calls, or a workflow, with the specs that have not been sent."""
+        submit.specs = self.specs[self._sent_specs :]
+        self._sent_specs += len(submit.specs)
+        for _, spec in submit.specs:
             self._send_code(spec)
-        fresh = fresh and self._welcomes == 1  # Later, a call may have been sent by both ways.
+        submit.fresh = submit.fresh and self._welcomes == 1  # Later, a call may have been sent by both ways.
         self._seq += 1
-        self._effects.sends.append(m.Submit(self._seq, specs, calls, fresh, may_run))
-        self._unaccepted.append((self._seq, calls, may_run))
-        self.unaccepted_count += len(calls)
-        size_bytes = sum([len(call.body) for call in calls])
+        submit.seq = self._seq
+        self._effects.sends.append(submit)
+        sent = Sent(self._seq, submit.calls, submit.resent, submit.plans[0] if submit.plans else None)
+        self._unaccepted.append(sent)
+        self.unaccepted_count += sent.weight
         self._sizes[self._seq] = size_bytes
         self.unaccepted_bytes += size_bytes
+
+    def _send_calls(self, calls: list[Call], may_run: bool, fresh: bool) -> None:
+        size_bytes = sum([len(call.body) for call in calls])
+        self._send(m.Submit(0, [], calls, fresh, may_run), size_bytes)
         mean_bytes = size_bytes // len(calls) + 50
         self._batch = min(self.settings.submit_batch, max(BYTES_PER_SUBMIT // mean_bytes, 1))
         self._size_room(mean_bytes)
@@ -423,16 +494,19 @@ class Client:
     def _accepted(self, message: m.Accepted) -> None:
         self.slots = message.slots
         awaited: list[str] = []
-        while self._unaccepted and self._unaccepted[0][0] <= message.seq:
-            seq, calls, _ = self._unaccepted.popleft()
-            self.unaccepted_count -= len(calls)
-            self.unaccepted_bytes -= self._sizes.pop(seq)
-            awaited += [call.id for call in calls]  # Not the calls: their bodies may be large.
+        while self._unaccepted and self._unaccepted[0].seq <= message.seq:
+            sent = self._unaccepted.popleft()
+            self.unaccepted_count -= sent.weight
+            self.unaccepted_bytes -= self._sizes.pop(sent.seq)
+            awaited += [call.id for call in sent.calls]  # Not the calls: their bodies may be large.
+            if sent.plan is not None:
+                awaited += [node.call.id for node in sent.plan.nodes if node.replies]
         if awaited:
             self._awaited.append(Awaited(self._now_s, awaited))
 
     def _refused(self, message: m.Refused) -> None:
-        sent = {call.id: (call, may_run) for _, calls, may_run in self._unaccepted for call in calls}
+        sent = {call.id: (call, each.may_run) for each in self._unaccepted for call in each.calls}
+        self._send_missing_code(message)
         waiting = {call.id for call in (*self._again, *self._untaken)}
         for task_id, reason in message.calls:
             if task_id in sent and reason == CODE_MISSING:
@@ -451,18 +525,35 @@ class Client:
             elif task_id in sent and self.specs[sent[task_id][0].spec - 1][1].ignore_result:
                 logger.error("call %s, whose result nobody wanted, was refused: %s", task_id, reason)
 
+    def _send_missing_code(self, message: m.Refused) -> None:
+        """Functions of workflows are missing: they are sent with all else of them once more."""
+        missing = {task_id for task_id, reason in message.calls if reason == CODE_MISSING}
+        for sent in list(self._unaccepted) if missing else ():
+            plan = sent.plan
+            if plan is None or not any(node.call.id in missing for node in plan.nodes):
+                continue
+            specs = [self.specs[number - 1][1] for number in {node.call.spec for node in plan.nodes}]
+            if all(not spec.code or spec.code in self.codes for spec in specs):
+                for spec in specs:
+                    self._send_code(spec)
+                self._plans_again.append((plan, sent.may_run))
+                refused = {node.call.id for node in plan.nodes}
+                message.calls = [each for each in message.calls if each[0] not in refused]
+
     # -- what cannot be sent -------------------------------------------------------------------------------------
 
     def unsendable(self, message: Message, error: Exception) -> None:
         """A message of the last effects cannot be sent: what it was for has failed, all else goes on."""
         if isinstance(message, m.Submit):
-            self._unaccepted = deque(each for each in self._unaccepted if each[0] != message.seq)
-            self.unaccepted_count -= len(message.calls)
+            self._unaccepted = deque(each for each in self._unaccepted if each.seq != message.seq)
+            self.unaccepted_count -= len(message.calls) + len(message.plans)
             self.unaccepted_bytes -= self._sizes.pop(message.seq)
             if message.specs:
                 self._sent_specs = min(self._sent_specs, message.specs[0][0] - 1)
-            self._fail([call.id for call in message.calls], error)
-            logger.error("%d calls cannot be sent: %s", len(message.calls), error)
+            ids = [call.id for call in message.calls]
+            ids += [node.call.id for plan in message.plans for node in plan.nodes]
+            self._fail(ids, error)
+            logger.error("%d calls cannot be sent: %s", len(ids), error)
         elif isinstance(message, m.Code):
             self.codes.pop(message.digest, None)  # The calls that need it will be refused.
         elif isinstance(message, m.Query):
@@ -532,7 +623,9 @@ class Client:
             return
         request = self._take_unanswered(report.token)
         if isinstance(request, Ask):  # The outcomes came before the report.
-            self._effects.answers[report.token] = LookUp(dict(report.states), self._take_looked_up(request))
+            self._effects.answers[report.token] = LookUp(
+                dict(report.states), self._take_looked_up(request), tuple(report.notes)
+            )
 
     def _report_awaited(self, asked: Awaited, report: m.Report) -> None:
         """Of the calls that are awaited some are known, and the others lost: unless a coordinator that is silent now
@@ -550,7 +643,9 @@ class Client:
         if report.silent and self._now_s < unknown_s + self.settings.resend_after_s:
             self._awaited.append(Awaited(self._now_s, unknown, unknown_s))
             return
-        self._again += [call for task_id in unknown if (call := self.pending[task_id].call) is not None]
+        calls, plans = self._owned(unknown)
+        self._again += calls
+        self._plans_again += [(plan, True) for plan in plans]
 
     def _take_looked_up(self, request: Ask) -> dict[str, Outcome]:
         """The outcomes that have come. They stay for those who ask for the same calls and have no answer yet."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from actorq.wire.frames import body_of
-from actorq.wire.messages import FAILURE, Call, Outcome
+from actorq.wire.messages import FAILURE, Call, Outcome, Plan
 from actorq.wire.payload import encode_failure
 
 logger = logging.getLogger("actorq.client")
@@ -24,8 +24,9 @@ class Pending(Struct, gc=False, eq=False):
     """
 
     id: str
-    call: Call | None
-    """Kept to be sent again while it is ours to lose; None for a call that another process submitted."""
+    call: Call | Plan | None
+    """Kept to be sent again while it is ours to lose: the call, or the workflow that it belongs to. None for a call that
+    another process submitted."""
     outcome: Outcome | None = None
     """How it ended; for a call that the mesh did not take, a failure that was made here."""
     waiters: list[Callable[[], None]] | None = None

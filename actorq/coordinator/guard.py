@@ -117,7 +117,7 @@ class Guard:
             return None
         self._complain(visitor, why)
         if isinstance(message, m.Submit):
-            refused = m.Refused([(call.id, why) for call in message.calls])
+            refused = m.Refused([(task_id, why) for task_id in _ids_in(message)])
             return Verdict(m.Submit(message.seq, [], []), refused)
         if isinstance(message, m.Control):
             return Verdict(answer=m.Replies(message.token, {}, [], why))
@@ -137,14 +137,17 @@ class Guard:
             self._complain(visitor, why)
             return Verdict(answer=m.Rejected(why), ends_session=True)
         refused = [call.id for call in message.calls if call.spec in banned] if banned else []
-        if not refused:
+        plans = [plan for plan in message.plans if any(node.call.spec in banned for node in plan.nodes)]
+        refused += [node.call.id for plan in plans for node in plan.nodes if node.replies]
+        if not refused and not plans:
             message.specs = [each for each in message.specs if each[0] not in banned]
             return None
         why = why_denied(visitor.grant, m.Code("", b""))
         self._complain(visitor, why)
         specs = [each for each in message.specs if each[0] not in banned]
         calls = [call for call in message.calls if call.spec not in banned]
-        left = m.Submit(message.seq, specs, calls, message.fresh, message.resent)
+        allowed = [plan for plan in message.plans if plan not in plans]
+        left = m.Submit(message.seq, specs, calls, message.fresh, message.resent, allowed)
         return Verdict(left, m.Refused([(task_id, why) for task_id in refused]))
 
     def _check_owner(self, visitor: _Visitor, session: str) -> Verdict | None:
@@ -190,5 +193,10 @@ class Guard:
         self._complaints.warning(self._core.state.now_s, "refused, from %s: %s", visitor.address or "this host", why)
 
 
+def _ids_in(message: m.Submit) -> list[str]:
+    ids = [call.id for call in message.calls]
+    return ids + [node.call.id for plan in message.plans for node in plan.nodes if node.replies]
+
+
 def _taken_away(key: str) -> str:
-    return f"the key {key} is not, or no longer, among those of this mesh"
+    return f"the key {key} is not, or no longer, among those of this mesh: 'actorq key client NAME' makes one that is"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from actorq.wire.messages import Call, CallSpec, Outcome
+from actorq.wire.messages import Call, CallSpec, Outcome, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,45 @@ class KeepDeadLetter:
     letter: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class KeepPlan:
+    """A workflow that was accepted. Its calls have rows of their own, from `row` on, and are not kept otherwise."""
+
+    row: int
+    client: int
+    """Number of the client that it is for."""
+    plan: Plan
+
+
+STARTED, CASCADED = 4, 5
+"""States of a step beside those of outcomes: a call that may run only once has started; one has failed only because
+another one had, on whose success it depended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What has become of one call of a plan. The last one for a row counts."""
+
+    row: int
+    state: int
+    outcome: Outcome | None = None
+    """Where something follows the call, its outcome. Of one that has started, its attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSteps:
+    """What has become of calls of plans."""
+
+    steps: Sequence[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPlans:
+    """Nothing is left to do of these: first row, and number of rows. Their steps go with them."""
+
+    plans: Sequence[tuple[int, int]]
+
+
 Operation = (
     KeepSpecs
     | ForgetSpecs
@@ -116,6 +155,9 @@ Operation = (
     | KeepCode
     | ForgetCodes
     | KeepDeadLetter
+    | KeepPlan
+    | KeepSteps
+    | ForgetPlans
 )
 
 
@@ -129,6 +171,10 @@ def size_of(operation: Operation) -> int:
         return len(operation.starts)
     if isinstance(operation, KeepRevocations):
         return len(operation.ids)
+    if isinstance(operation, KeepPlan):
+        return len(operation.plan.nodes)
+    if isinstance(operation, KeepSteps):
+        return len(operation.steps)
     return 1
 
 
@@ -159,6 +205,10 @@ class Kept:
     """Id, until when (Unix time), whether to terminate; oldest first."""
     codes: Sequence[tuple[str, bytes]] = ()
     dead_letters: Sequence[tuple[int, dict[str, Any]]] = ()
+    plans: Sequence[KeepPlan] = ()
+    """In the order of acceptance."""
+    steps: Mapping[int, Step] = field(default_factory=dict)
+    """By row."""
 
 
 Progress = Callable[[int], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,21 +13,25 @@ from actorq.stores.api import (
     Bounds,
     ForgetClients,
     ForgetCodes,
+    ForgetPlans,
     ForgetSpecs,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
+    KeepPlan,
     KeepRevocations,
     KeepSpecs,
     KeepStarts,
+    KeepSteps,
     Kept,
     Operation,
     Progress,
     Settle,
+    Step,
     settled_before,
     unsettled,
 )
-from actorq.wire.messages import Call, CallSpec, Outcome
+from actorq.wire.messages import Call, CallSpec, Outcome, Plan
 
 
 class Shelf:
@@ -42,6 +47,8 @@ class Shelf:
         self.revocations: dict[str, tuple[float, bool]] = {}
         self.codes: dict[str, bytes] = {}
         self.dead_letters: dict[int, dict[str, Any]] = {}
+        self.plans: dict[int, KeepPlan] = {}
+        self.steps: dict[int, Step] = {}
 
 
 Prepared = tuple[list[Call], list[int], Sequence[Operation]]
@@ -68,6 +75,8 @@ class MemoryStore:
             [(task_id, *until) for task_id, until in shelf.revocations.items()],
             list(shelf.codes.items()),
             list(shelf.dead_letters.items()),
+            [replace(kept, plan=_copy_plan(kept.plan)) for _, kept in sorted(shelf.plans.items())],
+            dict(shelf.steps),
         )
 
     def prepare(self, operations: Sequence[Operation]) -> Prepared:
@@ -107,6 +116,14 @@ class MemoryStore:
             _drop(shelf.codes, operation.digests)
         elif isinstance(operation, KeepDeadLetter):
             shelf.dead_letters[operation.number] = dict(operation.letter)
+        elif isinstance(operation, KeepPlan):
+            shelf.plans[operation.row] = operation
+        elif isinstance(operation, KeepSteps):
+            shelf.steps.update((each.row, each) for each in operation.steps)
+        elif isinstance(operation, ForgetPlans):
+            for row, count in operation.plans:
+                _drop(shelf.plans, [row])
+                _drop(shelf.steps, range(row, row + count))
 
     def _forget(self) -> None:
         shelf, bounds = self._shelf, self._bounds
@@ -123,6 +140,12 @@ class MemoryStore:
 
 def _copy(call: Call) -> Call:
     return msgspec.structs.replace(call, attempt=0, worker=0)
+
+
+def _copy_plan(plan: Plan) -> Plan:
+    return Plan(
+        plan.id, [msgspec.structs.replace(node, call=msgspec.structs.replace(node.call)) for node in plan.nodes]
+    )
 
 
 def _drop(table: dict[Any, Any], keys: Sequence[Any]) -> None:

@@ -21,6 +21,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE set_aside (number INTEGER PRIMARY KEY, origin TEXT NOT NULL, row INTEGER NOT NULL,
            data BLOB, reason TEXT NOT NULL)""",
     ),
+    (
+        # Numbered as calls are: a plan by the first of its calls, a step by the call that it is about.
+        "CREATE TABLE plans (number INTEGER PRIMARY KEY, client INTEGER NOT NULL, data BLOB NOT NULL)",
+        "CREATE TABLE steps (number INTEGER PRIMARY KEY, state INTEGER NOT NULL, data BLOB NOT NULL)",
+    ),
 )
 """What to do to a file of version 0, 1, …: statements, run in one transaction. Only ever appended to."""
 
@@ -34,6 +39,8 @@ TABLES = {
     "revocations": ("id", "until_s", "terminate"),
     "codes": ("digest", "data"),
     "dead_letters": ("data",),
+    "plans": ("client", "data"),
+    "steps": ("state", "data"),
     "set_aside": ("origin", "row", "data", "reason"),
 }
 """The columns beside the number, of the newest version."""

@@ -24,17 +24,21 @@ from actorq.stores.api import (
     Bounds,
     ForgetClients,
     ForgetCodes,
+    ForgetPlans,
     ForgetSpecs,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
+    KeepPlan,
     KeepRevocations,
     KeepSpecs,
     KeepStarts,
+    KeepSteps,
     Kept,
     Operation,
     Progress,
     Settle,
+    Step,
     settled_before,
     unsettled,
 )
@@ -42,7 +46,7 @@ from actorq.stores.directory import DataDirectory
 from actorq.stores.salvage import DAMAGE, salvage, set_aside
 from actorq.wire.batches import batches
 from actorq.wire.frames import body_of
-from actorq.wire.messages import Blob, Call, CallSpec, Outcome
+from actorq.wire.messages import Blob, Call, CallSpec, Outcome, Plan
 
 logger = logging.getLogger("actorq.stores")
 
@@ -181,13 +185,24 @@ class SqliteStore:
             revocations=[each for _, each in self._read("revocations", _read_revocation)],
             codes=[each for _, each in self._read("codes", _read_code)],
             dead_letters=self._read("dead_letters", _reader(dict[str, Any])),
+            plans=[KeepPlan(row, client, plan) for row, (client, plan) in self._read("plans", _plan_reader())],
+            steps={row: Step(row, *step) for row, step in self._read("steps", _step_reader())},
         )
         known = {number for number, _ in kept.specs}
+        self._set_unknown_plans_aside(kept, known)
         lost = [call for call in kept.calls if call.spec not in known]
         if lost:
             kept.calls = [call for call in kept.calls if call.spec in known]
             self._set_aside("calls", [(each.row, (self._encode(each),), "its spec is lost") for each in lost])
         return kept
+
+    def _set_unknown_plans_aside(self, kept: Kept, known: set[int]) -> None:
+        """Plans with a spec that was lost: nobody can tell what they are."""
+        lost = [each for each in kept.plans if any(node.call.spec not in known for node in each.plan.nodes)]
+        if lost:
+            kept.plans = [each for each in kept.plans if each not in lost]
+            why = "a spec of it is lost"
+            self._set_aside("plans", [(each.row, (each.client, self._encode(each.plan)), why) for each in lost])
 
     def _read(self, table: str, read: Callable[..., T], progress: Progress | None = None) -> list[tuple[int, T]]:
         """All rows of a table, by number. `read` makes something of the other columns, or raises ValueError."""
@@ -288,6 +303,14 @@ class SqliteStore:
             self._is_trimmed = False
             insert = "INSERT OR REPLACE INTO dead_letters (number, data) VALUES (?, ?)"
             return [(insert, (operation.number, encode(operation.letter)))]
+        if isinstance(operation, KeepPlan):
+            insert = "INSERT OR REPLACE INTO plans (number, client, data) VALUES (?, ?, ?)"
+            return [(insert, (operation.row, operation.client, encode(operation.plan)))]
+        if isinstance(operation, KeepSteps):
+            insert = "INSERT OR REPLACE INTO steps (number, state, data) VALUES (?, ?, ?)"
+            return [(insert, (each.row, each.state, encode(each.outcome))) for each in operation.steps]
+        if isinstance(operation, ForgetPlans):
+            return [statement for row, count in operation.plans for statement in _forget_plan(row, count)]
         return []
 
     def _keep_outcomes(self, outcomes: list[Outcome], settled_s: float) -> list[Statement]:
@@ -430,6 +453,13 @@ def _inserts(head: str, values: list[Any]) -> list[Statement]:
     return statements
 
 
+def _forget_plan(row: int, count: int) -> list[Statement]:
+    return [
+        ("DELETE FROM plans WHERE number = ?", (row,)),
+        ("DELETE FROM steps WHERE number BETWEEN ? AND ?", (row, row + count - 1)),
+    ]
+
+
 def _delete(table: str, numbers: Sequence[int]) -> list[Statement]:
     """Statements that delete these rows, which are in order."""
     if not numbers:
@@ -474,6 +504,30 @@ def _outcome_reader() -> Callable[[float, int, bytes], tuple[float, list[Outcome
         for outcome in outcomes:
             outcome.body = body_of(_checked(outcome.body, bytes))
         return _checked(settled_s, float), outcomes
+
+    return read
+
+
+def _plan_reader() -> Callable[[int, bytes], tuple[int, Plan]]:
+    decode = msgspec.msgpack.Decoder(Plan).decode
+
+    def read(client: int, data: bytes) -> tuple[int, Plan]:
+        plan = decode(data)
+        for node in plan.nodes:
+            node.call.body = body_of(_checked(node.call.body, bytes))
+        return _checked(client, int), plan
+
+    return read
+
+
+def _step_reader() -> Callable[[int, bytes], tuple[int, Outcome | None]]:
+    decode = msgspec.msgpack.Decoder(Outcome | None).decode
+
+    def read(state: int, data: bytes) -> tuple[int, Outcome | None]:
+        outcome = decode(data)
+        if outcome is not None:
+            outcome.body = body_of(_checked(outcome.body, bytes))
+        return _checked(state, int), outcome
 
     return read
 

@@ -16,7 +16,7 @@ def argument_check(fn: Callable[..., Any], skip_first: bool = False) -> Callable
     try:
         parameters = list(inspect.signature(fn).parameters.values())
     except (TypeError, ValueError):
-        return _accept_all
+        return accept_all
     if skip_first:
         parameters = parameters[1:]
     source = f"lambda {_parameter_list(parameters)}: None"
@@ -30,8 +30,9 @@ def argument_check(fn: Callable[..., Any], skip_first: bool = False) -> Callable
     return check
 
 
-def _accept_all(*args: Any, **kwargs: Any) -> None:
-    return None
+def accept_all(*args: Any, **kwargs: Any) -> None:
+    """Take whatever comes."""
+    return
 
 
 def _parameter_list(parameters: list[inspect.Parameter]) -> str:

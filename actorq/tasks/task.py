@@ -3,117 +3,138 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar
 
-import msgspec
-
-from actorq import context
-from actorq.errors import ImproperlyConfigured, nearest
-from actorq.tasks.arguments import argument_check
+from actorq import states
+from actorq.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, OperationalError, Retry
+from actorq.tasks import notes
+from actorq.tasks.arguments import accept_all, argument_check
+from actorq.tasks.attributes import ATTRIBUTES, check_attributes, spec_options
+from actorq.tasks.canvas.signature import Signature
+from actorq.tasks.einfo import ExceptionInfo
+from actorq.tasks.options import SPEC_OPTIONS, check_options, make_spec, split_options
+from actorq.tasks.prepared import Prepared
+from actorq.tasks.replacing import Compiles, replaced_by
+from actorq.tasks.request import Request, RunningRequest, enter, entered, is_entering, request_of
 from actorq.tasks.result import AsyncResult
-from actorq.wire.messages import CallSpec
+from actorq.tasks.retrying import check_retries_left, retry_of
+from actorq.tasks.trace import HOOKS, Trace
+from actorq.wire.messages import Call, CallSpec
+from actorq.worker.inputs import with_inputs
 
 if TYPE_CHECKING:
+    from actorq.tasks.canvas.maps import chunks
+    from actorq.tasks.eager import EagerResult
     from actorq.tasks.protocol import Mesh
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SPEC_OPTIONS = {
-    "queue": "queue",
-    "priority": "priority",
-    "serializer": "serializer",
-    "time_limit": "time_limit_s",
-    "soft_time_limit": "soft_time_limit_s",
-    "max_deliveries": "max_deliveries",
-    "acks_late": "acks_late",
-    "ignore_result": "ignore_result",
-}
-"""Options of a task, or of one call, and the fields of CallSpec that they set."""
-CALL_OPTIONS = frozenset({"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout"})
-
-_LAST_S = 253_402_300_799.0
-"""The end of the last year that a datetime knows."""
-_LONG_AGO_S = 1.0
-"""In the past, and not 0, which means none."""
-
-
-def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
-    """`spec` with the options changed. Raises ImproperlyConfigured for values that cannot be."""
-    changes = {SPEC_OPTIONS[name]: _seconds(value) if "limit" in name else value for name, value in options.items()}
-    changed = msgspec.structs.replace(spec, **changes)
-    try:
-        changed = msgspec.convert(msgspec.to_builtins(changed), CallSpec)
-    except msgspec.ValidationError as error:
-        raise ImproperlyConfigured(f"task {spec.task!r}: {error}. Options given: {dict(options)}") from None
-    if changed.soft_time_limit_s > changed.time_limit_s > 0:
-        raise ImproperlyConfigured(
-            f"task {spec.task!r}: soft_time_limit ({changed.soft_time_limit_s} s) is above time_limit "
-            f"({changed.time_limit_s} s)"
-        )
-    return changed
-
-
-def _seconds(value: Any) -> float:
-    limit_s = 0.0 if value is None else _finite("a time limit", value)
-    if limit_s < 0:
-        raise ImproperlyConfigured(f"a time limit is a number of seconds above 0, or None, and not {value!r}")
-    return limit_s
-
-
-def _finite(what: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ImproperlyConfigured(f"{what} is a number of seconds, and not {value!r}")
-    return number
-
-
-def check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise ImproperlyConfigured, with the nearest known name, if an option is not known."""
-    for name in options:
-        if name not in known:
-            hint = nearest(name, known) or f"known are {', '.join(sorted(known))}"
-            raise ImproperlyConfigured(f"there is no option {name!r}: {hint}")
-
-
-class Request:
-    """The call that a task is running now, as `task.request`. Outside of a call all is empty."""
-
-    def __init__(self, running: context.Running | None) -> None:
-        call = running.call if running is not None else None
-        self.id: str | None = call.id if call is not None else None
-        self.called_directly = call is None
-        self.attempt = call.attempt if call is not None else 0
-        """Which delivery of the call this is, from 1."""
-        self.redelivered = self.attempt > 1
-        self.hostname: str | None = running.node if running is not None else None
-        """Name of the worker node."""
-        self.queue: str | None = running.spec.queue if running is not None else None
-        self.expires: float | None = (call.expires or None) if call is not None else None
+T = TypeVar("T", bound="Task[Any, Any]")
 
 
 class Task(Generic[P, R]):
-    """A function with a name, and how it is called by default. Made by ``@app.task``."""
+    """A function with a name, and how it is called by default. Made by ``@app.task``; or a subclass with a `run` method,
+    given to `app.register_task`.
 
-    def __init__(self, mesh: Mesh, fn: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]) -> None:
-        check_options(options, tuple(SPEC_OPTIONS))
-        self.fn = fn
-        self.name = name
-        self.bind = bind
-        self.options = dict(options)
-        self._mesh = mesh
-        self.route: Any = None
-        """Kept by the mesh: how calls with these options are sent."""
-        self._spec: CallSpec | None = None
-        self._check = argument_check(fn, skip_first=bind)
-        functools.update_wrapper(self, fn)
+    There is one instance for each task in a process, so what is kept on `self` stays from call to call. The attributes
+    below, and every option of a call that all calls of the task are to have (`queue`, `priority`, `time_limit`, …), may
+    be set in a subclass, or given to ``@app.task``, which goes before.
+    """
+
+    MaxRetriesExceededError: ClassVar = MaxRetriesExceededError
+    OperationalError: ClassVar = OperationalError
+
+    name: str = ""
+    max_retries: int | None = 3
+    """How often a call may be retried; None: without end."""
+    default_retry_delay: float = 180
+    """Seconds before a retry that says nothing else."""
+    autoretry_for: tuple[type[BaseException], ...] = ()
+    """Exceptions for which a call is retried by itself."""
+    dont_autoretry_for: tuple[type[BaseException], ...] = ()
+    """And those among them for which it is not."""
+    retry_kwargs: Mapping[str, Any] = {}
+    """What `retry` is given then."""
+    retry_backoff: bool | float = False
+    """Wait this many seconds (True: 1) before the first such retry, and twice as long before each next one."""
+    retry_backoff_max: float = 600
+    retry_jitter: bool = True
+    """Wait a random part of that time, so that calls that failed together do not come together again."""
+    throws: tuple[type[BaseException], ...] = ()
+    """Exceptions that are to be expected: logged as information, without a traceback."""
+    typing: bool = True
+    """Whether arguments are compared with the function's signature at the call."""
+    track_started: bool = True
+    """Whether a call that runs for longer than a heartbeat tells its client that it has started, and where."""
+    trail: bool = True
+    send_events: bool = True
+    store_errors_even_if_ignored: bool = False
+    reject_on_worker_lost: bool | None = None
+    """False: a call whose worker dies has failed. Otherwise it is delivered again, `max_deliveries` times at most."""
+    retry_on_worker_lost: bool = False
+    """It is delivered again as often as it may be retried."""
+    resultrepr_maxsize: int = 1024
+    """Characters of a result in the log."""
+    expires: float | datetime | None = None
+    """Latest start of a call that says nothing else: seconds after it was made, or a time."""
+    pydantic: bool = False
+    """Validate arguments by their annotations, and dump what is returned. Needs ``pip install actorq[pydantic]``."""
+    pydantic_strict: bool | None = None
+    pydantic_context: Mapping[str, Any] | None = None
+    pydantic_dump_kwargs: Mapping[str, Any] | None = None
+
+    app: Any = None
+    """The application that it is registered in."""
+    bind: bool = False
+    """Whether the function gets the task as its first argument."""
+    fn: Callable[..., Any]
+    route: Any = None
+    """Kept by the mesh: how calls with these options are sent."""
+    options: dict[str, Any]
+    """Those of its calls' specs."""
+
+    # -- definition ----------------------------------------------------------------------------------------------
+
+    def register_in(
+        self, mesh: Mesh, name: str, fn: Callable[..., Any] | None, bind: bool, options: Mapping[str, Any]
+    ) -> None:
+        """Make it a task of an application: one that runs `fn`, or its own method `run`. Raises ImproperlyConfigured."""
+        own = [each for each in dir(type(self)) if not each.startswith("_")]
+        check_options(options, {*SPEC_OPTIONS, *ATTRIBUTES, *own})
+        check_attributes(name, options)
+        self.name, self.bind, self.app = name, bind, mesh
+        self._given = dict(options)
+        for option, value in options.items():
+            setattr(self, option, value)
+        self.fn = self.run if fn is None else fn
+        self.route = self._spec = None
+        self.options = spec_options(self, options)
         make_spec(CallSpec(name), self.options)  # Wrong options fail at the definition.
+        self._check = argument_check(self.fn, skip_first=bind) if self.typing else accept_all
+        if fn is not None:
+            functools.update_wrapper(self, fn)
+            vars(self)["run"] = functools.partial(fn, self) if bind else fn
+        self._mesh = self._way_to(mesh)
+        self.on_bound(mesh)
+
+    def _way_to(self, mesh: Mesh) -> Mesh:
+        """How its calls are sent: through something that prepares them, only if they need it."""
+        arguments = None
+        if self.pydantic:
+            from actorq.tasks.models import with_models
+
+            vars(self)["run"], arguments = with_models(self, self.run)
+        names_calls = type(self).shadow_name is not Task.shadow_name
+        if arguments is None and self.expires is None and not names_calls:
+            return mesh
+        return Prepared(self, mesh, arguments)
+
+    @property
+    def check(self) -> Callable[..., None]:
+        """Called with arguments, it raises TypeError if they are not the task's."""
+        return self._check
 
     @property
     def spec(self) -> CallSpec:
@@ -123,22 +144,150 @@ class Task(Generic[P, R]):
             self._spec = make_spec(CallSpec(self.name, code=self._mesh.code_of(self)), self.options)
         return self._spec
 
+    _spec: CallSpec | None = None
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """What the task does."""
+        raise NotImplementedError(f"task {self.name or type(self).__name__!r} has no method run(): define one")
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run here, in the caller."""
-        result: R = self.fn(self, *args, **kwargs) if self.bind else self.fn(*args, **kwargs)
-        return result
+        run: Callable[P, R] = self.run
+        if is_entering(self):
+            return run(*args, **kwargs)
+        with entered(self, Request(args=args, kwargs=kwargs)):
+            return run(*args, **kwargs)
+
+    @property
+    def entry(self) -> Callable[..., Any]:
+        """What a worker calls: the function itself, unless a subclass has a `__call__` of its own."""
+        if type(self).__call__ is Task.__call__:
+            return self.run
+        return functools.partial(enter, self)
+
+    @property
+    def trace(self) -> Callable[[Call, Any, Any], Trace] | None:
+        """What goes on around each call; None for a task without hooks that is not retried by itself."""
+        hooked = any(getattr(type(self), hook) is not getattr(Task, hook) or hook in vars(self) for hook in HOOKS)
+        return functools.partial(Trace, self) if hooked or self.autoretry_for else None
+
+    @property
+    def is_more_than_its_function(self) -> bool:
+        """Whether a worker that has only the function would not run it as it is meant."""
+        return bool(self.bind or type(self) is not Task or self.trace is not None or self.pydantic or self.throws)
 
     @property
     def request(self) -> Request:
-        """The call that runs now."""
-        return Request(context.current.get())
+        """The call that runs now. If it was called directly, most of it is None."""
+        return request_of(self)
+
+    def decode_arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
+        """The arguments of a call, with what it takes from those before it. Raises DecodeError."""
+        body = call.body if isinstance(call.body, bytes) else call.body.view
+        args, kwargs = self.app.serializers.decode_call(spec.serializer, body)
+        if call.inputs is not None:
+            args = with_inputs(args, call.inputs, self.app.serializers, self.run)
+        return args, kwargs
+
+    # -- what it says of its call ----------------------------------------------------------------------------------
+
+    def retry(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        exc: BaseException | None = None,
+        throw: bool = True,
+        eta: datetime | float | str | None = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Retry:
+        """Run this call again: the same id, one retry more. Raises Retry, or with ``throw=False`` returns it: raise or
+        return that.
+
+        args, kwargs: instead of those that it has. exc: why; raised as it is if the call was made directly, or has been
+        retried `max_retries` times (then, without it, MaxRetriesExceededError). countdown (seconds) or eta: when; by
+        default after `default_retry_delay`. options: queue, priority, time_limit, headers and so on, as at a call.
+        """
+        request = self.request
+        if request.called_directly:
+            raise exc or Retry("Task can be retried")
+        check_retries_left(self, request, self.max_retries if max_retries is None else max_retries, exc)
+        if eta is None and countdown is None:
+            countdown = self.default_retry_delay
+        retry = Retry(exc=exc, when=countdown if eta is None else eta, is_eager=request.is_eager)  # type: ignore[arg-type]
+        if isinstance(request, RunningRequest):
+            retry_of(self, request, args, kwargs, retry, {"eta": eta, "countdown": countdown}, options)
+        if throw:
+            raise retry
+        return retry
+
+    def replace(self, sig: Compiles) -> NoReturn:
+        """Go on as another signature, group or chain, under the id of this call. Raises Ignore.
+
+        What was to follow this call follows that. Raises ImproperlyConfigured if there is nothing to go on as.
+        """
+        ignore = Ignore(f"task {self.name} is replaced by {sig}")
+        request = self.request
+        if isinstance(request, RunningRequest):
+            ignore.replacement = replaced_by(sig, request.call)
+        self.on_replace(sig)
+        raise ignore
+
+    def update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None, **_: Any) -> None:
+        """Tell who waits for this call, and the coordinator, how far it is: `state` is RESULT's `state`, and `meta` its
+        `info`, until the next such word or the end. Called directly it does nothing.
+
+        Raises ImproperlyConfigured for the id of another call, EncodeError for a `meta` that cannot be sent.
+        """
+        notes.tell(self.request, task_id, state, meta)
+
+    def progress(self, done: float, total: float, message: str = "") -> None:
+        """`update_state` with the state PROGRESS: so much of so much is done."""
+        self.update_state(state=states.PROGRESS, meta={"done": done, "total": total, "message": message})
 
     def is_cancelled(self) -> bool:
-        """Whether the call that runs now is to end: it was revoked with ``terminate``, is over its hard time limit, or
-        its worker ends. An exception says so as well, but not to code that holds it off. False outside of a call.
+        """Whether this call is to end: it was revoked, is over its hard time limit, or its worker ends.
+
+        Revoked without `terminate` it runs on, unless it looks here and ends. Else an exception says so as well, but not
+        to code that holds it off.
         """
-        running = context.current.get()
-        return running is not None and running.is_cancelled()
+        request = self.request
+        return isinstance(request, RunningRequest) and request.running.is_cancelled()
+
+    # -- hooks ---------------------------------------------------------------------------------------------------
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called on the worker before the task runs. What it raises is a failure of the task."""
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called on the worker when the task has returned, and its value can be sent."""
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> None:
+        """Called on the worker when the task has failed, its hard time limit included."""
+
+    def on_retry(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> None:
+        """Called on the worker when the call is to run again."""
+
+    def after_return(
+        self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo | None
+    ) -> None:
+        """Called on the worker after `on_success` or `on_failure`."""
+
+    def on_replace(self, sig: Any) -> None:
+        """Called when the task is replaced by `sig`."""
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """Called when the task is registered."""
+
+    def shadow_name(self, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str | None:
+        """The name under which a call is shown, in logs; None: the task's own."""
+        return None
+
+    # -- calling -------------------------------------------------------------------------------------------------
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run on a worker. Raises TypeError for wrong arguments, EncodeError, OperationalError."""
@@ -146,64 +295,114 @@ class Task(Generic[P, R]):
         return self._mesh.send_plain(self, args, kwargs)
 
     def apply_async(
-        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult[R]:
         """Run on a worker, with options for this call.
 
-        countdown (seconds) or eta (datetime, aware or in local time; or Unix time): the earliest start. expires
-        (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one call.
-        retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach the
-        mesh. Also every option of the task but bind and name: queue, priority, serializer, time_limit,
-        soft_time_limit, max_deliveries, acks_late, ignore_result.
+        countdown (seconds) or eta (datetime, aware or in local time; ISO text; or Unix time): the earliest start.
+        expires (seconds or datetime): the latest start. task_id: the id; a call submitted twice under one id is one
+        call. retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for how long to try to reach
+        the mesh. headers, shadow, argsrepr, kwargsrepr: for `task.request`, and for logs. add_to_parent: False if a
+        call made inside of a task does not belong to that. Also every option of the task's calls: queue, priority,
+        serializer, compression, sensitive, time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result. link,
+        link_error: a signature, or a list of them, that runs with its value when it has succeeded, or has failed.
         """
-        args, kwargs = tuple(args), kwargs or {}
+        if "link" in options or "link_error" in options:
+            return self.signature(args, kwargs).apply_async(**options)
+        args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)
-        check_options(options, (*SPEC_OPTIONS, *CALL_OPTIONS))
-        changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
-        spec = make_spec(self.spec, changes) if changes else self.spec
-        return self._mesh.send(spec, args, kwargs, {k: v for k, v in options.items() if k in CALL_OPTIONS})
+        return self.send(args, kwargs, options)
+
+    def send(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        spec: CallSpec | None = None,
+    ) -> AsyncResult[R]:
+        """As `apply_async`, without a look at the arguments. spec: in place of the task's own."""
+        changes, others = split_options(options)
+        spec = spec or self.spec
+        spec = make_spec(spec, changes) if changes else spec
+        return self._mesh.send(spec, args, kwargs, others)
+
+    def prepared(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any], Mapping[str, Any]]:
+        """What is sent for a call with these arguments and options."""
+        if isinstance(self._mesh, Prepared):
+            return self._mesh.prepare(args, kwargs, options)
+        return args, kwargs, options
+
+    def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
+        """A handle to a call of this task, by its id."""
+        result: AsyncResult[R] = self.app.AsyncResult(task_id)
+        return result
+
+    def apply(
+        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R]:
+        """Run it here, now, as a worker would, with what is linked to it. See `Signature.apply`."""
+        result: EagerResult[R] = self.signature(args, kwargs).apply(**options)
+        return result
+
+    # -- signatures ----------------------------------------------------------------------------------------------
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature: the call as data, for `chain`, `group` and `chord`."""
+        return Signature(self, args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature that takes no more arguments."""
+        return Signature(self, args, kwargs, immutable=True)
+
+    def signature(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
+    ) -> Signature[R]:
+        """As `s`, with the arguments in a list and a dict, and options: see `Signature`."""
+        return Signature(self, args, kwargs, *more, **options)
+
+    subtask = signature
+
+    def map(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """A signature of one call that runs it for each item."""
+        from actorq.tasks.canvas.maps import xmap
+
+        return xmap(self.s(), it)
+
+    def starmap(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """As `map`, for lists of arguments."""
+        from actorq.tasks.canvas.maps import xstarmap
+
+        return xstarmap(self.s(), it)
+
+    def chunks(self, it: Iterable[Any], n: int) -> chunks:
+        """A group of starmaps of `n` lists of arguments each."""
+        from actorq.tasks.canvas.maps import chunks
+
+        return chunks(self.s(), it, n)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
     def __reduce__(self) -> Any:
-        return (_task_of, (self._mesh, self.fn, self.name, self.bind, self.options))
+        fn = None if "run" not in vars(self) else self.fn
+        return (_task_of, (self.app, type(self), self.name, fn, self.bind, self._given))
 
 
-def _task_of(mesh: Any, fn: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]) -> Task[Any, Any]:
+def make_task(
+    base: type[T], mesh: Mesh, name: str, fn: Callable[..., Any] | None, bind: bool, options: Mapping[str, Any]
+) -> T:
+    """The task of an application that runs `fn`, or the method `run` of its class."""
+    if not (isinstance(base, type) and issubclass(base, Task)):
+        raise ImproperlyConfigured(f"task {name!r}: base is a subclass of Task, and not {base!r}")
+    task = base()
+    task.register_in(mesh, name, fn, bind, options)
+    return task
+
+
+def _task_of(
+    mesh: Any, base: type[Task[Any, Any]], name: str, fn: Callable[..., Any] | None, bind: bool, options: dict[str, Any]
+) -> Task[Any, Any]:
     """A task that came by value: the one registered here under its name, or a new one."""
-    return mesh.tasks.get(name) or Task(mesh, fn, name, bind, options)
-
-
-def start_time_s(countdown: float | None, eta: datetime | float | None, now_s: float) -> float:
-    """Unix time of the earliest start; 0: at once. Raises ImproperlyConfigured."""
-    if countdown is not None and eta is not None:
-        raise ImproperlyConfigured("give countdown or eta, not both")
-    if countdown is not None:
-        seconds = _finite("countdown", countdown)
-        return _in_calendar("countdown", now_s + seconds) if seconds > 0 else 0.0
-    return 0.0 if eta is None else _in_calendar("eta", max(_unix_s("eta", eta), 0.0))
-
-
-def expiry_time_s(expires: datetime | float | None, now_s: float) -> float:
-    """Unix time of the latest start; 0: none. A number is in seconds from now. Raises ImproperlyConfigured."""
-    if expires is None:
-        return 0.0
-    if isinstance(expires, datetime):
-        return max(_unix_s("expires", expires), _LONG_AGO_S)
-    return _in_calendar("expires", now_s + max(_finite("expires", expires), 0.0))
-
-
-def _unix_s(what: str, moment: datetime | float) -> float:
-    if not isinstance(moment, datetime):
-        return _finite(what, moment)
-    try:
-        return moment.timestamp()
-    except (OverflowError, OSError, ValueError) as error:
-        raise ImproperlyConfigured(f"{what} {moment!r} is no time that can be used: {error}") from None
-
-
-def _in_calendar(what: str, unix_s: float) -> float:
-    if unix_s > _LAST_S:
-        raise ImproperlyConfigured(f"{what} is after the year 9999: leave it out for a call that has no such time")
-    return unix_s
+    return mesh.tasks.get(name) or make_task(base, mesh, name, fn, bind, options)

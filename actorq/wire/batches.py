@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from actorq.config import MAX_BATCH, MAX_BODY_BYTES
+from actorq.config import MAX_BATCH, MAX_BODY_BYTES, NOTE_BYTES
 from actorq.wire.messages import Call, Outcome
 
 T = TypeVar("T")
@@ -13,6 +13,8 @@ R = TypeVar("R", Call, Outcome)
 
 BATCH_BYTES = MAX_BODY_BYTES // 4
 """Bodies in one message: far below the limit of a frame, so that ids and names, which are not counted, fit as well."""
+NOTE_BATCH = BATCH_BYTES // NOTE_BYTES
+"""Notes in one message."""
 
 
 def chunks(items: Sequence[T], count: int = MAX_BATCH) -> Iterator[Sequence[T]]:

@@ -6,7 +6,7 @@ of their own. Where a body is large, the array has the index of its frame instea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -28,7 +28,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye,
     m.Results,
     m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes, m.Unwatch,
-    m.SubmitPlan, m.Noted, m.Told,
+    m.Noted, m.Told,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -40,7 +40,7 @@ def kinds(types: Iterable[type[Message]]) -> Kinds:
 
 
 HELLO = kinds([m.Discover, m.ClientHello, m.WorkerHello, m.ControlHello, m.PeerHello])
-FROM_CLIENT = kinds([m.Discover, m.ClientHello, m.Submit, m.SubmitPlan, m.Code, m.Query, m.Control, m.Ping])
+FROM_CLIENT = kinds([m.Discover, m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping])
 FROM_WORKER = kinds(
     [m.Discover, m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Noted, m.Heartbeat, m.Reply, m.Bye]
 )
@@ -128,13 +128,27 @@ def unpack(frames: Sequence[Frame], allowed: Kinds) -> Message:
 def _records_of(message: Message) -> list[Any] | None:
     """What has a body in `message`, in the order in which it is encoded."""
     kind = type(message)
-    if kind is m.Submit or kind is m.Deliver or kind is m.HandOver:
+    if kind is m.Deliver:
         return _with_parts(cast(m.Deliver, message).calls)
+    if kind is m.HandOver:
+        return [*_with_parts(message.calls), *_in_progress(message.plans)]  # type: ignore[attr-defined]
+    if kind is m.Submit:
+        submit = cast(m.Submit, message)
+        if not submit.plans:
+            return submit.calls
+        return [*submit.calls, *(node.call for plan in submit.plans for node in plan.nodes)]
     if kind is m.Finished or kind is m.Settled or kind is m.Results or kind is m.HandOverOutcomes:
         return cast(m.Finished, message).outcomes
-    if kind is m.SubmitPlan:
-        return _with_parts([node.call for node in cast(m.SubmitPlan, message).plan.nodes])
     return None
+
+
+def _in_progress(plans: list[m.PlanInProgress]) -> Iterator[Any]:
+    for each in plans:
+        for node in each.plan.nodes:
+            yield node.call
+        for _, _, outcome in each.ends:
+            if outcome is not None:
+                yield outcome
 
 
 def _with_parts(calls: list[m.Call]) -> list[Any]:

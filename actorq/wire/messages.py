@@ -79,6 +79,10 @@ class CallSpec(Struct, array_like=True, frozen=True):
     """The body is a list of argument tuples for one function; the result is a list of outcomes."""
     code: Name = ""
     """Digest of the function, when it travels by value."""
+    compression: Name = ""
+    """Of the arguments, and of the result, where it makes them smaller; empty: none."""
+    sensitive: bool = False
+    """Arguments and result are shown nowhere: in no log, and to nobody who asks what runs."""
 
     @property
     def offer(self) -> str:
@@ -162,7 +166,7 @@ Index = Annotated[int, Meta(ge=0, le=PLAN_LIMIT)]
 
 
 class Node(Struct, array_like=True, gc=False):
-    """A call of a plan, and what follows it."""
+    """A call of a plan, and what follows it: calls that come later in the plan."""
 
     call: Call
     takes: Annotated[int, Meta(ge=NOTHING, le=CAUSE)] = NOTHING
@@ -179,10 +183,10 @@ class Node(Struct, array_like=True, gc=False):
 
 
 class Plan(Struct, array_like=True, gc=False):
-    """A workflow: calls, and what follows each. It has no cycles; a call has each id once."""
+    """A workflow: calls, and what follows each. What follows a call comes after it, so there are no cycles."""
 
     id: Id
-    """The root of all its calls."""
+    """Its own, made anew each time. All that it consists of is cancelled by it."""
     nodes: Annotated[list[Node], Meta(max_length=PLAN_LIMIT)]
 
 
@@ -203,7 +207,8 @@ class Outcome(Struct, array_like=True, gc=False):
     state: Annotated[int, Meta(ge=0, le=REPLACED)]
     body: Body
     content: Name = ""
-    """Serializer of the body of a SUCCESS; empty: msgpack. Other bodies are failures (`actorq.wire.payload.failure`)."""
+    """Serializer of the body of a SUCCESS, with its compression as in ``json+gzip``; empty: msgpack. Other bodies are
+    failures (`actorq.wire.payload.failure`)."""
 
 
 class Replacement(Struct, array_like=True):
@@ -214,6 +219,17 @@ class Replacement(Struct, array_like=True):
     """Its last node has the id of the call that it replaces. What followed that one follows this one."""
     note: bytes = b""
     """Where the task is retried: why, as a failure (`actorq.wire.payload.failure`)."""
+
+
+class PlanInProgress(Struct, array_like=True):
+    """A workflow that another coordinator goes on with."""
+
+    client: int
+    """Number of the client that it is for."""
+    plan: Plan
+    ends: Annotated[list[tuple[Index, Annotated[int, Meta(ge=0, le=5)], Outcome | None]], Meta(max_length=PLAN_LIMIT)]
+    """Calls that have ended, by their places, and how: as an outcome, 3 replaced, 5 only with another one. Where something
+    follows the call, with its outcome, which has a body only if that is still needed."""
 
 
 class Note(Struct, array_like=True, frozen=True, gc=False):
@@ -355,16 +371,7 @@ class Submit(Message):
     """Every id was made for this message: none can be known already. False for ids chosen by users, and resends."""
     resent: bool = False
     """These calls were sent before, maybe to a coordinator that is gone; they may be running."""
-
-
-class SubmitPlan(Message):
-    """A workflow to run, whole. `seq` counts on with those of Submit, and Accepted answers both."""
-
-    seq: int
-    specs: Specs
-    plan: Plan
-    resent: bool = False
-    """As in Submit."""
+    plans: Annotated[list[Plan], Meta(max_length=MAX_BATCH)] = []
 
 
 class Code(Message):
@@ -409,6 +416,8 @@ class HandOver(Message):
     calls: Calls
     keys: list[tuple[int, Name]] = []
     """Public keys of the clients' reply sockets, in a mesh with keys."""
+    plans: Annotated[list[PlanInProgress], Meta(max_length=MAX_BATCH)] = []
+    """Their calls are not among `calls`."""
 
 
 class Unwatch(Message):

@@ -21,14 +21,17 @@ from typing import Any
 from gevent import get_hub
 
 from actorq import native
-from actorq.errors import TaskRevokedError
-from actorq.wire.messages import REVOKED, Call, CallSpec, Outcome
-from actorq.worker import lines
+from actorq.errors import TaskPredicate, TaskRevokedError
+from actorq.wire.messages import REVOKED, Call, Note, Outcome
+from actorq.worker import lines, predicates
 from actorq.worker.coroutines import CoroutineRun, Coroutines
 from actorq.worker.endings import Ending
 from actorq.worker.jobs import Job, failure, traceback_text
 from actorq.worker.jobs import __name__ as job_module
 from actorq.worker.slots import NO_CALL, BaseSlot
+
+NOTES_KEPT = 10_000
+"""What tasks say of themselves in one turn of the hub; of more, the first are dropped."""
 
 logger = logging.getLogger("actorq.worker")
 
@@ -36,6 +39,8 @@ Ready = deque[tuple[Call, Job]]
 Run = BaseSlot | CoroutineRun
 """A running call: in a slot, or as a coroutine."""
 Deliver = Callable[[list[Outcome]], None]
+InHub = Callable[..., None]
+"""Has the hub call a function with arguments, in the order of the orders. From any thread."""
 
 
 class Pool(ABC):
@@ -45,14 +50,20 @@ class Pool(ABC):
     hub, and is also called, with none, when `paused` has changed.
     """
 
-    def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver) -> None:
+    def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver, in_hub: InHub) -> None:
         self.concurrency = concurrency
+        self.in_hub = in_hub
         self.active = 0
         """Calls that run and do not wait for others; never more than `concurrency`, but for what was made to end."""
         self.paused = 0
         """Calls that wait for others."""
         self.finished: list[Outcome] = []
         """Outcomes that were not delivered yet."""
+        self.notes: deque[tuple[Call, int, Note]] = deque(maxlen=NOTES_KEPT)
+        """What running calls have said of themselves and was not passed on yet, each with its call, and the number of
+        the client that the call was for then."""
+        self.cancelled: set[str] = set()
+        """Ids of running calls that were revoked and run on: the core's own set, in a node."""
         self.slots: set[Any] = set()
         self._ready = ready
         self._node = node
@@ -137,6 +148,10 @@ class Pool(ABC):
         """Whether the caller is on the hub's thread."""
         return bool(self._get_ident() == self.thread)
 
+    def take_notes(self) -> list[tuple[Call, int, Note]]:
+        """What calls have said of themselves since this was asked the last time. Each `popleft` is one step."""
+        return [self.notes.popleft() for _ in range(len(self.notes))]
+
     def leave_to_parent(self) -> None:
         """In a forked child: everything here is the parent's business. The task that has forked ends the process."""
         self._ready.clear()
@@ -187,6 +202,14 @@ class Pool(ABC):
         if self._ready or self._resuming:
             self.wake()
 
+    def tell(self, call: Call, note: Note) -> None:
+        """A call says something of itself. From any thread."""
+        self.notes.append((call, call.client, note))
+        if self.is_own_thread():
+            self._flush_soon()
+        else:
+            self.in_hub(self._flush_soon)
+
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _has_expired(self, call: Call, job: Job) -> bool:
@@ -216,13 +239,13 @@ class Pool(ABC):
         if not isinstance(ended, BaseException):
             self.finished.append(ended)
             if self._is_verbose:
-                log_safely(lines.succeeded, job.spec, call, runtime_s, value)
+                log_safely(lines.succeeded, job.spec, call, runtime_s, value, job.longest_repr)
             return
         text = traceback_text(cause_of(ended))
-        outcome = outcome_of(call, ended, text)
+        outcome = outcome_of(call, job, ended, text)
         if outcome is not None:
             self.finished.append(outcome)
-        log_safely(log_failure, call, job.spec, ended, text)
+        log_safely(log_failure, call, job, ended, text)
 
     def _flush_soon(self) -> None:
         """Deliver when the hub has run what it is running: all that ends until then goes together."""
@@ -251,17 +274,25 @@ def cause_of(error: BaseException) -> BaseException:
     return error
 
 
-def outcome_of(call: Call, error: BaseException, text: str) -> Outcome | None:
+def outcome_of(call: Call, job: Job, error: BaseException, text: str) -> Outcome | None:
     """The outcome of a call that did not return; None if its lease goes back."""
+    if isinstance(error, TaskPredicate):
+        return predicates.outcome_of(error, call, job) or failure(call, error, text)
     if not isinstance(error, Ending):
         return failure(call, error, text)
     return None if error.state is None else failure(call, error.error, text, error.state)
 
 
-def log_failure(call: Call, spec: CallSpec, error: BaseException, text: str) -> None:
+def log_failure(call: Call, job: Job, error: BaseException, text: str) -> None:
     """Say that a call did not return."""
-    write = lines.ended if isinstance(error, Ending) else lines.raised
-    write(spec, call, cause_of(error), text)
+    if isinstance(error, TaskPredicate):
+        lines.said(job.spec, call, error, text)
+    elif isinstance(error, Ending):
+        lines.ended(job.spec, call, cause_of(error), text)
+    elif isinstance(error, job.expected):
+        lines.expected(job.spec, call, error)
+    else:
+        lines.raised(job.spec, call, error, text)
 
 
 def log_safely(write: Callable[..., None], *parts: Any) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import getcurrent, spawn
 
 from actorq.context import current
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.messages import Call, Note, Outcome
 from actorq.worker.endings import Ending
 from actorq.worker.slots import NO_CALL
 
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 class Runner(Protocol):
     """What coroutines ask of the pool."""
 
+    cancelled: set[str]
+
     def leave(self) -> None: ...
+    def tell(self, call: Call, note: Note) -> None: ...
     def enter_at_once(self) -> None: ...
     def coroutine_ended(
         self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float, value: Any
@@ -66,10 +69,6 @@ class CoroutineRun:
         """Keep what it has returned, for the log."""
         self.value = value
 
-    def is_cancelled(self) -> bool:
-        """Whether the call is to end now."""
-        return self.ending is self.call
-
     def pause(self) -> None:
         """It waits for other calls: another call may have its slot."""
         if self.call is NO_CALL:
@@ -85,6 +84,14 @@ class CoroutineRun:
         self._pauses -= 1
         if not self._pauses:
             self._runner.enter_at_once()
+
+    def tell(self, note: Note) -> None:
+        """Pass on what the task says of itself. From any thread."""
+        self._runner.tell(self.call, note)
+
+    def is_cancelled(self) -> bool:
+        """Whether the call was revoked, or is to end now. From any thread."""
+        return self.ending is self.call or self.call.id in self._runner.cancelled
 
     def end(self) -> None:
         """The call has ended, maybe while something that it has left behind still waits."""

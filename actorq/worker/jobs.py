@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
     ActorqError,
-    ContentDisallowed,
     DecodeError,
     EncodeError,
     MessageTooLarge,
     NotRegistered,
     SoftTimeLimitExceeded,
+    TaskPredicate,
 )
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
+from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
+    PLAIN_FORMATS,
     Serializers,
     code_hash,
     encode_failure,
+    format_name,
     format_remote_traceback,
     load_code,
+    loads,
 )
+from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
+from actorq.worker.inputs import with_inputs
+from actorq.worker.lines import HIDDEN
 
-OWN_MODULES = ("actorq.worker",)
+OWN_MODULES = ("actorq.worker", "actorq.tasks")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
 JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
@@ -40,6 +46,22 @@ Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
 
 
+class TraceLike(Protocol):
+    """One call of a task that has something done around it."""
+
+    args: Any
+    kwargs: Any
+
+    def start(self) -> None:
+        """Before it runs. What this raises is a failure of the task."""
+
+    def succeeded(self, value: Any) -> None:
+        """It has returned."""
+
+    def failed(self, error: BaseException) -> BaseException:
+        """It has raised. Returns what its call ends with."""
+
+
 class TaskLike(Protocol):
     """A registered task, as far as a worker needs to know it."""
 
@@ -47,8 +69,28 @@ class TaskLike(Protocol):
     def fn(self) -> Callable[..., Any]: ...
 
     @property
-    def bind(self) -> bool:
-        """Whether the first argument of `fn` is the task itself."""
+    def run(self) -> Callable[..., Any]:
+        """The function, without its first parameter where that is the task."""
+
+    @property
+    def entry(self) -> Callable[..., Any]:
+        """What is called for each call: `run`, or what surrounds it."""
+
+    @property
+    def trace(self) -> Callable[[Call, Any, Any], TraceLike] | None:
+        """What goes on around each call; None if that is nothing."""
+
+    @property
+    def throws(self) -> Sequence[type[BaseException]]:
+        """Exceptions that are to be expected."""
+
+    @property
+    def track_started(self) -> bool:
+        """Whether calls that run for long say that they have started."""
+
+    @property
+    def resultrepr_maxsize(self) -> int:
+        """Characters of a result in the log."""
 
 
 class Application(Protocol):
@@ -69,13 +111,18 @@ class Jobs:
         self.by_value = by_value
         """Whether functions that come by value are run here: whoever can send them can run any code on this node."""
         self.max_body_bytes = MAX_BODY_BYTES
+        self.builtin = builtin_tasks(application)
         self._made: dict[CallSpec, Job] = {}
         self._past: dict[str, int] = {}
         """Calls of jobs that were forgotten, by task."""
 
+    def limit_bodies(self, limit_bytes: int) -> None:
+        """No body is to have more than that, whether compressed or when it is opened."""
+        self.max_body_bytes = self.application.serializers.max_body_bytes = limit_bytes
+
     def offers(self) -> list[str]:
         """What this node can run."""
-        return [*sorted(self.application.tasks), *([BY_VALUE] if self.by_value else [])]
+        return [*sorted(self.application.tasks), *self.builtin, *([BY_VALUE] if self.by_value else [])]
 
     def make(self, spec: CallSpec, blob: bytes | None) -> Job:
         """The job for `spec`; `blob` is its function where that travels by value. Loads nothing yet.
@@ -88,6 +135,11 @@ class Jobs:
                 self._forget_oldest()
             job = self._made[spec] = Job(self, spec, blob)
         return job
+
+    def tracks_start(self, spec: CallSpec) -> bool:
+        """Whether calls of `spec` that run for long say that they have started."""
+        job = self._made.get(spec)
+        return job is not None and (job.task is None or job.task.track_started)
 
     def totals(self) -> dict[str, int]:
         """How many calls of each task were started. From any thread."""
@@ -103,12 +155,19 @@ class Jobs:
             self._past[task] = self._past.get(task, 0) + job.runs
 
     def arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
-        """A call's arguments, to be shown; from any thread. Unpickling would run code, so it is left out."""
+        """A call's arguments, to be shown; from any thread. What would run code when it is opened is left out."""
+        args, kwargs = self._arguments(spec, call)
+        shown = shown_instead(call)
+        return shown.get("argsrepr", args), shown.get("kwargsrepr", kwargs)
+
+    def _arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
+        if spec.sensitive:
+            return HIDDEN, HIDDEN
         body = call.body.view if isinstance(call.body, Blob) else call.body
-        if spec.serializer == "cloudpickle":
-            return f"<pickle of {len(body):,} bytes>", {}
+        if spec.serializer not in PLAIN_FORMATS:
+            return f"<{spec.serializer} of {len(body):,} bytes>", {}
         try:
-            return self.application.serializers.decode_call(spec.serializer, body)
+            return self.application.serializers.decode_call(format_name(spec.serializer, spec.compression), body)
         except ActorqError as error:
             return f"<{error}>", {}
 
@@ -127,12 +186,16 @@ class Job:
         "_fn",
         "_jobs",
         "_run_fn",
+        "_trace",
         "guarded",
         "is_broken",
         "is_coroutine",
         "is_plain",
+        "run",
+        "run_coroutine",
         "runs",
         "spec",
+        "task",
     )
 
     def __init__(self, jobs: Jobs, spec: CallSpec, blob: bytes | None) -> None:
@@ -146,13 +209,34 @@ class Job:
         """Its function could not be found or loaded."""
         self.runs = 0
         """Calls that were started."""
+        self.task: TaskLike | None = None
+        """The task, once it is resolved; None for a function by value that is none."""
+        self.run: Callable[..., Outcome] = self._run_plain
+        """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError.
+
+        The second argument, if there is one, is called with the value that was returned, for the log: what was encoded
+        is never decoded for that.
+        """
+        self.run_coroutine: Callable[..., Coroutine[Any, Any, Outcome]] = self._run_coroutine
+        """As `run`, of a coroutine function."""
         self._jobs = jobs
         self._blob = blob
-        self._content = "" if spec.serializer == DEFAULT_SERIALIZER else spec.serializer
+        self._content = ""
         self._fn: Callable[..., Any] = _unresolved
+        self._trace: Callable[[Call, Any, Any], TraceLike] | None = None
         self._run_fn: Callable[..., Any] = _unresolved
         self._decode: Callable[[bytes | memoryview], tuple[list[Any], dict[str, Any]]] = _unresolved
         self._encode: Callable[[Any], bytes] = _unresolved
+
+    @property
+    def expected(self) -> tuple[type[BaseException], ...]:
+        """Exceptions that are no news."""
+        return () if self.task is None else tuple(self.task.throws)
+
+    @property
+    def longest_repr(self) -> int | None:
+        """Characters of a result in the log; None: as usual."""
+        return None if self.task is None else self.task.resultrepr_maxsize
 
     def resolve(self) -> None:
         """Find the function and the serializer. Does nothing the second time."""
@@ -164,13 +248,11 @@ class Job:
             self._decode = functools.partial(_fail, error.with_traceback(None))
             self.is_plain = self.is_broken = True
 
-    def run(self, call: Call, note: Note | None = None) -> Outcome:
-        """Run a call of a plain function. Raises what the function raises, EncodeError and DecodeError.
-
-        `note` gets the value that it returned, for the log: what was encoded is never decoded for that.
-        """
+    def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
         args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
+        if call.inputs is not None:
+            args = self._with_inputs(args, call.inputs)
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -182,19 +264,70 @@ class Job:
             return self._outcome(call, *self._encode_otherwise(value, error))
         return self._outcome(call, data, self._content)
 
-    async def run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
-        """Run a call of a coroutine function. Raises, and notes, as `run` does."""
-        args, kwargs = self._decode(self._checked(call.body))
+    async def _run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
+        args, kwargs = self._arguments(call)
         value = await self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
+        return self._succeeded(call, value)
+
+    # -- with something around it ----------------------------------------------------------------------------------
+
+    def _run_traced(self, call: Call, note: Note | None = None) -> Outcome:
+        trace = self._begin(call)
+        try:
+            trace.start()
+            value = self._run_fn(*trace.args, **trace.kwargs)
+            outcome = self._succeeded(call, value)
+        except BaseException as error:
+            _end(trace, error)
+        if note is not None:
+            note(value)
+        trace.succeeded(value)
+        return outcome
+
+    async def _run_coroutine_traced(self, call: Call, note: Note | None = None) -> Outcome:
+        trace = self._begin(call)
+        try:
+            trace.start()
+            value = await self._run_fn(*trace.args, **trace.kwargs)
+            outcome = self._succeeded(call, value)
+        except BaseException as error:
+            _end(trace, error)
+        if note is not None:
+            note(value)
+        trace.succeeded(value)
+        return outcome
+
+    def _begin(self, call: Call) -> TraceLike:
+        assert self._trace is not None
+        return self._trace(call, *self._arguments(call))
+
+    def whole_body(self, call: Call) -> Body:
+        """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
+        if call.inputs is None:
+            return call.body
+        return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
+
+    def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
+        args, kwargs = self._decode(self._checked(call.body))
+        if call.inputs is not None:
+            args = self._with_inputs(args, call.inputs)
+        return args, kwargs
+
+    def _with_inputs(self, args: list[Any], inputs: Inputs) -> list[Any]:
+        """The arguments, with what came from calls before this one in front of them."""
+        takes = self._fn if self.task is None else self.task.run
+        return with_inputs(args, inputs, self._jobs.application.serializers, takes)
+
+    # -- the outcome ---------------------------------------------------------------------------------------------
+
+    def _succeeded(self, call: Call, value: Any) -> Outcome:
         try:
             data, content = self._encode(value), self._content
         except EncodeError as error:
             data, content = self._encode_otherwise(value, error)
         return self._outcome(call, data, content)
-
-    # -- the outcome ---------------------------------------------------------------------------------------------
 
     def _outcome(self, call: Call, data: bytes, content: str) -> Outcome:
         limit = self._jobs.max_body_bytes
@@ -204,9 +337,11 @@ class Job:
 
     def _encode_otherwise(self, value: Any, error: EncodeError) -> tuple[bytes, str]:
         """The result of a function by value, which may be anything; or of a chunk, where some items are at fault."""
+        if isinstance(value, TaskPredicate):
+            raise value  # From ``return self.retry(throw=False)``.
         content, dumps = self._content, self._encode
-        if self.spec.code and content != FALLBACK_SERIALIZER:
-            content = FALLBACK_SERIALIZER
+        if self.spec.code and self.spec.serializer != FALLBACK_SERIALIZER:
+            content = format_name(FALLBACK_SERIALIZER, self.spec.compression)
             dumps = self._jobs.application.serializers.get(content).dumps
             try:
                 return dumps(value), content
@@ -228,34 +363,42 @@ class Job:
 
     def _resolve(self) -> None:
         spec, serializers = self.spec, self._jobs.application.serializers
-        self._fn = fn = self._load() if spec.code else self._look_up()
-        serializer = serializers.get(spec.serializer)
-        if spec.serializer not in serializers.accept_content:
-            raise ContentDisallowed(spec.serializer, serializers.accept_content)
-        is_coroutine = is_coroutine_function(fn)
-        self._decode = serializer.decode_call
-        self._encode = _nothing if spec.ignore_result else serializer.dumps
+        target = self._load() if spec.code else self._look_up()
+        self.task = task = target if hasattr(target, "entry") else None
+        self._fn = fn = target if task is None else task.entry
+        form = serializers.opener(format_name(spec.serializer, spec.compression))
+        is_coroutine = is_coroutine_function(fn if task is None else task.fn)
+        self._decode = form.decode_call
+        if not spec.compression and serializers.result_compression:
+            form = serializers.get(spec.serializer, serializers.result_compression)
+        self._content = "" if form.name == DEFAULT_SERIALIZER else form.name
+        self._encode = _nothing if spec.ignore_result else form.dumps
         if not spec.chunked:
             self._run_fn = fn
         else:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
+        self._trace = None if task is None or spec.chunked else task.trace
+        if self._trace is not None:
+            self.run, self.run_coroutine = self._run_traced, self._run_coroutine_traced
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 
-    def _look_up(self) -> Callable[..., Any]:
+    def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
+        if self.spec.task in self._jobs.builtin:
+            return self._jobs.builtin[self.spec.task].fn  # No task with hooks and so on: a function.
         if self.spec.task not in tasks:
             raise NotRegistered(self.spec.task, tasks)
-        return function_of(tasks[self.spec.task])
+        return tasks[self.spec.task]
 
-    def _load(self) -> Callable[..., Any]:
+    def _load(self) -> Any:
         if not self._jobs.by_value:
             raise DecodeError("this worker runs no functions by value: register it as a task that the worker imports")
         blob = self._blob
         if blob is None or code_hash(blob) != self.spec.code:
             raise DecodeError(f"the function {self.spec.task} did not come here whole: call it again")
-        fn = function_of(load_code(blob))  # This may wait, and another call of the job load it as well.
+        target = load_code(blob)  # This may wait, and another call of the job load it as well.
         self._blob = None
-        return fn
+        return target
 
     # -- chunks --------------------------------------------------------------------------------------------------
 
@@ -281,6 +424,17 @@ class Job:
         return [perf_counter() - started_s, results]
 
 
+def shown_instead(call: Call) -> dict[str, str]:
+    """What whoever has submitted a call wants to be shown instead of its arguments: `argsrepr`, `kwargsrepr`."""
+    if call.extra is None or not call.extra.request:
+        return {}
+    try:
+        request = loads(call.extra.request)
+        return {name: str(request[name]) for name in ("argsrepr", "kwargsrepr") if request.get(name) is not None}
+    except (ActorqError, AttributeError):
+        return {}
+
+
 def traceback_text(error: BaseException) -> str:
     """The traceback, beginning in the user's code."""
     return format_remote_traceback(error, OWN_MODULES)
@@ -291,20 +445,24 @@ def failure(call: Call, error: BaseException, text: str = "", state: int = FAILU
     return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)))
 
 
-def function_of(target: Any) -> Callable[..., Any]:
-    """The plain function of a task, or of what came by value, which may be a task too."""
-    fn: Callable[..., Any] | None = getattr(target, "fn", None)
-    if fn is None:
-        return target  # type: ignore[no-any-return]
-    return functools.partial(fn, target) if target.bind else fn
-
-
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
     """Whether calling `fn` gives a coroutine: an ``async def``, or a partial or an object that calls one."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     code = getattr(fn, "__code__", None) or getattr(getattr(type(fn), "__call__", None), "__code__", None)  # noqa: B004
     return bool(code is not None and code.co_flags & _COROUTINE_FUNCTION)
+
+
+def _end(trace: TraceLike, error: BaseException) -> NoReturn:
+    """Raise what a call ends with that has raised `error`. One that is made to end has failed only by its time limit."""
+    if isinstance(error, Ending):
+        if error.state == FAILURE:
+            trace.failed(error.error.with_traceback(error.__traceback__))
+        raise error
+    ends_with = trace.failed(error)
+    if ends_with is error:
+        raise error
+    raise ends_with from error
 
 
 def _encoded(error: BaseException) -> bytes:

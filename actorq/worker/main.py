@@ -46,6 +46,8 @@ def run(options: WorkerOptions) -> int:
         application: Any = find_application(options.app)
         for module in options.include:
             import_module(module)
+        if hasattr(application, "import_tasks"):
+            application.import_tasks()
     except BadKey as error:  # It was all right when the worker was started, and may be so again.
         sys.stderr.write(f"actorq worker: {error}\n")
         return 1
@@ -58,6 +60,8 @@ def run(options: WorkerOptions) -> int:
     if hasattr(application, "url"):
         application.url = ",".join(options.addresses)  # What its tasks call goes to this mesh.
         application.key, application.insecure = options.key, options.insecure
+        application.is_worker = True
+        application.set_default()
     settings = WorkerSettings(
         concurrency=options.concurrency,
         max_calls=options.max_calls,

@@ -71,6 +71,7 @@ class Node:
             lambda outcomes: self._worker.ended(outcomes),
             self._gate.call_soon,
         )
+        self._pool.cancelled = core.leases.cancelled
         commands = Commands(core, self._pool, jobs, self._shut_down)
         self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys)
         self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys)

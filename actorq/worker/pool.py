@@ -21,7 +21,7 @@ from gevent import Greenlet, GreenletExit, getcurrent
 
 from actorq.wire.messages import Call, Outcome
 from actorq.worker import lines
-from actorq.worker.base import Deliver, Pool, Ready, Run, cause_of, log_failure, log_safely, outcome_of
+from actorq.worker.base import Deliver, InHub, Pool, Ready, Run, cause_of, log_failure, log_safely, outcome_of
 from actorq.worker.jobs import Job, traceback_text
 from actorq.worker.slots import NO_CALL, Slot
 
@@ -36,8 +36,8 @@ logger = logging.getLogger("actorq.worker")
 class GreenPool(Pool):
     """Runs calls in greenlets of the hub."""
 
-    def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver) -> None:
-        super().__init__(ready, node, concurrency, deliver)
+    def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver, in_hub: InHub) -> None:
+        super().__init__(ready, node, concurrency, deliver, in_hub)
         self._slice_ends_s = 0.0
 
     # -- for the watchdog ----------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class GreenPool(Pool):
             except BaseException as error:
                 slot.call = NO_CALL
                 failed = error, traceback_text(cause_of(error))
-                outcome = outcome_of(call, *failed)
+                outcome = outcome_of(call, job, *failed)
             if not finished:
                 self._flush_soon()
             if outcome is not None:
@@ -170,11 +170,11 @@ class GreenPool(Pool):
                 self.paused -= 1
                 self.active += 1
             if failed is not None:
-                log_safely(log_failure, call, job.spec, *failed)
+                log_safely(log_failure, call, job, *failed)
                 failed = slot.value = None  # It has the frames of the task, and with them all that these hold.
                 now_s = monotonic()  # Handlers of logs take their time, which is not the next call's.
             elif note is not None:
-                log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value)
+                log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value, job.longest_repr)
                 slot.value = None
                 now_s = monotonic()
             slot.started_s = now_s

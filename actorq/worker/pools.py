@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from actorq.worker.base import Deliver, Pool, Ready
+from actorq.worker.base import Deliver, InHub, Pool, Ready
 from actorq.worker.kinds import SOLO, THREADS
 
 
-def make_pool(
-    kind: str, ready: Ready, node: str, concurrency: int, deliver: Deliver, in_hub: Callable[..., None]
-) -> Pool:
-    """A pool of one of `actorq.worker.kinds.KINDS`; `in_hub` has the hub call a function, from any thread."""
+def make_pool(kind: str, ready: Ready, node: str, concurrency: int, deliver: Deliver, in_hub: InHub) -> Pool:
+    """A pool of one of `actorq.worker.kinds.KINDS`."""
     if kind == THREADS:
         from actorq.worker.threads import ThreadPool
 
         return ThreadPool(ready, node, concurrency, deliver, in_hub)
     from actorq.worker.pool import GreenPool
 
-    return GreenPool(ready, node, 1 if kind == SOLO else concurrency, deliver)
+    return GreenPool(ready, node, 1 if kind == SOLO else concurrency, deliver, in_hub)

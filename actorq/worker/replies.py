@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from actorq.errors import ActorqError
 from actorq.transport import Link, Peer
-from actorq.wire.batches import batches
-from actorq.wire.messages import Outcome, Results
+from actorq.wire.batches import NOTE_BATCH, batches, chunks
+from actorq.wire.messages import Note, Outcome, Results, Told
 from actorq.worker.core import ReplyTo
 from actorq.worker.sender import Sender
 
@@ -41,18 +41,31 @@ class Replies:
 
     def send(self, reply_to: ReplyTo, outcomes: list[Outcome], now_s: float) -> bool:
         """Send outcomes to a session. False if the next ones had better go through the coordinator."""
+        peer = self._peer_of(reply_to, now_s)
+        if peer is None:
+            return False
+        for batch in batches(outcomes, BATCH):
+            self._sender.send(peer, Results(reply_to.session, batch))
+        return self._link.backlog(peer) <= BACKLOG
+
+    def tell(self, reply_to: ReplyTo, notes: list[Note], now_s: float) -> None:
+        """Send notes to a session, unless much waits for it already."""
+        peer = self._peer_of(reply_to, now_s)
+        if peer is not None and self._link.backlog(peer) <= BACKLOG:
+            for batch in chunks(notes, NOTE_BATCH):
+                self._sender.send(peer, Told(reply_to.session, list(batch)))
+
+    def _peer_of(self, reply_to: ReplyTo, now_s: float) -> Peer | None:
+        """The connection to a session. None if its address cannot be called."""
         connection = self._connections.get((reply_to.address, reply_to.key))
         if connection is None:
             try:
                 connection = self._connect(reply_to.address, reply_to.key)
             except ActorqError:
-                return False  # No address that can be called.
+                return None
         connection.used_s = now_s
         connection.sessions.add(reply_to)
-        peer = connection.peer
-        for batch in batches(outcomes, BATCH):
-            self._sender.send(peer, Results(reply_to.session, batch))
-        return self._link.backlog(peer) <= BACKLOG
+        return connection.peer
 
     def lose(self, peer: Peer) -> set[ReplyTo]:
         """A connection is gone. Returns the sessions that it led to."""

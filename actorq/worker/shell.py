@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from actorq import states
 from actorq.actors import handles
 from actorq.actors.link import LinkOwner
 from actorq.errors import ProtocolError
 from actorq.transport import Down, Event, LinkKeys, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Outcome
+from actorq.wire.messages import Note, Outcome
+from actorq.wire.payload import dumps
 from actorq.worker import lines
 from actorq.worker.base import Pool
 from actorq.worker.core import Effects, Worker
@@ -66,6 +69,9 @@ class WorkerActor(LinkOwner):
         """Addresses of the connections to coordinators."""
         self._refusals: dict[str, str] = {}
         """Why coordinators did not let this node in, by address."""
+        self._started: set[tuple[str, int]] = set()
+        """Calls that run for so long that they have said that they have started."""
+        self._whereabouts = dumps({"pid": os.getpid(), "hostname": core.name})
         self._next_tick_s = 0.0
         self._says_unheard_s = math.inf
         """When to say that no coordinator answers; 0: it was said, or that the connection is lost."""
@@ -86,6 +92,7 @@ class WorkerActor(LinkOwner):
         if now_s >= self._next_tick_s:
             self._next_tick_s = now_s + TICK_S
             self._replies.hang_up_idle(now_s)
+            self._note_starts(now_s)
             self._weigh()
         return max(min(self._next_tick_s, self._core.next_s()) - now_s, 0.0)
 
@@ -95,11 +102,22 @@ class WorkerActor(LinkOwner):
             now_s = time.monotonic()
             self._core.advance(now_s)
             self._core.slots = self._pool.concurrency + self._pool.paused
+            if self._pool.notes:
+                self._core.noted(self._pool.take_notes())
             self._core.ended(outcomes)
             self._has_run = self._has_run or bool(outcomes)
             self._go_on(now_s)
         except Exception as error:
             self.stop(error)
+
+    def _note_starts(self, now_s: float) -> None:
+        """Calls that have run for longer than a heartbeat say so, once each, and where they run."""
+        until_s = now_s - self._core.settings.liveness.heartbeat_s
+        long = {(run.call.id, run.call.attempt): run for run in self._pool.running() if run.started_s < until_s}
+        for key, run in long.items():
+            if key not in self._started and self._jobs.tracks_start(run.spec):
+                run.tell(Note(*key, states.STARTED, self._whereabouts))
+        self._started = set(long)
 
     @handles(Drain)
     def drain(self, message: Drain) -> None:
@@ -176,12 +194,14 @@ class WorkerActor(LinkOwner):
                 self._says_unheard_s = math.inf
                 self._refusals.pop(address, None)
                 if message.max_body_bytes:
-                    self._jobs.max_body_bytes = message.max_body_bytes
+                    self._jobs.limit_bodies(message.max_body_bytes)
                 logger.log(level, "connected to coordinator %s at %s", message.name, address)
 
     # -- effects -------------------------------------------------------------------------------------------------
 
     def _carry_out(self, effects: Effects, now_s: float) -> None:
+        for reply_to, notes in effects.told.items():
+            self._replies.tell(reply_to, notes, now_s)
         for reply_to, outcomes in effects.results.items():
             if not self._replies.send(reply_to, outcomes, now_s):
                 self._core.unreachable(reply_to)

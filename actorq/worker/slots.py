@@ -7,9 +7,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from actorq.context import current
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.messages import Call, CallSpec, Note
 
 if TYPE_CHECKING:
+    from actorq.worker.base import Pool
     from actorq.worker.pool import GreenPool
 
 NO_CALL = Call("", 0, b"")
@@ -25,9 +26,10 @@ class BaseSlot:
     same, they belong together.
     """
 
-    __slots__ = ("call", "context", "ending", "frame", "node", "pauses", "spec", "started_s", "value")
+    __slots__ = ("call", "context", "ending", "frame", "node", "pauses", "pool", "spec", "started_s", "value")
 
-    def __init__(self, node: str, context: Context) -> None:
+    def __init__(self, pool: Pool, node: str, context: Context) -> None:
+        self.pool = pool
         self.call = NO_CALL
         self.spec = NO_SPEC
         self.node = node
@@ -49,9 +51,13 @@ class BaseSlot:
         """Keep what the call has returned, for the log."""
         self.value = value
 
+    def tell(self, note: Note) -> None:
+        """Pass on what the task says of itself. From any thread."""
+        self.pool.tell(self.call, note)
+
     def is_cancelled(self) -> bool:
-        """Whether the call is to end now."""
-        return self.ending is self.call
+        """Whether the call was revoked, or is to end now. From any thread."""
+        return self.ending is self.call or self.call.id in self.pool.cancelled
 
     def pause(self) -> None:
         """The task waits for other calls: another call may have its slot."""
@@ -65,11 +71,12 @@ class BaseSlot:
 class Slot(BaseSlot):
     """The slot of a greenlet. Written by the hub's thread."""
 
-    __slots__ = ("greenlet", "is_called", "pool")
+    __slots__ = ("greenlet", "is_called")
+
+    pool: GreenPool
 
     def __init__(self, pool: GreenPool, node: str, context: Context) -> None:
-        super().__init__(node, context)
-        self.pool = pool
+        super().__init__(pool, node, context)
         self.greenlet: Any = None
         self.is_called = False
         """Whether the pool has switched to its greenlet, so that nobody else's switch is taken for it."""

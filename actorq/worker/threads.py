@@ -17,7 +17,6 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from enum import Enum
@@ -28,7 +27,7 @@ from actorq.native import Bell, NativeBell, PatientBell
 from actorq.wire.messages import Call, Outcome
 from actorq.worker import lines
 from actorq.worker.async_raise import raise_in, raise_nothing_in
-from actorq.worker.base import Deliver, Pool, Ready, Run, cause_of, is_above, log_failure, log_safely, outcome_of
+from actorq.worker.base import Deliver, InHub, Pool, Ready, Run, cause_of, is_above, log_failure, log_safely, outcome_of
 from actorq.worker.jobs import Job, Note, traceback_text
 from actorq.worker.slots import NO_CALL, BaseSlot
 
@@ -43,16 +42,11 @@ class Place(Enum):
     REQUESTED = "none yet"
 
 
-InHub = Callable[..., None]
-"""Has the hub call a function with arguments, in the order of the orders. From any thread."""
-
-
 class ThreadPool(Pool):
     """Runs calls on native threads, and ``async def`` tasks on the hub's loop."""
 
     def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver, in_hub: InHub) -> None:
-        super().__init__(ready, node, concurrency, deliver)
-        self.in_hub = in_hub
+        super().__init__(ready, node, concurrency, deliver, in_hub)
         self._returned: deque[Outcome] = deque()
         """Outcomes that the hub has not heard of."""
 
@@ -201,12 +195,12 @@ class ThreadPool(Pool):
         outcome: Outcome | None
         if isinstance(ended, BaseException):
             text = traceback_text(cause_of(ended))
-            outcome = outcome_of(call, ended, text)
-            log_safely(log_failure, call, job.spec, ended, text)
+            outcome = outcome_of(call, job, ended, text)
+            log_safely(log_failure, call, job, ended, text)
         else:
             outcome = ended
             if note is not None:
-                log_safely(lines.succeeded, job.spec, call, monotonic() - slot.started_s, slot.value)
+                log_safely(lines.succeeded, job.spec, call, monotonic() - slot.started_s, slot.value, job.longest_repr)
         slot.value = None
         if outcome is not None:
             self._returned.append(outcome)
@@ -226,11 +220,12 @@ class ThreadPool(Pool):
 class ThreadSlot(BaseSlot):
     """The slot of a native thread. Written by that thread, unless it says otherwise."""
 
-    __slots__ = ("bell", "granted", "ident", "lock", "place", "pool", "work")
+    __slots__ = ("bell", "granted", "ident", "lock", "place", "work")
+
+    pool: ThreadPool
 
     def __init__(self, pool: ThreadPool, node: str, context: Context) -> None:
-        super().__init__(node, context)
-        self.pool = pool
+        super().__init__(pool, node, context)
         self.ident = 0
         """Of the native thread."""
         self.lock = threading.Lock()

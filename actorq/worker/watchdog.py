@@ -266,6 +266,8 @@ class Watchdog:
             link.send(m.Reply(message.token, self._answer_to(message.command)), urgent=True)
         elif kind is m.Revoke and (message.terminate or message.forget):
             self._revoke(number, set(message.ids), message.forget, now_s)
+        elif kind is m.Revoke:
+            self._core.leases.cancelled.update([each for each in message.ids if each in self._core.held])
 
     def _open_links(self) -> list[tuple[int, ControlLink]]:
         return [(number, link) for number, link in self._links.items() if link.is_open]

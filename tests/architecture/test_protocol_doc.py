@@ -26,7 +26,10 @@ DIRECTIONS = {
     "coordinator → peer": frames.TO_COORDINATOR,
     "work → reply socket": frames.TO_REPLY_SOCKET,
 }
-RECORDS = [messages.CallSpec, messages.Call, messages.Outcome, messages.Member]
+RECORDS = [
+    messages.CallSpec, messages.Call, messages.Extra, messages.Inputs, messages.Part, messages.Outcome,
+    messages.Plan, messages.Node, messages.Replacement, messages.PlanInProgress, messages.Note, messages.Member,
+]  # fmt: skip
 MESSAGES = messages.Message.__subclasses__()
 
 
@@ -68,6 +71,7 @@ def wire_type(kind: inspect.Type) -> str:
         inspect.FloatType: "float",
         inspect.BoolType: "bool",
         inspect.AnyType: "any",
+        inspect.NoneType: "nil",
     }
     return plain[type(kind)]
 
@@ -76,7 +80,7 @@ def default(field: inspect.Field) -> str:
     value: Any = field.default
     if field.default_factory is not msgspec.NODEFAULT:
         value = field.default_factory()
-    return "" if value is msgspec.NODEFAULT else f"`{json.dumps(value)}`"
+    return "" if value is msgspec.NODEFAULT else f"`{json.dumps(value, default=bytes.decode)}`"
 
 
 def fields_in_code(struct: type[msgspec.Struct]) -> list[list[str]]:

@@ -47,7 +47,7 @@ class World:
             if not self.tape.chance(20):
                 self.core.opened(self.peer)
                 self.turn()
-        assert self.core.unaccepted_count == sum(len(calls) for _, calls, _ in self.core._unaccepted), "miscounted"
+        assert self.core.unaccepted_count == sum(sent.weight for sent in self.core._unaccepted), "miscounted"
         for pending in self.pendings:
             known = self.core.pending.get(pending.id) is pending
             assert known != pending.is_settled(), f"{pending.id} has settled and is awaited, or neither"
@@ -82,7 +82,7 @@ class World:
         if not SPECS[spec - 1].ignore_result:
             self.core.pending[pending.id] = pending
             self.pendings.append(pending)
-        assert pending.call is not None
+        assert isinstance(pending.call, Call)
         (self.core.chosen if is_chosen else self.core.outbox).append(pending.call)
 
     def hear(self) -> None:

@@ -45,7 +45,7 @@ class HonestClient:
 
     def submit(self, spec: int, task_id: str, is_chosen: bool, not_before: float = 0.0) -> None:
         pending = Pending(task_id, Call(task_id, spec, b"body", not_before))
-        assert pending.call is not None
+        assert isinstance(pending.call, Call)
         self.core.pending[task_id] = pending
         (self.core.chosen if is_chosen else self.core.outbox).append(pending.call)
         self.submitted.append(pending)

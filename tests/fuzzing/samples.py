@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorq.wire import messages as m
-from actorq.wire.messages import Blob, Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Blob, Call, CallSpec, Extra, Inputs, Message, Node, Outcome, Part, Plan
 
 TEXTS = ("a", "b", "nonce", "session", "epoch", "add", "default", "d1gest", "worker")
 VALUE = {"ids": ["a"], "list": ["ü", 1, -2.5, None, True], "map": {"a": {"b": b"bytes"}}}
@@ -17,6 +17,21 @@ def outcomes() -> list[Outcome]:
     return [Outcome("a", 1, m.SUCCESS, b""), Outcome("b", 2, m.FAILURE, Blob(b"blob"), "json")]
 
 
+def plan() -> Plan:
+    chord = [
+        Node(Call("c", 1, b"", extra=EXTRA), then=[(2, 0)], catch=[3]),
+        Node(Call("d", 2, Blob(b"d")), then=[(2, 1)]),
+    ]
+    return Plan(
+        "plan", [*chord, Node(Call("e", 1, b""), m.VALUES, 2), Node(Call("f", 1, b""), m.CAUSE, 1, replies=False)]
+    )
+
+
+def taker() -> Call:
+    return Call("e", 1, b"", inputs=Inputs(m.VALUES, [Part("c", m.SUCCESS, b""), Part("d", m.SUCCESS, Blob(b"d"))]))
+
+
+EXTRA = Extra("plan", "a", "group", 1, 2, b"\x80")
 SPECS = [(1, CallSpec("add")), (2, CallSpec("fn", "fast", 9, code="d1gest"))]
 MEMBER = m.Member("tcp://127.0.0.1:2", "epoch", "coordinator")
 MESSAGES: list[Message] = [
@@ -26,7 +41,7 @@ MESSAGES: list[Message] = [
     m.Welcome(1, "nonce", "coordinator", "epoch", 10, True, 1000, 4),
     m.Rejected("no"),
     m.Reset(),
-    m.Submit(1, SPECS, calls(), False, True),
+    m.Submit(1, SPECS, calls(), False, True, [plan()]),
     m.Code("d1gest", b"code"),
     m.Query(1, ["a", "b"], True),
     m.Control(1, "ping", VALUE, ["worker"], 1.0),
@@ -38,7 +53,7 @@ MESSAGES: list[Message] = [
     m.Pressure("full"),
     m.Replies(1, VALUE, ["worker"]),
     m.Define(SPECS, [(1, "session", "tcp://127.0.0.1:1")]),
-    m.Deliver(1, calls()),
+    m.Deliver(1, [*calls(), taker()]),
     m.Begin(["a"]),
     m.Revoke(["a"], True, True),
     m.Acked(1),
@@ -58,5 +73,7 @@ MESSAGES: list[Message] = [
     m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, calls()),
     m.HandOverOutcomes(1, outcomes()),
     m.Unwatch(["a"]),
+    m.Noted([m.Note("a", 1, "PROGRESS", b"\xc0")]),
+    m.Told("session", [m.Note("a", 1, "RETRY", b"\xc0")]),
 ]
 """Of each kind one, as a test checks."""

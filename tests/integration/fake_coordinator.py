@@ -13,6 +13,7 @@ from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import BY_VALUE, Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_call
+from actorq.wire.replacements import decode_replacement
 from tests.support import eventually
 
 M = TypeVar("M", bound=Message)
@@ -37,6 +38,8 @@ class FakeCoordinator:
         self._ids = map("call-{}".format, itertools.count(1)).__next__
         self._deliveries = 0
         self._specs: dict[CallSpec, int] = {}
+        self._again: dict[str, int] = {}
+        """The last attempt of calls that were replaced."""
         self._ended = native.new_lock()
         started = native.new_lock()
         started.acquire()
@@ -120,6 +123,30 @@ class FakeCoordinator:
         eventually(
             lambda: any(task_id in dict(each.running) for each in self.all(m.Heartbeat)), 20, f"{task_id} to run"
         )
+
+    def deliver_again(self, task_id: str) -> Call:
+        """Do what the outcome of a call says that is REPLACED: lease it once more, as the call that it goes on as."""
+        outcome = eventually(
+            lambda: next((each for each in self._replaced(task_id) if each.attempt == self._attempts(task_id)), None),
+            20,
+            f"{task_id} to be replaced",
+        )
+        assert isinstance(outcome, Outcome)
+        replacement = decode_replacement(outcome.body)
+        ((spec,), (node,)) = replacement.specs, replacement.plan.nodes
+        call = node.call
+        call.spec, call.attempt, call.client = self.define(spec), outcome.attempt + 1, CLIENT
+        self._again[task_id] = call.attempt
+        self._deliveries += 1
+        self.send(self.work, m.Deliver(self._deliveries, [call]))
+        return call
+
+    def _attempts(self, task_id: str) -> int:
+        return self._again.get(task_id, 1)
+
+    def _replaced(self, task_id: str) -> list[Outcome]:
+        outcomes = [outcome for report in self.all(m.Finished) for outcome in report.outcomes]
+        return [outcome for outcome in outcomes if outcome.id == task_id and outcome.state == m.REPLACED]
 
     # -- its thread ------------------------------------------------------------------------------------------------
 

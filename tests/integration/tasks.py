@@ -12,8 +12,9 @@ from typing import Any
 
 from gevent import monkey
 
-from actorq import ActorQ
+from actorq import ActorQ, group
 from actorq.errors import SoftTimeLimitExceeded
+from actorq.wire.messages import VALUE, Call, CallSpec, Node, Plan
 
 app = ActorQ("tests.integration.tasks")
 
@@ -50,6 +51,48 @@ async def add_async(x: int, y: int) -> int:
 def attempt(self: Any) -> int:
     """Which delivery of the call this is."""
     return int(self.request.attempt)
+
+
+@app.task(bind=True)
+def family(self: Any, depth: int) -> list[Any]:
+    """Who this call, and those that it makes, belong to."""
+    request = self.request
+    own = [request.id, request.parent_id, request.root_id, request.delivery_info["priority"], request.headers]
+    return [own, *(family.delay(depth - 1).get(timeout=30) if depth else [])]
+
+
+@app.task(bind=True, throws=(ConnectionError,))
+def fail_twice(self: Any) -> list[Any]:
+    if self.request.retries < 2:
+        self.retry(exc=ConnectionError("not yet"), countdown=0.05)
+    return [self.request.id, self.request.retries]
+
+
+@app.task(autoretry_for=(ConnectionError,), retry_kwargs={"max_retries": 2, "countdown": 0}, throws=(ConnectionError,))
+def fail_always(path: str) -> None:
+    with open(path, "a") as runs:
+        runs.write("ran\n")
+    raise ConnectionError("never")
+
+
+class Added:
+    """A signature, as far as `replace` needs one: two additions, one after the other."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def compile_as(self, task_id: str) -> tuple[list[CallSpec], Plan]:
+        first, second, third = self.numbers
+        encode = app.serializers.encode_call
+        calls = [Call(f"{task_id}-first", 1, encode("msgpack", (first, second), {}))]
+        calls += [Call(task_id, 1, encode("msgpack", (third,), {}))]
+        nodes = [Node(calls[0], then=[(1, 0)], replies=False), Node(calls[1], takes=VALUE, needs=1)]
+        return [add.spec], Plan(task_id, nodes)
+
+
+@app.task(bind=True)
+def replaced(self: Any, *numbers: int) -> None:
+    self.replace(Added(*numbers))
 
 
 @app.task
@@ -149,3 +192,57 @@ def note_run(directory: str, number: int, seconds: float = 0.0) -> None:
     with open(os.path.join(directory, str(number)), "a") as runs:
         runs.write("ran\n")
     time.sleep(seconds)
+
+
+@app.task
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@app.task
+def write(path: str, *words: Any) -> None:
+    """Append a line, so that a test sees who has run."""
+    with open(path, "a") as lines:
+        lines.write(" ".join(map(str, words)) + "\n")
+
+
+@app.task
+def write_after(value: Any, path: str) -> None:
+    """As `write`, for what is linked to another task."""
+    with open(path, "a") as lines:
+        lines.write(f"{value}\n")
+
+
+@app.task
+def write_cause(request: Any, error: BaseException, traceback: str, path: str) -> None:
+    """An errback."""
+    with open(path, "a") as lines:
+        lines.write(f"{request.id} {error}\n")
+
+
+@app.task
+def write_failed_id(task_id: str) -> str:
+    """An errback of the old form."""
+    return f"{task_id} has failed"
+
+
+@app.task(bind=True)
+def become_total(self: Any, numbers: list[int]) -> None:
+    """Goes on as a chord under its own id."""
+    self.replace(group(add.s(number, 0) for number in numbers) | total.s())
+
+
+@app.task(bind=True)
+def tell_places(self: Any, *before: Any) -> list[Any]:
+    """Where its call belongs to."""
+    request = self.request
+    return [request.id, request.root_id, request.parent_id, request.group]
+
+
+@app.task(bind=True)
+def report_and_wait(self: Any, path: str) -> str:
+    """Says how far it is, and ends when the file is there."""
+    self.update_state(state="PROGRESS", meta={"done": 1})
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return "done"

@@ -119,6 +119,23 @@ sys.stdin.read()
 time.sleep(600)
 """
 
+WORKFLOWS = """
+from actorq import chain, chord, group
+from jobs import add, app
+
+@app.task
+def total(values):
+    return sum(values)
+
+assert (add.s(1, 1) | group(add.s(1), add.s(2)) | total.s() | add.s(1)).delay().get(timeout=20) == 8
+assert chord([add.s(i, i) for i in range(10)])(total.s()).get(timeout=20) == 90
+assert (add.s(1, 1) | group(add.s(1), add.s(2))).delay().get(timeout=20) == [3, 4]
+assert total.map([[1, 2], [3]]).delay().get(timeout=20) == [3, 3]
+assert add.starmap([(1, 2), (3, 4)]).delay().get(timeout=20) == [3, 7]
+assert add.chunks([(1, 2), (3, 4)], 1)().get(timeout=20) == [[3], [7]]
+print("done")
+"""
+
 Program = Callable[[str], NodeProcess]
 
 
@@ -146,6 +163,7 @@ def start(nodes: Nodes, tmp_path: Path) -> Program:
         pytest.param(PATCHED, id="patched by gevent"),
         pytest.param(ASYNCIO, id="asyncio"),
         pytest.param(FORKED, id="after a fork"),
+        pytest.param(WORKFLOWS, id="workflows"),
         pytest.param(AGAIN, id="closed and used again"),
     ],
 )

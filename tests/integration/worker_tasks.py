@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import multiprocessing
 import os
@@ -13,9 +14,11 @@ from typing import Any
 
 import gevent
 
-from actorq import ActorQ
+from actorq import ActorQ, Task
+from actorq.errors import Ignore, Reject
 
 app = ActorQ("tests.integration.worker_tasks")
+app.autodiscover_tasks(["tests.integration.discovered", "tests.integration"])
 
 
 @app.task
@@ -137,3 +140,67 @@ def spin_in_a_thread() -> None:
     """Its thread is a greenlet of the node's, and never gives way."""
     threading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()
     time.sleep(60)
+
+
+@app.task(bind=True)
+def succeed_at_retry(self: Any, number: int) -> int:
+    if self.request.retries < number:
+        raise self.retry(exc=ValueError("not yet"), countdown=30)
+    return int(self.request.retries)
+
+
+@app.task(bind=True)
+def progress_until_cancelled(self: Any) -> str:
+    while not self.is_cancelled():
+        self.progress(1, 2, "half")
+        time.sleep(0.05)
+    return "cancelled"
+
+
+@app.task(bind=True)
+def spin_until_cancelled(self: Any) -> str:
+    while not self.is_cancelled():
+        pass
+    return "cancelled"
+
+
+@app.task(bind=True)
+def note_from_a_thread(self: Any) -> str:
+    context = contextvars.copy_context()
+    gevent.get_hub().threadpool.apply(context.run, (lambda: self.update_state(state="THREADED"),))
+    return "told"
+
+
+class Surrounded(Task[Any, Any]):
+    """Counts what has succeeded."""
+
+    successes = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return ["surrounded", super().__call__(*args, **kwargs)]
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        self.successes += 1
+
+
+@app.task(base=Surrounded, bind=True)
+def counted(self: Any) -> int:
+    return int(self.successes) + 1
+
+
+@app.task
+def count_of_successes() -> int:
+    return int(app.tasks[counted.name].successes)  # type: ignore[attr-defined]
+
+
+@app.task
+def give_up(how: str) -> None:
+    raise {"ignore": Ignore("no use"), "reject": Reject("no thanks"), "requeue": Reject("busy", requeue=True)}[how]
+
+
+@app.task(bind=True)
+async def retry_as_a_coroutine(self: Any) -> list[Any]:
+    await asyncio.sleep(0)
+    if not self.request.retries:
+        self.retry(countdown=0)
+    return [self.request.id, self.request.retries]

@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from random import Random
 
 from actorq.errors import StoreFailed
-from actorq.stores.api import KeepCalls, KeepRevocations, Kept, Operation, Progress, Settle
+from actorq.stores.api import (
+    STARTED,
+    KeepCalls,
+    KeepPlan,
+    KeepRevocations,
+    KeepSteps,
+    Kept,
+    Operation,
+    Progress,
+    Settle,
+)
 from actorq.stores.memory import MemoryStore, Prepared, Shelf
+from actorq.wire.messages import REPLACED
 
 TROUBLE = "the journal cannot be written: the disk fails"
 
@@ -22,6 +33,8 @@ class Disk:
         self.shelf = Shelf()
         self.calls: dict[str, None] = {}
         """Ids of all that ever were in it."""
+        self.plans: dict[str, None] = {}
+        """Ids of the workflows that ever were in it."""
         self.rows: dict[int, str] = {}
         """Their ids, by row."""
         self.settled: dict[str, None] = {}
@@ -55,6 +68,14 @@ class Disk:
             self.settled.update(dict.fromkeys(self.rows[row] for row in operation.rows))
             self.outcomes.update(dict.fromkeys(outcome.id for outcome in operation.outcomes))
             self.settled.update(self.outcomes)
+        elif isinstance(operation, KeepPlan):
+            ids = [node.call.id for node in operation.plan.nodes]
+            self.calls.update(dict.fromkeys(ids))
+            self.rows.update(enumerate(ids, start=operation.row))
+            self.plans[operation.plan.id] = None
+        elif isinstance(operation, KeepSteps):
+            ended = [step for step in operation.steps if step.state not in (STARTED, REPLACED)]
+            self.settled.update(dict.fromkeys(self.rows[step.row] for step in ended))
         elif isinstance(operation, KeepRevocations):
             self.revoked.update(dict.fromkeys(operation.ids))
 

@@ -12,11 +12,11 @@ from actorq.config import MAX_BATCH
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
 from actorq.errors import ProtocolError
-from actorq.stores.api import Kept, Operation
+from actorq.stores.api import STARTED, Kept, Operation
 from actorq.stores.groups import Groups
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Call, CallSpec, Message, Outcome, Plan
 from actorq.wire.payload import encode_failure
 from actorq.worker.core import Effects, ReplyTo, Session, Worker
 from tests.simulation.network import Down, End, Frames, Received, Up
@@ -309,6 +309,11 @@ def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, 
     revoked = {task_id: until for task_id, until in state.revoked.items() if until[0] > state.wall_s}
     yield "revocations", {each[0]: each[1:] for each in kept.revocations if each[0] in revoked}, revoked
     codes = {digest: blob for digest, blob in state.codes.items() if digest in state.keeping.codes}
+    plans = {(each.row, each.plan.id, each.client) for each in kept.plans}
+    durable = [entry for entry in state.ledger.entries.values() if entry.row]
+    yield "workflows", plans, {(entry.row, entry.plan.id, entry.client) for entry in durable}
+    steps = {row: step.state for row, step in kept.steps.items() if step.state != STARTED}
+    yield "steps", steps, {entry.row + index: end for entry in durable for index, end in entry.ends.items()}
     yield "functions", dict(kept.codes), codes
     yield "dead letters", [letter for _, letter in kept.dead_letters], list(state.dead_letters)
     awaited = {state.clients_by_number[call.client] for call in live if call.client in state.clients_by_number}
@@ -551,6 +556,12 @@ class WorkerProcess(Node):
         if record.kind == "stalling":
             self.mesh.note(f"{self.epoch} has a busy hub", call.id)
             self.hub.stall(record.duration_s)
+        if record.retries and not record.spec.at_most_once:
+            record.retries -= 1
+            record.replaced += 1
+            body = self.mesh.workload.continuation(record, self.wall_s)
+            self.mesh.loop.after(record.duration_s, partial(self._over, run, m.REPLACED, body))
+            return
         if record.kind == "failing":
             body = encode_failure(ValueError(call.id, self.epoch, call.attempt, run_number), "")
         state = m.FAILURE if record.kind == "failing" else m.SUCCESS
@@ -652,7 +663,7 @@ def _failure(call: Call, worker: str) -> Outcome:
 # -- client ------------------------------------------------------------------------------------------------------
 
 
-def new_pending(client: ClientProcess, task_id: str, call: Call | None) -> Pending:
+def new_pending(client: ClientProcess, task_id: str, call: Call | Plan | None) -> Pending:
     """What a user waits with. The oracle hears what the user sees."""
     pending = Pending(task_id, call)
 
@@ -692,6 +703,18 @@ class ClientProcess(Node):
                 self.mesh.oracle.record(task_id).waiting[self.epoch] = None
             self.mesh.note(f"{self.epoch} submits {task_id}", task_id)
             (self.core.chosen if is_chosen else self.core.outbox).append(call)
+        self.listens.wake()
+
+    def submit_plan(self, plan: Plan, specs: dict[str, CallSpec]) -> None:
+        """Hand a workflow over; `specs` by the ids of its calls."""
+        for node in plan.nodes:
+            spec, task_id = specs[node.call.id], node.call.id
+            node.call.spec = self._number(spec)
+            if node.replies:
+                self.core.pending[task_id] = new_pending(self, task_id, plan)
+                self.mesh.oracle.record(task_id).waiting[self.epoch] = None
+        self.mesh.note(f"{self.epoch} submits {plan.id}", *specs)
+        self.core.plans.append(plan)
         self.listens.wake()
 
     def request(self, request: Request) -> None:
@@ -751,10 +774,17 @@ class ClientProcess(Node):
         self.core.receive(item.peer, message)
 
     def _check_accepted(self, seq: int) -> None:
-        for number, calls, _ in self.core._unaccepted:
-            if number <= seq:
-                for call in calls:
+        for sent in self.core._unaccepted:
+            if sent.seq <= seq:
+                plan = sent.plan
+                if plan is not None and not any(plan.id in machine.disk.plans for machine in self.mesh.coordinators):
+                    ids = [node.call.id for node in plan.nodes]
+                    if not self._refused.intersection(ids) and not any(map(self._is_in_journal, ids)):
+                        self.mesh.oracle.fail("accepted", f"{plan.id} is accepted and not in the journal", *ids)
+                for call in sent.calls:
                     # Where it was known to another coordinator, it is in that one's.
-                    is_kept = any(machine.disk.has_call(call.id) for machine in self.mesh.coordinators)
-                    if not is_kept and call.id not in self._refused:
+                    if not self._is_in_journal(call.id) and call.id not in self._refused:
                         self.mesh.oracle.fail("accepted", f"{call.id} is accepted and not in the journal", call.id)
+
+    def _is_in_journal(self, task_id: str) -> bool:
+        return any(machine.disk.has_call(task_id) for machine in self.mesh.coordinators)

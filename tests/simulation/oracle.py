@@ -20,6 +20,7 @@ The invariants, by the name under which a violation is reported (`docs/architect
     handed over             what a coordinator that leaves forgets, another one has, and in its journal where that is kept
     acknowledged            what a worker heard to be taken care of is in the journal
     replay                  once all is written, what a new coordinator would know is what this one knows
+    workflow                a call starts when those before it have ended as it needs it, with what they have made
     broadcast               a command is answered: by each node, or with the name of each that did not
     prompt                  where nothing breaks, a client hears of an outcome without having to ask
     busy loop               a thread does not wake up again and again with nothing to do
@@ -106,6 +107,19 @@ class Record:
     """Leases that ended with neither an outcome nor a return of the call."""
     kills: Counter[str] = field(default_factory=Counter)
     """Workers that it killed, by coordinator."""
+    plan: str = ""
+    """The workflow that it belongs to."""
+    takes: int = m.NOTHING
+    before: list[str] = field(default_factory=list)
+    """Calls of its workflow whose success it needs."""
+    causes: list[str] = field(default_factory=list)
+    """Calls of its workflow of which it is the errback."""
+    is_optional: bool = False
+    """It is an errback, or follows one: maybe it is not needed."""
+    retries: int = 0
+    """How often its task will ask to be retried."""
+    replaced: int = 0
+    """How often it did."""
 
     @property
     def starts_count(self) -> int:
@@ -138,6 +152,26 @@ class Oracle:
         return record
 
     # -- coordinators --------------------------------------------------------------------------------------------
+
+    def _check_inputs(self, record: Record, call: Call) -> None:
+        """A call of a workflow starts when those before it have ended as it needs it, with what they have made."""
+        parts = [] if call.inputs is None else call.inputs.parts
+        if record.causes:
+            if [part.id for part in parts if part.id in record.causes and part.state != m.SUCCESS] == []:
+                self.fail("workflow", f"{call.id} is an errback, and nothing has failed", call.id)
+            return
+        for task_id in record.before:
+            ended = self.record(task_id).settled.values()
+            if not any(outcome.state == m.SUCCESS for outcome in ended):
+                self.fail("workflow", f"{call.id} starts before {task_id} has succeeded", call.id, task_id)
+        taken = record.before if record.takes != m.NOTHING else []
+        if [part.id for part in parts] != taken:
+            self.fail(
+                "workflow", f"{call.id} takes the values of {[part.id for part in parts]}, not of {taken}", call.id
+            )
+        for part in parts:
+            if bytes(frames.bytes_of(part.body)) not in self.record(part.id).executions:
+                self.fail("workflow", f"{call.id} takes from {part.id} what that has not made", call.id, part.id)
 
     def accepted(self, epoch: str, task_id: str, session: str, is_new: bool) -> None:
         """A coordinator has taken a call. `is_new`: it did not know it."""
@@ -223,6 +257,8 @@ class Oracle:
         record.starts[worker.epoch, call.attempt] += 1
         if record.spec.at_most_once and record.starts_count > 1:
             self.fail("at most once", f"{call.id} starts a second time", call.id)
+        if record.plan and not record.replaced:
+            self._check_inputs(record, call)
         if (call.lost or record.spec.at_most_once) and call.id not in worker.begun:
             self.fail("guard", f"{call.id} starts without its Begin", call.id)
         return record

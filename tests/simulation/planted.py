@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from actorq.client.core import Client
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.commands import Commands
 from actorq.coordinator.core.handover import Handover, Inheritance
 from actorq.coordinator.core.keeping import Keeping
@@ -19,7 +20,6 @@ from actorq.coordinator.core.queues import Group
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
-from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.stores.api import Kept
 from actorq.stores.groups import Groups

@@ -80,7 +80,23 @@ class Watch:
     # -- what is decided -----------------------------------------------------------------------------------------
 
     def _accept(self, accept: Callable[..., None], client: Client, message: m.Submit) -> None:
+        ledger = self.state.ledger
+        new = {
+            node.call.id
+            for plan in message.plans
+            for node in plan.nodes
+            if plan.id not in ledger.entries and self.state.calls.get(node.call.id) is None
+        }
         accept(client, message)
+        for plan in message.plans:
+            for node in plan.nodes:
+                task_id = node.call.id
+                outcome = self.state.outcomes.get(task_id)
+                if plan.id in ledger.entries or outcome is not None:
+                    if outcome is not None:
+                        self.oracle.record(task_id).settled.setdefault(self.state.epoch, outcome)
+                    self.oracle.accepted(self.state.epoch, task_id, client.session, task_id in new)
+            self.mesh.note(f"{self.state.epoch} accepts {plan.id}", *[node.call.id for node in plan.nodes])
         for call in message.calls:
             outcome = self.state.outcomes.get(call.id)
             if call.id not in self.state.calls and outcome is None:

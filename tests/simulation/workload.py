@@ -7,12 +7,16 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from actorq.client.core import Ask, Order, Watch
 from actorq.policies.numbering import FIRST_NUMBER
 from actorq.wire import frames
-from actorq.wire.messages import Blob, Call, CallSpec
+from actorq.wire.messages import Blob, Call, CallSpec, Node, Plan, Replacement
+from actorq.wire.payload import encode_failure
 from tests.simulation.nodes import ClientProcess, new_pending
 from tests.simulation.oracle import Record
+from tests.simulation.workflows import random_plan
 
 if TYPE_CHECKING:
     from tests.simulation.mesh import Mesh
@@ -39,7 +43,7 @@ class Workload:
         self.to_submit = 0
         """Calls that will be submitted later."""
         self._tokens = 0
-        self._poisons = self._longs = 0
+        self._poisons = self._longs = self._plans = 0
 
     def schedule(self) -> None:
         left = self.to_submit = self.mesh.options.calls
@@ -100,6 +104,11 @@ class Workload:
         rng = self.rng
         calls = [self._new_call(client, Random(rng.getrandbits(64))) for _ in range(size)]
         self.rng = rng
+        if size > 1 and self._has("workflow"):
+            self._plans += 1
+            plan = random_plan(f"plan-{self._plans}", [call for _, _, call in calls], self.mesh.oracle, rng)
+            client.submit_plan(plan, {task_id: spec for task_id, spec, _ in calls})
+            return
         is_chosen = self._has("chosen id") or self._has("again")
         if is_chosen:
             self._chosen += [task_id for task_id, _, _ in calls]
@@ -121,6 +130,7 @@ class Workload:
             not_before=not_before if self._has("scheduled") else 0.0,
             expires=expires if self._has("expiring") else 0.0,
             owner=client.epoch,
+            retries=rng.randint(1, 3) if self._has("retried") else 0,
         )
         self.mesh.oracle.records[task_id] = record
         if self._has("revoked"):
@@ -130,6 +140,14 @@ class Workload:
     def _call_of(self, record: Record) -> Call:
         body = Blob(record.body) if self._has("large") else frames.body_of(record.body)
         return Call(record.id, 0, body, record.not_before, record.expires)
+
+    def continuation(self, record: Record, wall_s: float) -> bytes:
+        """What a task says that wants to be retried: after a while, or when another call has ended."""
+        rng, self._plans = self.mesh.stream("continuations"), self._plans + 1
+        not_before = wall_s + rng.uniform(0.1, 2.0) if rng.random() < 0.5 else 0.0
+        call = Call(record.id, 1, record.body, not_before, record.expires)
+        plan = Plan(f"plan-{self._plans}", [Node(call)])
+        return msgspec.msgpack.encode(Replacement([record.spec], plan, encode_failure(ValueError(record.id), "")))
 
     def _kind(self) -> str:
         if self._poisons < POISONS and not self.mesh.options.is_calm and self._has("poison"):

@@ -13,6 +13,8 @@ from actorq.policies.numbering import block_of
 from actorq.wire.messages import Call
 
 Block = dict[str, Call]
+FOREIGN = 0
+"""Spec number of a lease from an earlier coordinator whose call has not been sent again yet."""
 
 
 class Calls:

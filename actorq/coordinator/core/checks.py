@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.queues import GONE
-from actorq.coordinator.core.state import FOREIGN
 from actorq.coordinator.core.workers import Contact
 
 
@@ -22,10 +22,38 @@ def check(core: Coordinator) -> None:
         assert core.state.calls.get(call.id) is call, f"{call.id} is known and cannot be found"
         assert places[call.id] == 1, f"{call.id} is known and stands nowhere"
         assert core.state.outcomes.get(call.id) is None, f"{call.id} has settled and is still known"
-    size = sum(len(call.body) for call in calls)
+    size = sum(len(call.body) for call in calls) + _check_ledger(core)
     assert core.state.body_bytes == size, f"{core.state.body_bytes} bytes of arguments are counted, {size} are there"
     _check_lanes(core)
     _check_workers(core)
+    core._searches.check()
+
+
+def _check_ledger(core: Coordinator) -> int:
+    """Returns the bytes of arguments of the calls that have not been released."""
+    ledger, calls = core.state.ledger, core.state.calls
+    size = waiting = 0
+    for entry in ledger.entries.values():
+        left = 0
+        for index, node in enumerate(entry.plan.nodes):
+            task_id = node.call.id
+            left += (entry, index) in ledger.members.get(task_id, ())
+            if entry.waits[index]:
+                waiting += 1
+                size += len(node.call.body)
+                known = calls.get(task_id)
+                assert known is None or known.spec == FOREIGN, f"{task_id} is released and waits all the same"
+                assert node.needs, f"{task_id} needs nothing, and waits"
+        assert left == entry.left > 0, f"plan {entry.plan.id} counts {entry.left} calls that have not ended, of {left}"
+    for task_id, places in ledger.members.items():
+        for entry, _ in places:
+            assert ledger.entries.get(entry.plan.id) is entry, f"{task_id} belongs to a plan that is not there"
+        has_place = calls.get(task_id) is not None or ledger.waiting(task_id) is not None
+        assert has_place, f"{task_id} belongs to a plan, and is nowhere"
+    assert ledger.waiting_count == waiting, (
+        f"{ledger.waiting_count} calls are counted that wait for others, of {waiting}"
+    )
+    return size
 
 
 def _places(core: Coordinator) -> Counter[str]:

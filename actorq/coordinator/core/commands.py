@@ -8,12 +8,13 @@ from typing import Any
 
 from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
-from actorq.coordinator.core.state import FOREIGN, State
+from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Worker
 from actorq.errors import TaskRevokedError
 from actorq.states import PENDING, RECEIVED, STARTED
@@ -63,7 +64,8 @@ class Commands:
         if message.wait and not client.is_coordinator:
             self._searches.watch([task_id for task_id, state in states.items() if not state])
         if message.wait or client.is_coordinator:
-            self._state.tell(client, m.Report(message.token, list(states.items())))
+            notes = self._state.notes_of(states)
+            self._state.tell(client, m.Report(message.token, list(states.items()), notes=notes))
         else:
             self._searches.answer(client, peer, message.token, states)
 
@@ -76,13 +78,22 @@ class Commands:
         return call is not None and call.spec == FOREIGN and self._state.settings.durable
 
     def _state_of(self, task_id: str) -> str:
-        call = self._state.calls.get(task_id)
+        call, note = self._state.calls.get(task_id), self._state.notes.get(task_id)
+        if note is not None:
+            return note.state
         if call is None:
-            return ""
+            return self._state_in_ledger(task_id)
         if not call.worker:
             return PENDING
         worker = self._state.workers_by_number[call.worker]
         return STARTED if worker.running.get(task_id) == call.attempt else RECEIVED
+
+    def _state_in_ledger(self, task_id: str) -> str:
+        """Of a call that waits for others of its plan, and of a plan; empty if it is neither."""
+        ledger = self._state.ledger
+        if ledger.waiting(task_id) is not None:
+            return PENDING
+        return STARTED if task_id in ledger.entries else ""
 
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
@@ -144,8 +155,10 @@ class Commands:
     def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
             "revoke": self._revoke,
+            "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
+            "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
             "dead_letters": lambda _: list(self._state.dead_letters),
             LEAVE: lambda _: self._leave(),
         }
@@ -158,9 +171,7 @@ class Commands:
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are. Returns what became of each."""
-        given, terminate = arguments.get("ids"), bool(arguments.get("terminate"))
-        listed = given if isinstance(given, list) else []
-        ids = [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]
+        ids, terminate = _ids_in(arguments), bool(arguments.get("terminate"))
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
@@ -172,13 +183,22 @@ class Commands:
             return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
 
+    def _forget(self, arguments: dict[str, Any]) -> int:
+        """Drop the outcomes of calls that have settled. Returns how many there were. What a journal has of them stays
+        there until it is over age, and is here again after a restart.
+        """
+        return sum(map(self._state.outcomes.forget, _ids_in(arguments)))
+
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
             return "already settled"
         _, ends = self._state.revoked.pop(task_id, (0.0, False))
         terminate = terminate or ends  # Another coordinator may tell of an earlier order.
         self._state.revoked[task_id] = (until_s, terminate)
-        call = self._state.calls.get(task_id)
+        call, waiting = self._state.calls.get(task_id), self._state.ledger.waiting(task_id)
+        if call is None and waiting is not None:
+            self._state.settle_here(waiting, m.REVOKED, TaskRevokedError("it was revoked"))
+            return "removed"
         if call is None:
             return "unknown here; it will not start if it comes later"
         if call.worker:
@@ -260,3 +280,9 @@ def _show(names: dict[str, str]) -> dict[str, str]:
         shown[key] = candidate
         taken.add(candidate)
     return shown
+
+
+def _ids_in(arguments: dict[str, Any]) -> list[str]:
+    given = arguments.get("ids")
+    listed = given if isinstance(given, list) else []
+    return [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]

@@ -13,15 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.ledger import Entry
 from actorq.coordinator.core.mesh import Mesh, PeerLink
-from actorq.coordinator.core.state import FOREIGN, State
-from actorq.errors import TaskRevokedError
+from actorq.coordinator.core.state import State
 from actorq.stores.api import KeepStarts, Settle
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
 from actorq.wire.messages import Call, Outcome
+from actorq.wire.plans import why_unsound
 
 BATCH = 512
 ALONE_S = 10.0
@@ -30,13 +32,22 @@ IN_FLIGHT = 8
 """Batches that may be on their way at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch that is not acknowledged: calls, or workflows."""
+
+    seq: int
+    calls: Sequence[Call] = ()
+    plans: Sequence[Entry] = ()
+
+
 @dataclass(slots=True)
 class _Heir:
     """Who takes over, and what it has not acknowledged."""
 
     link: PeerLink
     seq: int = 0
-    sent: deque[tuple[int, list[Call]]] = field(default_factory=deque)
+    sent: deque[_Sent] = field(default_factory=deque)
 
 
 class Handover:
@@ -47,6 +58,7 @@ class Handover:
         self._mesh = mesh
         self._heir: _Heir | None = None
         self._sent: set[str] = set()
+        self._sent_plans: set[str] = set()
         self._noted: dict[str, int] = {}
         """Calls that may run only once, with the number of the batch after which that is in the journal."""
         self._outcomes: Iterator[list[Outcome]] | None = None
@@ -66,8 +78,12 @@ class Handover:
             for party in [each for each in state.clients.values() if each.peer is not None]:
                 if not party.is_coordinator:
                     self._send_away(party)
-        leased = sum(len(worker.leases) for worker in state.workers.values())
-        return f"leaves the mesh: {len(state.calls) - leased} calls to hand over, {leased} leased ones to end"
+            state.note(f"this coordinator {self._to_do()}")
+        return self._to_do()
+
+    def _to_do(self) -> str:
+        leased = sum(len(worker.leases) for worker in self._state.workers.values())
+        return f"leaves the mesh: {len(self._state.calls) - leased} calls to hand over, {leased} leased ones to end"
 
     def _send_away(self, client: Client) -> None:
         assert client.peer is not None
@@ -93,7 +109,9 @@ class Handover:
             if not calls:
                 break
             self._send(heir, calls)
-        if not self._state.calls and not heir.sent:
+        if self._state.ledger.entries:
+            self._send_plans(heir)
+        if not self._state.calls and not self._state.ledger.entries and not heir.sent:
             self._send_outcomes(heir)
 
     def _is_first_of_all_that_leave(self) -> bool:
@@ -107,6 +125,7 @@ class Handover:
         self._noted.clear()
         self._give_up_heir()
         self._mesh.announce_leave()
+        self._state.note("this coordinator stays in the mesh: no other one is there that could take over")
 
     def next_s(self) -> float | None:
         """When to give up leaving, if nobody takes over."""
@@ -121,6 +140,7 @@ class Handover:
         same = [link for link in links if last is not None and link.member.epoch == last.link.member.epoch]
         if same:
             self._sent.clear()  # It takes nothing twice.
+            self._sent_plans.clear()
         else:
             self._give_up_heir()
         self._outcomes = None
@@ -131,7 +151,10 @@ class Handover:
         """The last one does not come back. What may run only once may have started there, or will."""
         last, self._heir = self._heir, None
         self._sent.clear()
-        for call in [call for _, calls in last.sent for call in calls] if last is not None else ():
+        self._sent_plans.clear()
+        sent = [] if last is None else list(last.sent)
+        ledger = self._state.ledger
+        for call in [call for each in sent for call in (*each.calls, *ledger.released(each.plans))]:
             is_here = self._state.calls.get(call.id) is call and not call.worker
             if is_here and self._state.entries_by_number[call.spec].spec.at_most_once:
                 self._state.withdraw(call)
@@ -139,10 +162,10 @@ class Handover:
 
     def _waiting(self) -> Iterator[Call]:
         """Calls that are not leased, and not on their way."""
-        held_back, sent = self._state.held_back, self._sent
+        held_back, sent, members = self._state.held_back, self._sent, self._state.ledger.members
         for call in self._state.calls:
             is_free = not call.worker and call.spec != FOREIGN and call.id not in held_back and call.id not in sent
-            if is_free and (not call.row or self._is_noted(call)):
+            if is_free and call.id not in members and (not call.row or self._is_noted(call)):
                 yield call
 
     def _is_noted(self, call: Call) -> bool:
@@ -150,11 +173,16 @@ class Handover:
         over, whatever becomes of this coordinator.
         """
         state, noted = self._state, self._noted
+        if call.spec == FOREIGN:
+            return False
         if not state.entries_by_number[call.spec].spec.at_most_once:
             return True
         if call.id not in noted:
             noted[call.id] = state.token + 1
-            state.operations.append(KeepStarts([(call.row, call.attempt)]))
+            if call.row:
+                state.operations.append(KeepStarts([(call.row, call.attempt)]))
+            else:
+                state.ledger.note_start(call)
         return noted[call.id] <= state.confirmed
 
     def _send(self, heir: _Heir, calls: list[Call]) -> None:
@@ -168,18 +196,44 @@ class Handover:
                 state.send(heir.link.peer, m.Code(code, state.codes[code]))
             self._send_group(heir, group)
 
-    def _send_group(self, heir: _Heir, calls: list[Call]) -> None:
+    def _send_plans(self, heir: _Heir) -> None:
+        """Workflows of which nothing is leased: what is, ends here first."""
+        state, ledger = self._state, self._state.ledger
+        for group in ledger.idle_groups():
+            if len(heir.sent) >= IN_FLIGHT:
+                return
+            is_sent = any(entry.plan.id in self._sent_plans for entry in group)
+            noted = [self._is_noted(call) for call in ledger.released(group)]
+            if is_sent or not all(noted):
+                continue
+            handed = [ledger.hand_over(entry) for entry in group]
+            specs = {node.call.spec for each in handed for node in each.plan.nodes}
+            for code in {state.entries_by_number[number].spec.code for number in specs} & state.codes.keys():
+                state.send(heir.link.peer, m.Code(code, state.codes[code]))
+            message = self._message(heir, specs, {each.client for each in handed})
+            message.plans = handed
+            heir.sent.append(_Sent(heir.seq, plans=group))
+            self._sent_plans.update([entry.plan.id for entry in group])
+            state.send(heir.link.peer, message)
+
+    def _message(self, heir: _Heir, numbers: set[int], client_numbers: set[int]) -> m.HandOver:
+        """The next one, with what it says of these specs and clients."""
         state = self._state
-        entries = [state.entries_by_number[number] for number in {call.spec for call in calls}]
-        clients = [state.clients_by_number.get(number) for number in {call.client for call in calls if call.client}]
+        clients = [state.clients_by_number.get(number) for number in client_numbers if number]
         known = [(each.number, each.session, each.name, each.reply_address) for each in clients if each is not None]
         keys = [(each.number, each.reply_key) for each in clients if each is not None and each.reply_key]
-        specs = [(entry.number, entry.spec) for entry in entries]
+        specs = [(number, state.entries_by_number[number].spec) for number in numbers]
+        heir.seq += 1
+        return m.HandOver(heir.seq, known, specs, [], keys)
+
+    def _send_group(self, heir: _Heir, calls: list[Call]) -> None:
+        specs, clients = {call.spec for call in calls}, {call.client for call in calls}
         for batch in batches(calls):
-            heir.seq += 1
-            heir.sent.append((heir.seq, list(batch)))
+            message = self._message(heir, specs, clients)
+            message.calls = list(batch)
+            heir.sent.append(_Sent(heir.seq, list(batch)))
             self._sent.update([call.id for call in batch])
-            state.send(heir.link.peer, m.HandOver(heir.seq, known, specs, list(batch), keys))
+            self._state.send(heir.link.peer, message)
 
     def _lacks_code(self, call: Call) -> bool:
         """Whether its function was lost with a part of the journal: then it ends here."""
@@ -199,10 +253,11 @@ class Handover:
             for link in self._mesh.open_links():
                 self._state.send(link.peer, m.Bye("it has left the mesh"))
             self.is_done = True
+            self._state.note("this coordinator has left the mesh: another one has all that it had")
             return
         for batch in batches(outcomes):
             heir.seq += 1
-            heir.sent.append((heir.seq, []))
+            heir.sent.append(_Sent(heir.seq))
             self._state.send(heir.link.peer, m.HandOverOutcomes(heir.seq, list(batch)))
 
     def accepted(self, peer: Peer, seq: int) -> None:
@@ -210,9 +265,12 @@ class Handover:
         heir = self._heir
         if heir is None or heir.link.peer != peer:
             return
-        while heir.sent and heir.sent[0][0] <= seq:
-            calls = heir.sent.popleft()[1]
+        while heir.sent and heir.sent[0].seq <= seq:
+            sent = heir.sent.popleft()
+            calls = sent.calls
             self._sent.difference_update([call.id for call in calls])
+            self._sent_plans.difference_update([entry.plan.id for entry in sent.plans])
+            self._state.ledger.forget(sent.plans)
             self._forget([call for call in calls if self._state.calls.get(call.id) is call and not call.worker])
 
     def _forget(self, calls: Sequence[Call]) -> None:
@@ -265,6 +323,12 @@ class Inheritance:
             if (known is not None or self._place(call)) and entry.durable:
                 call.row = state.keeping.new_row()
                 new.setdefault(call.client, []).append(call)
+        for handed in message.plans:
+            client = clients.get(handed.client)
+            if all(node.call.spec in entries for node in handed.plan.nodes) and not why_unsound(handed.plan):
+                for node in handed.plan.nodes:
+                    node.call.spec = entries[node.call.spec].number
+                state.ledger.take_over(handed, client.number if client is not None else 0)
         for number, calls in new.items():
             state.keeping.keep(state.clients_by_number.get(number, giver), calls)
         state.acks.append((peer, m.Accepted(message.seq)))
@@ -295,16 +359,4 @@ class Inheritance:
         state = self._state
         state.calls.add(call)
         state.body_bytes += len(call.body)
-        if call.id in state.revoked:
-            state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
-            return False
-        if call.expires and call.expires <= state.wall_s:
-            state.expire(call)
-            return False
-        if call.expires:
-            state.schedule.add(call.expires, call)
-        if call.not_before > state.wall_s:
-            state.schedule.add(call.not_before, call)
-        else:
-            state.enqueue([call])
-        return True
+        return state.place(call)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.searches import Searches
-from actorq.coordinator.core.state import FOREIGN, NO_ROOM, SPEC_LIMIT, State
+from actorq.coordinator.core.state import NO_ROOM, SPEC_LIMIT, State
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING, Call, CallSpec
+from actorq.wire.plans import size_of_plan, why_unsound
 
 LAST_TIME_S = 253_402_300_799.0
 """The end of the year 9999, which is the last one that a datetime knows."""
@@ -64,7 +66,7 @@ class Intake:
         assert peer is not None
         unknown = [
             call.id for call in message.calls if call.id not in state.calls and state.outcomes.get(call.id) is None
-        ]
+        ] + [plan.id for plan in message.plans if plan.id not in state.ledger.entries]
         client.asking = message.seq
 
         def answered(states: dict[str, str], silent: list[str]) -> None:
@@ -78,9 +80,21 @@ class Intake:
             gone = {task_id for task_id in unknown if states.get(task_id, "settled")}
             client.deferred_bytes -= _size_bytes(message)
             message.calls = [call for call in message.calls if call.id not in gone]
+            self._leave_plans(client, message, gone)
             client.deferred_bytes += _size_bytes(message)
 
         self._searches.claim(client, peer, unknown, answered)
+
+    def _leave_plans(self, client: Client, message: m.Submit, gone: set[str]) -> None:
+        """Other coordinators have these plans: only tell the client what comes of them."""
+        plans = [plan for plan in message.plans if plan.id in gone]
+        if not plans:
+            return
+        message.plans = [plan for plan in message.plans if plan.id not in gone]
+        awaited = [node.call.id for plan in plans for node in plan.nodes if node.replies]
+        for task_id in awaited:
+            self._state.watch(client, task_id, asks_again=True)
+        self._searches.watch(awaited)
 
     def _full_queue(self, client: Client, message: m.Submit) -> str:
         limit = self._state.settings.queue_limit
@@ -96,15 +110,19 @@ class Intake:
         if message.resent and self._state.trouble:
             return False  # They may be running, so they cannot be refused.
         state, settings = self._state, self._state.settings
-        has_room = state.body_bytes < settings.queued_bytes and len(state.calls) < settings.call_limit
+        has_room = state.body_bytes < settings.queued_bytes and self._count() < settings.call_limit
         return has_room and not self._full_queue(client, message)
+
+    def _count(self) -> int:
+        """Calls that have not settled."""
+        return len(self._state.calls) + self._state.ledger.waiting_count
 
     def _pressure(self, client: Client, message: m.Submit) -> str:
         if message.resent and self._state.trouble:
             return self._state.trouble
         state, settings = self._state, self._state.settings
         queue = self._full_queue(client, message)
-        if len(state.calls) >= settings.call_limit:
+        if self._count() >= settings.call_limit:
             state.hits["calls"] += 1
             return (
                 f"{settings.call_limit:,} calls wait, are scheduled or run, which is the limit: start more workers, or "
@@ -181,7 +199,7 @@ class Intake:
                 continue
             if resent:
                 call.lost = int(entry.spec.at_most_once)  # It may have started.
-            if is_special and not is_held_back and self._is_over(call):
+            if is_special and not is_held_back and state.ends_here(call):
                 continue
             block[task_id] = call
             count += 1
@@ -202,8 +220,25 @@ class Intake:
             state.send(client.peer, m.Refused(refused))
         if kept:
             state.keeping.keep(client, kept)
+        for plan in message.plans:
+            self._accept_plan(client, plan, resent)
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
+
+    def _accept_plan(self, client: Client, plan: m.Plan, is_resent: bool) -> None:
+        """Take in a workflow, or refuse all of it."""
+        state = self._state
+        entries = {number: client.specs.get(number, self._no_entry) for number in {n.call.spec for n in plan.nodes}}
+        trouble = why_unsound(plan) or next(filter(None, map(self._why_refused, entries.values())), "")
+        if not trouble and not all(_has_sound_times(node.call) for node in plan.nodes):
+            trouble = NO_TIME
+        if trouble and plan.id not in state.ledger.entries:
+            refused = [(node.call.id, trouble) for node in plan.nodes if node.replies]
+            state.send(client.peer, m.Refused(refused))
+            return
+        for node in plan.nodes:
+            node.call.spec = entries[node.call.spec].number
+        state.ledger.accept(plan, client.number, is_resent, is_held_back=is_resent and state.is_young())
 
     def _why_refused(self, entry: SpecEntry) -> str:
         """Why no call with this spec can be taken; empty if it can."""
@@ -234,20 +269,9 @@ class Intake:
         if is_held_back:
             state.held_back[call.id] = call
             return False
-        if call.not_before > state.wall_s:
-            state.schedule.add(call.not_before, call)
+        if state.must_wait(call):
             return False
         call.not_before = 0
-        return True
-
-    def _is_over(self, call: Call) -> bool:
-        """Settle a call that must not start: its time is over, or it may have started and may run only once."""
-        if call.lost:
-            self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
-        elif 0 < call.expires <= self._state.wall_s:
-            self._state.expire(call)
-        else:
-            return False
         return True
 
     def _again(self, client: Client, call: Call) -> list[Call]:
@@ -282,7 +306,8 @@ class Intake:
 
     def _drop_unused_code(self) -> None:
         entries = self._state.entries_by_number
-        used = {entries[number].spec.code for number in {call.spec for call in self._state.calls} - {FOREIGN}}
+        numbers = {call.spec for call in self._state.calls} | self._state.ledger.specs_in_use()
+        used = {entries[number].spec.code for number in numbers - {FOREIGN}}
         unused = self._state.codes.keys() - used
         self._state.keeping.forget_codes(unused)
         for worker in self._state.workers.values():
@@ -301,4 +326,7 @@ def _has_sound_times(call: Call) -> bool:
 
 
 def _size_bytes(message: m.Submit) -> int:
-    return sum([len(call.body) for call in message.calls])
+    size_bytes = sum([len(call.body) for call in message.calls])
+    if not message.plans:
+        return size_bytes
+    return size_bytes + sum(size_of_plan(plan) for plan in message.plans)

@@ -14,12 +14,13 @@ from actorq.stores.api import (
     KeepCalls,
     KeepClient,
     KeepCode,
+    KeepPlan,
     KeepSpecs,
     KeepStarts,
     Kept,
     Settle,
 )
-from actorq.wire.messages import SUCCESS, Call, Outcome
+from actorq.wire.messages import SUCCESS, Call, Outcome, Plan
 
 if TYPE_CHECKING:
     from actorq.coordinator.core.state import State
@@ -42,6 +43,30 @@ class Keeping:
         if not client.is_kept:
             self.keep_client(client)
         used = [entries[number] for number in {call.spec for call in calls}]
+        self._keep_specs(used)
+        operations.append(KeepCalls(calls))
+        if any(entry.spec.at_most_once for entry in used):
+            started = [
+                (each.row, each.attempt) for each in calls if each.worker and entries[each.spec].spec.at_most_once
+            ]
+            if started:
+                operations.append(KeepStarts(started))
+
+    def keep_plan(self, client: int, plan: Plan) -> int:
+        """A plan was accepted from the client with this number. Returns its row, from which those of its calls count."""
+        state = self._state
+        known = state.clients_by_number.get(client)
+        if known is not None and not known.is_kept:
+            self.keep_client(known)
+        self._keep_specs([state.entries_by_number[number] for number in {node.call.spec for node in plan.nodes}])
+        row = self.row + 1
+        self.row += len(plan.nodes)
+        state.operations.append(KeepPlan(row, client, plan))
+        return row
+
+    def _keep_specs(self, used: Sequence[SpecEntry]) -> None:
+        """The journal is to know these specs, and the functions that they name."""
+        operations = self._state.operations
         new = [entry for entry in used if not entry.is_kept]
         if new:
             operations.append(KeepSpecs([(entry.number, entry.spec) for entry in new]))
@@ -51,13 +76,6 @@ class Keeping:
             if digest in self._state.codes:
                 operations.append(KeepCode(digest, self._state.codes[digest]))
                 self.codes.add(digest)
-        operations.append(KeepCalls(calls))
-        if any(entry.spec.at_most_once for entry in used):
-            started = [
-                (each.row, each.attempt) for each in calls if each.worker and entries[each.spec].spec.at_most_once
-            ]
-            if started:
-                operations.append(KeepStarts(started))
 
     def new_row(self) -> int:
         """The row of the next call."""
@@ -137,13 +155,18 @@ class Keeping:
             if call.expires:
                 state.schedule.add(call.expires, call)
         state.seq = seq
-        self.row = kept.calls[-1].row if kept.calls else 0
+        last_plan = kept.plans[-1] if kept.plans else None
+        self.row = max(
+            kept.calls[-1].row if kept.calls else 0,
+            last_plan.row + len(last_plan.plan.nodes) - 1 if last_plan is not None else 0,
+        )
         if again:
             state.operations.append(Settle(again, [], state.wall_s))
         for settled_s, outcomes in kept.outcomes:
             state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0))
         for task_id, until_s, terminate in kept.revocations:
             state.revoked[task_id] = (until_s, terminate)
+        state.ledger.restore(kept.plans, kept.steps)
         for number, letter in kept.dead_letters:
             state.dead_letters.append(letter)
             state.dead_letter_number = number
@@ -161,7 +184,8 @@ class Keeping:
             state.clients[client.session] = state.clients_by_number[client.number] = client
             state.numbers = max(state.numbers, client.number)
         # A client may be forgotten before its calls have ended: its number is not given to another one.
-        state.numbers = max([state.numbers, *{call.client for call in kept.calls}])
+        numbers = {call.client for call in kept.calls} | {each.client for each in kept.plans}
+        state.numbers = max([state.numbers, *numbers])
 
 
 def _is_wanted(entry: SpecEntry | None, outcome_state: int) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Group
-from actorq.coordinator.core.state import FOREIGN, State
+from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Contact, Ring, Worker
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
@@ -113,6 +114,7 @@ class Leases:
         taken: list[Outcome] = []
         ended: list[Call] = []
         body_bytes = 0
+        replaced: list[tuple[Call, Outcome]] = []
         relay: dict[int, list[Outcome]] = {}
         key, block = "", calls.block("")
         for outcome in message.outcomes:
@@ -128,16 +130,22 @@ class Leases:
                 key = block_of(task_id)
                 block = calls.block(key)
             del block[task_id]
+            body_bytes += len(call.body)
+            if outcome.state == m.REPLACED:
+                replaced.append((call, outcome))
+                continue
             taken.append(outcome)
             ended.append(call)
-            body_bytes += len(call.body)
             if message.relay:
                 relay.setdefault(call.client, []).append(outcome)
         calls.close(key)
-        calls.count -= len(taken)
-        self._state.late_reports += len(message.outcomes) - len(taken)
+        count = len(taken) + len(replaced)
+        calls.count -= count
+        self._state.late_reports += len(message.outcomes) - count
         self._state.body_bytes -= body_bytes
         self._state.settle(ended, taken)
+        for call, outcome in replaced:
+            self._state.ledger.replace(call, outcome)
         for number, outcomes in relay.items():
             client = self._state.clients_by_number.get(number)
             if client is not None:
@@ -147,6 +155,13 @@ class Leases:
             self._ended_guarded(worker)
         worker.list_if_idle()
         self._state.acks.append((peer, m.Acked(message.seq)))
+
+    def noted(self, peer: Peer, worker: Worker, message: m.Noted) -> None:
+        """What running tasks say of themselves."""
+        for note in message.notes:
+            call = worker.leases.get(note.id)
+            if call is not None and call.attempt == note.attempt:
+                self._state.notes[note.id] = note
 
     def returned(self, peer: Peer, worker: Worker, message: m.Returned) -> None:
         calls: dict[str, Call] = {}
@@ -200,8 +215,13 @@ class Leases:
         """Note that a guarded call may have started."""
         worker.begun[call.id] = None
         state = self._state
-        if call.row and state.entries_by_number[call.spec].spec.at_most_once:
-            state.operations.append(KeepStarts([(call.row, call.attempt)]))
+        if not state.settings.durable or call.spec == FOREIGN:
+            return
+        if state.entries_by_number[call.spec].spec.at_most_once:
+            if call.row:
+                state.operations.append(KeepStarts([(call.row, call.attempt)]))
+            else:
+                state.ledger.note_start(call)
 
     def _is_guarded(self, call: Call) -> bool:
         """Whether its worker waits for Begin. Where we do not know yet (FOREIGN), it says Starting again."""

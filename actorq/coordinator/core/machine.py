@@ -25,7 +25,6 @@ from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
 from actorq.coordinator.core.state import SPECS_KEPT, State
 from actorq.coordinator.core.workers import Worker
-from actorq.errors import TaskRevokedError
 from actorq.stores.api import Kept, size_of
 from actorq.wire import frames
 from actorq.wire import messages as m
@@ -79,6 +78,7 @@ class Coordinator:
             m.Finished: self._leases.finished,
             m.Returned: self._leases.returned,
             m.Starting: self._leases.starting,
+            m.Noted: self._leases.noted,
             m.Heartbeat: self._sessions.heartbeat,
             m.Reply: self._commands.reply,
             m.HandOver: self._inheritance.take,
@@ -268,16 +268,7 @@ class Coordinator:
         state = self.state
         held, state.held_back = state.held_back, {}
         for call in held.values():
-            if call.id in state.revoked:
-                state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
-            elif call.lost and state.entries_by_number[call.spec].spec.at_most_once:
-                state.give_up(call, "it may have started before the coordinator did, and may run only once")
-            elif call.expires and call.expires <= state.wall_s:
-                state.expire(call)
-            elif call.not_before > state.wall_s:
-                state.schedule.add(call.not_before, call)
-            else:
-                state.enqueue([call])
+            state.place(call)
 
     def _tell_view(self) -> None:
         """The other coordinators have changed: everybody hears of it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -40,6 +40,8 @@ class _Search:
     deadline_s: float
     claimed: Sequence[str] = ()
     """Ids of calls that are to be taken here, if nobody else has them."""
+    notes: dict[str, m.Note] = field(default_factory=dict)
+    """What tasks have said of themselves."""
 
 
 class Searches:
@@ -49,6 +51,8 @@ class Searches:
         self._state = state
         self._mesh = mesh
         self._open: dict[int, _Search] = {}
+        self._seekers: dict[str, list[int]] = {}
+        """Open searches by each call that they look for."""
         self._claims: Counter[str] = Counter()
         self._watching: set[str] = set()
         """Calls of which the others were asked to tell."""
@@ -62,11 +66,12 @@ class Searches:
 
     def answer(self, client: Client, peer: Peer, token: int, states: dict[str, str]) -> None:
         """Find out what others know of the calls with an empty state, and tell the client what is known of all."""
+        notes = {note.id: note for note in self._state.notes_of(states)}
 
         def report(found: dict[str, str], silent: list[str]) -> None:
-            self._state.tell(client, m.Report(token, list(found.items()), silent))
+            self._state.tell(client, m.Report(token, list(found.items()), silent, list(notes.values())))
 
-        self._find(client, peer, states, report)
+        self._find(client, peer, states, report, notes=notes)
 
     def claim(self, client: Client, peer: Peer, task_ids: Sequence[str], done: Done) -> None:
         """Find out whether others have these calls, which are to be taken here if not."""
@@ -97,7 +102,13 @@ class Searches:
             question()
 
     def _find(
-        self, client: Client, peer: Peer, states: dict[str, str], done: Done, claimed: Sequence[str] = ()
+        self,
+        client: Client,
+        peer: Peer,
+        states: dict[str, str],
+        done: Done,
+        claimed: Sequence[str] = (),
+        notes: dict[str, m.Note] | None = None,
     ) -> None:
         unknown = [task_id for task_id, state in states.items() if not state]
         silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []
@@ -105,8 +116,18 @@ class Searches:
         awaited = {link.peer: link.member.name for link in links}
         self._count += 1
         self._open[self._count] = _Search(
-            client, peer, done, states, awaited, silent, self._state.now_s + PATIENCE_S, claimed
+            client,
+            peer,
+            done,
+            states,
+            awaited,
+            silent,
+            self._state.now_s + PATIENCE_S,
+            claimed,
+            {} if notes is None else notes,
         )
+        for task_id in states:
+            self._seekers.setdefault(task_id, []).append(self._count)
         for link in links:
             self._state.send(link.peer, m.Query(self._count, unknown))
         self.finish()
@@ -134,8 +155,10 @@ class Searches:
         """Another coordinator has these outcomes."""
         told: dict[Client, list[Outcome]] = {}
         for outcome in outcomes:
-            searching = [search for search in self._open.values() if search.states.pop(outcome.id, None) is not None]
-            clients = dict.fromkeys([search.client for search in searching])
+            searches = [self._open[number] for number in self._seekers.pop(outcome.id, ())]
+            for search in searches:
+                del search.states[outcome.id]
+            clients = dict.fromkeys([search.client for search in searches])
             for client in self._state.watchers.pop(outcome.id, ()):
                 client.watched.discard(outcome.id)
                 clients[client] = None
@@ -148,6 +171,7 @@ class Searches:
         """Another coordinator has answered; outcomes that it has came before."""
         search = self._open.get(report.token)
         if search is not None and search.awaited.pop(peer, None) is not None:
+            search.notes.update((note.id, note) for note in report.notes if search.states.get(note.id) == "")
             for task_id, state in report.states:
                 if state and not search.states.get(task_id, state):
                     search.states[task_id] = state
@@ -185,6 +209,11 @@ class Searches:
 
     def _close(self, number: int) -> _Search:
         search = self._open.pop(number)
+        for task_id in search.states:
+            seekers = self._seekers[task_id]
+            seekers.remove(number)
+            if not seekers:
+                del self._seekers[task_id]
         self._claims.subtract(search.claimed)
         for task_id in search.claimed:
             if not self._claims[task_id]:
@@ -194,6 +223,12 @@ class Searches:
     def _done(self) -> Iterable[int]:
         now_s = self._state.now_s
         return [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]
+
+    def check(self) -> None:
+        """Raise AssertionError unless those who look for a call are found by it. For tests."""
+        found = {(task_id, number) for task_id, numbers in self._seekers.items() for number in numbers}
+        wanted = {(task_id, number) for number, search in self._open.items() for task_id in search.states}
+        assert found == wanted, f"searches are found by {found - wanted} and not by {wanted - found}"
 
     def next_s(self) -> float | None:
         """Monotonic time of the first deadline."""

@@ -15,6 +15,7 @@ from actorq.coordinator.core.calls import Calls
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.keeping import Keeping
+from actorq.coordinator.core.ledger import Ledger
 from actorq.coordinator.core.outcomes import OutcomeCache
 from actorq.coordinator.core.queues import Lane, Lanes, Queue
 from actorq.coordinator.core.schedule import Schedule
@@ -27,8 +28,6 @@ from actorq.wire.frames import body_of
 from actorq.wire.messages import Call, CallSpec, Message, Outcome
 from actorq.wire.payload import encode_failure
 
-FOREIGN = 0
-"""Spec number of a lease from an earlier coordinator whose call has not been sent again yet."""
 NO_ROOM = -1
 """Spec number of an entry beyond SPEC_LIMIT: its calls are refused."""
 SPEC_LIMIT = 100_000
@@ -91,6 +90,9 @@ class State:
         self.operations: list[Operation] = []
         """To be stored at the end of the batch."""
         self.keeping = Keeping(self)
+        self.ledger = Ledger(self)
+        self.notes: dict[str, m.Note] = {}
+        """What calls that have not settled have said of themselves last."""
         self.is_leaving = False
         """It hands all that it has to other coordinators, and ends."""
         self.dead_letter_number = 0
@@ -114,6 +116,10 @@ class State:
         """
         self.send(peer, m.Reset())
         self.effects.hang_ups.append(peer)
+
+    def note(self, news: str) -> None:
+        """Have a line written to the log."""
+        self.effects.news.append(news)
 
     def disconnect(self, client: Client) -> None:
         """The client's connection is over."""
@@ -175,7 +181,7 @@ class State:
 
     def forget_specs(self) -> None:
         """Forget the specs, and lanes, that no call and no connected client uses; others may have their room."""
-        used = {call.spec for call in self.calls}
+        used = {call.spec for call in self.calls} | self.ledger.specs_in_use()
         for client in self.clients.values():
             used.update([entry.number for entry in client.specs.values()])
         unused = [each for each in self.entries.values() if each.number not in used]
@@ -200,6 +206,11 @@ class State:
         self.outcomes.add(outcomes, self.now_s)
         if self.settings.durable:
             self.keeping.settle(calls, outcomes)
+        if self.ledger.members:
+            self.ledger.settled(outcomes)
+        if self.notes:
+            for outcome in outcomes:
+                self.notes.pop(outcome.id, None)
         if self.watchers:
             for outcome in outcomes:
                 for client in self.watchers.pop(outcome.id, ()):
@@ -211,7 +222,10 @@ class State:
         if self.calls.get(call.id) is not None:
             self.calls.remove(call)
             self.body_bytes -= len(call.body)
-        outcome = Outcome(call.id, max(call.attempt, 0), state, body_of(encode_failure(error, "")))
+        self.end(call, Outcome(call.id, max(call.attempt, 0), state, body_of(encode_failure(error, ""))))
+
+    def end(self, call: Call, outcome: Outcome) -> None:
+        """A call that is in no index has ended without a worker that says so; its client is told."""
         self.settle([call], [outcome])
         client = self.clients_by_number.get(call.client)
         if client is not None:
@@ -250,6 +264,43 @@ class State:
             self.operations.append(KeepDeadLetter(self.dead_letter_number, letter))
         self.settle_here(call, m.FAILURE, WorkerLostError(text))
 
+    def place(self, call: Call, is_held_back: bool = False) -> bool:
+        """Put a call, which is in `calls` and nowhere else, where it has to wait: in its lane, or in the schedule until its
+        time has come. False if it ends here; see `ends_here`.
+
+        `is_held_back`: a worker may run it. It waits until all have listed what they run.
+        """
+        if not is_held_back and self.ends_here(call):
+            return False
+        if call.expires:
+            self.schedule.add(call.expires, call)
+        if is_held_back:
+            self.held_back[call.id] = call
+        elif not self.must_wait(call):
+            self.enqueue([call])
+        return True
+
+    def ends_here(self, call: Call) -> bool:
+        """Settle a call that must not start: it was revoked, its time is over, or it may have started (as far as those
+        know who have brought it) and may run only once. False if it may start.
+        """
+        if call.id in self.revoked:
+            self.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+        elif call.lost and self.entries_by_number[call.spec].spec.at_most_once:
+            self.give_up(call, "a coordinator was lost or started anew, it may have started, and it may run only once")
+        elif 0 < call.expires <= self.wall_s:
+            self.expire(call)
+        else:
+            return False
+        return True
+
+    def must_wait(self, call: Call) -> bool:
+        """Whether the time of its start is to come: then it is in the schedule now."""
+        if call.not_before <= self.wall_s:
+            return False
+        self.schedule.add(call.not_before, call)
+        return True
+
     def enqueue(self, calls: Iterable[Call]) -> None:
         """Put calls whose time has come at the end of their lanes."""
         for call in calls:
@@ -260,10 +311,15 @@ class State:
             entry.lane.levels[entry.spec.priority].append(call)
             entry.lane.grow(1)
 
+    def notes_of(self, task_ids: Iterable[str]) -> list[m.Note]:
+        """What these have said of themselves, as far as they have."""
+        return [self.notes[task_id] for task_id in task_ids if task_id in self.notes]
+
     def recognise(self, known: Call, call: Call) -> None:
         """The call of a lease that an earlier coordinator has granted (FOREIGN) has come."""
         known.spec, known.body, known.client, known.seq = call.spec, call.body, call.client, call.seq
         known.expires, known.lost = call.expires, call.lost
+        known.extra, known.inputs = call.extra, call.inputs
         if known.expires:
             self.schedule.add(known.expires, known)
         self.body_bytes += len(known.body)

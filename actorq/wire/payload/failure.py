@@ -178,6 +178,15 @@ def rebuild(record: Any, depth: int) -> Exception:
     return exc
 
 
+def describe_failure(data: bytes | memoryview | Any) -> str:
+    """What a failure says, as in ``ValueError('7 is odd')``, without making anything of it."""
+    try:
+        _, qualname, _, args, *_ = checked(msgpack_codec.loads(getattr(data, "view", data)))
+    except DecodeError as error:
+        return f"<{error}>"
+    return f"{qualname}({', '.join(repr(value_of(each, '…')) for each in args)})"
+
+
 def checked(record: Any) -> tuple[str, str, str, list[Any], dict[Any, Any], str, list[Any]]:
     if type(record) is list and [type(part) for part in record] == [str, str, str, list, dict, str, list]:
         module, qualname, message, args, fields, traceback_text, members = record

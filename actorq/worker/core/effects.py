@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from actorq.wire.messages import Call, Message, Outcome
+from actorq.wire.messages import Call, Message, Note, Outcome
 
 Peer = int
 
@@ -27,6 +27,8 @@ class Effects:
 
     results: dict[ReplyTo, list[Outcome]] = field(default_factory=dict)
     """For clients, straight to their reply sockets. Best effort: the coordinators have the outcomes too."""
+    told: dict[ReplyTo, list[Note]] = field(default_factory=dict)
+    """For clients too, before the results. Best effort."""
     sends: dict[Peer, list[Message]] = field(default_factory=lambda: defaultdict(list))
     """For coordinators, in order."""
     end: list[tuple[str, int, bool]] = field(default_factory=list)

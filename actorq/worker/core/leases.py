@@ -36,9 +36,16 @@ class Leases:
         """Those that wait for Begin before they start."""
         self.announced: set[str] = set()
         """The guarded ones whose start was announced."""
+        self.cancelled: set[str] = set()
+        """Running ones that were revoked and may run on. The watchdog adds to it, too."""
         self.doubles: dict[str, list[Pair]] = {}
         """Leases of calls that are held already from another coordinator. Their client has gone from one to the other
         and brought its calls along. They do not run: what becomes of the first is reported to all."""
+
+    def forget_cancelled(self) -> None:
+        """Forget which calls were revoked, of those that have ended."""
+        for task_id in [each for each in list(self.cancelled) if each not in self.held]:
+            self.cancelled.discard(task_id)
 
     def waiting(self) -> list[Pair]:
         """What has not started, with its jobs. From any thread: each `list` copies in one step of the interpreter."""
@@ -86,11 +93,6 @@ class Leases:
         """Forget the guarded calls that one session has leased."""
         for task_id in [each for each, (call, _) in self.guarded.items() if call.worker == number]:
             self.drop_guarded(task_id)
-
-    def has_unstarted(self, number: int) -> bool:
-        """Whether one session has leased something that has not started."""
-        waiting = [*self.waiting(), *self._all_doubles()]
-        return any(call.worker == number for call, _ in waiting)
 
     def take_waiting(self) -> Attempts:
         """As `take_unstarted`, with those that wait for their Begin, and all doubles."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from actorq.config import WorkerSettings
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, Message, Outcome
+from actorq.wire.messages import REPLACED, Call, Message, Note, Outcome
 from actorq.worker.core.credit import share
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
 from actorq.worker.core.leases import Leases
@@ -146,11 +146,20 @@ class Worker:
                 session = self.sessions[number]
                 results, unreported = session.results_for(client), session.unreported
             unreported.append(outcome)
-            results.append(outcome)
+            if outcome.state != REPLACED:
+                results.append(outcome)
             if doubles:
                 for double in self.leases.pop_doubles(outcome.id):
                     self.sessions[double.worker].end_double(double, outcome)
         self._window_count += len(outcomes)
+
+    def noted(self, notes: Iterable[tuple[Call, int, Note]]) -> None:
+        """Running calls have said these of themselves. Of what one says with one state, the last counts."""
+        last = {(note.id, note.state): (call, client, note) for call, client, note in notes}
+        for call, client, note in last.values():
+            held = self.held.get(note.id)
+            if held is call and call.attempt == note.attempt:
+                self.sessions[call.worker].note(client, note)
 
     def unreachable(self, reply_to: ReplyTo) -> None:
         """The client's reply socket cannot be reached: its outcomes go through the coordinator for a while."""
@@ -160,6 +169,8 @@ class Worker:
         """End the batch and return the effects."""
         self._measure()
         self._drop_what_is_over()
+        if self.leases.cancelled:
+            self.leases.forget_cancelled()
         if self.leases.doubles:
             for call, job in self.leases.pop_widows():
                 self.held[call.id] = call
@@ -177,7 +188,7 @@ class Worker:
         """Monotonic time at which `finish` is to be called again, even if nothing happens."""
         next_s = self.directory.next_s()
         for session in self.sessions.values():
-            if session.peer is None and self.leases.has_unstarted(session.number):
+            if session.is_to_lapse:
                 next_s = min(next_s, session.leases_hold_until_s)
         return min(next_s, self._share_s) if self._is_share_due else next_s
 
@@ -333,7 +344,8 @@ class Worker:
         It gives such calls to others, or brings them again if it has not; and another coordinator may have got them.
         """
         for session in self.sessions.values():
-            if session.peer is None and self._shared.now_s >= session.leases_hold_until_s:
+            if session.is_to_lapse and self._shared.now_s >= session.leases_hold_until_s:
+                session.has_lapsed = True  # Nothing more comes from there without a connection.
                 self.leases.drop_unstarted(session.number)
 
     def _is_needed(self, number: int) -> bool:

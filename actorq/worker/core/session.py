@@ -14,8 +14,8 @@ from typing import Any
 from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError, TaskRevokedError
 from actorq.wire import messages as m
-from actorq.wire.batches import batches
-from actorq.wire.messages import Call, CallSpec, Member, Message, Outcome
+from actorq.wire.batches import NOTE_BATCH, batches, chunks
+from actorq.wire.messages import Call, CallSpec, Member, Message, Note, Outcome
 from actorq.wire.payload import encode_failure
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
 from actorq.worker.core.leases import FORGOTTEN, Attempts, Leases
@@ -63,6 +63,8 @@ class Session:
         """Where that one is to be called, as it says itself."""
         self.leases_hold_until_s = 0.0
         """Results go straight to clients until then; set by the watchdog too."""
+        self.has_lapsed = False
+        """Since the connection was lost, these leases have ended where they had not started."""
         self.delivered = 0
         """Deliver messages that came in this session."""
         self.backlog = 0
@@ -78,6 +80,8 @@ class Session:
         self._leases = shared.leases
         self._effects = effects
         self._results: dict[ReplyTo, list[Outcome]] = {}
+        self._notes: list[tuple[int, Note]] = []
+        """What running calls have said of themselves, each with the number of the client."""
         self._jobs: dict[int, Any] = {}
         self._codes: dict[str, bytes] = {}
         self._clients: dict[int, ReplyTo] = {}
@@ -94,6 +98,11 @@ class Session:
         self._reports = 0
 
     # -- the connection ------------------------------------------------------------------------------------------
+
+    @property
+    def is_to_lapse(self) -> bool:
+        """Whether what it has leased and has not started is to be dropped when its leases do not hold any more."""
+        return self.peer is None and not self.has_lapsed
 
     @property
     def leads_to(self) -> str:
@@ -128,7 +137,7 @@ class Session:
 
     def lose(self) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
-        self.peer, self.welcomed, self._opened_to = None, False, ""
+        self.peer, self.welcomed, self._opened_to, self.has_lapsed = None, False, "", False
         self._forget_announced()
 
     def receive(self, message: Any) -> None:
@@ -281,7 +290,9 @@ class Session:
                 if not forget:
                     self._report_revoked(call)
                     self._effects().discarded.append(pair)
-            elif terminate or forget:
+            elif not (terminate or forget):
+                leases.cancelled.add(task_id)
+            else:
                 if forget:
                     call.attempt = FORGOTTEN
                 self._effects().end.append((task_id, call.attempt, not forget))
@@ -310,8 +321,28 @@ class Session:
         self.unreported.append(Outcome(call.id, call.attempt, outcome.state, outcome.body, outcome.content))
         self._owes_relay = True
 
+    def note(self, client: int, note: Note) -> None:
+        """A running call has said something of itself."""
+        self._notes.append((client, note))
+
+    def _report_notes(self) -> None:
+        """Best effort: what a call says now is old when the connection is back."""
+        notes, self._notes = self._notes, []
+        if not self.welcomed:
+            return
+        for batch in chunks([note for _, note in notes], NOTE_BATCH):
+            self._send(m.Noted(list(batch)))
+        told = self._effects().told
+        if self._shared.now_s < self.leases_hold_until_s:
+            for client, note in notes:
+                reply_to = self._clients.get(client)
+                if reply_to is not None and reply_to not in self._shared.unreachable:
+                    told.setdefault(reply_to, []).append(note)
+
     def report(self) -> None:
         """Say what has ended and what is given back; the results go straight to clients, if they may."""
+        if self._notes:
+            self._report_notes()
         if not self.welcomed:
             if self._results:
                 self._results.clear()

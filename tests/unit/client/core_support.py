@@ -111,7 +111,7 @@ class Bench:
         for each in pending:
             if not SPECS[spec - 1].ignore_result:
                 self.core.pending[each.id] = each
-            assert each.call is not None
+            assert isinstance(each.call, Call)
             (self.core.chosen if chosen else self.core.outbox).append(each.call)
         self.step()
         return pending

@@ -108,7 +108,7 @@ def test_a_call_that_is_about_to_be_handed_over_when_the_coordinator_changes_is_
     lose(bench)
     bench.connect("b")
     assert bench.submitted() == []
-    assert pending.call is not None
+    assert isinstance(pending.call, Call)
     bench.core.outbox.append(pending.call)
     bench.step()
     assert bench.submitted() == [(["x"], False)]

@@ -48,6 +48,8 @@ class Bench:
         self.settings = CoordinatorSettings(durable=shelf is not None, **settings)
         self.parties: dict[int, Party] = {}
         self.hung_up: list[int] = []
+        self.news: list[str] = []
+        """What stands in the log."""
         self.dialled: dict[str, int] = {}
         """Connections to other coordinators, by address."""
         self.has_left = False
@@ -115,6 +117,7 @@ class Bench:
             if peer in self.parties:
                 self.parties[peer].inbox += messages
         self.hung_up += effects.hang_ups
+        self.news += effects.news
         self.has_left = effects.has_left
         for address in effects.dial:
             peer = self._new_peer()
@@ -249,6 +252,14 @@ class ClientParty(Party):
 
     def submit(self, *ids: str, **options: Any) -> None:
         self.say(self.submission(*ids, **options))
+
+    def submit_plan(self, plan_id: str, *nodes: m.Node, spec: CallSpec = SPEC, resent: bool = False) -> None:
+        """Submit a workflow, all of whose calls have one spec."""
+        message = self.submission(spec=spec, fresh=not resent, resent=resent)
+        for node in nodes:
+            node.call.spec = self._specs[spec]
+        message.plans = [m.Plan(plan_id, list(nodes))]
+        self.say(message)
 
     def outcomes(self) -> dict[str, str]:
         """The states of the outcomes that came, by id."""

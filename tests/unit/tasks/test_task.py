@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from actorq import ActorQ
-from actorq.errors import BadAddress, ImproperlyConfigured, NotRegistered, OperationalError
-from actorq.tasks.task import expiry_time_s, start_time_s
+from actorq.errors import BadAddress, DuplicateTaskNameWarning, ImproperlyConfigured, NotRegistered, OperationalError
+from actorq.tasks.options import expiry_time_s, start_time_s
 from tests.support import free_address
 
 
@@ -31,8 +31,13 @@ def test_a_task_is_named_after_its_module_and_function(app: ActorQ) -> None:
 
 
 def test_the_first_task_of_a_name_stays(app: ActorQ) -> None:
-    first = app.task(name="same")(lambda: 1)
-    assert app.task(name="same")(lambda: 2) is first
+    def one() -> int:
+        return 1
+
+    first = app.task(name="same")(one)
+    assert app.task(name="same")(one) is first
+    with pytest.warns(DuplicateTaskNameWarning, match="'same'"):
+        assert app.task(name="same")(lambda: 2) is first
 
 
 def test_a_bound_task_gets_itself(app: ActorQ) -> None:
@@ -52,7 +57,15 @@ def test_a_misspelt_option_is_refused_with_the_nearest_one(app: ActorQ) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"priority": 10}, {"priority": -1}, {"max_deliveries": 0}, {"queue": 5}, {"serializer": "yamll"}]
+    "options",
+    [
+        {"priority": 10},
+        {"priority": -1},
+        {"max_deliveries": 0},
+        {"queue": 5},
+        {"serializer": "yamll"},
+        {"compression": "gzipp"},
+    ],
 )
 def test_an_impossible_value_is_refused_at_the_definition(app: ActorQ, options: dict[str, Any]) -> None:
     define: Any = app.task

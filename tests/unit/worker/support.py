@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import subprocess
@@ -29,6 +30,18 @@ class PlainTask:
 
     fn: Callable[..., Any]
     bind: bool = False
+    throws: tuple[type[BaseException], ...] = ()
+    track_started: bool = True
+    resultrepr_maxsize: int = 1024
+    trace: Any = None
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        return self.entry
+
+    @property
+    def entry(self) -> Callable[..., Any]:
+        return functools.partial(self.fn, self) if self.bind else self.fn
 
 
 @dataclass

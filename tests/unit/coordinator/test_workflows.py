@@ -1,0 +1,507 @@
+"""Workflows: what starts when, with what, and what becomes of the rest when a call fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from actorq.coordinator.core import Coordinator
+from actorq.stores.memory import Shelf
+from actorq.wire import messages as m
+from actorq.wire.messages import CAUSE, FAILURE, NOTHING, REPLACED, VALUE, VALUES, Call, CallSpec, Node, Part, Plan
+from actorq.wire.payload import encode_failure
+from tests.unit.coordinator.support import SPEC, Bench, ClientParty, WorkerParty, reason_of
+
+
+def node(task_id: str, takes: int = NOTHING, needs: int = 0, **fields: Any) -> Node:
+    return Node(Call(task_id, 1, f"arguments of {task_id}".encode()), takes, needs, **fields)
+
+
+def chain(*ids: str, takes: int = VALUE) -> list[Node]:
+    """Each takes the value of the one before it."""
+    nodes = [node(ids[0])] + [node(each, takes, 1) for each in ids[1:]]
+    for index, each in enumerate(nodes[:-1]):
+        each.then = [(index + 1, 0)]
+    return nodes
+
+
+def chord(body: str, *header: str) -> list[Node]:
+    """The body takes the values of all."""
+    nodes = [node(each, then=[(len(header), place)]) for place, each in enumerate(header)]
+    return [*nodes, node(body, VALUES, len(header))]
+
+
+def inputs_of(worker: WorkerParty, task_id: str) -> list[Part]:
+    """What a delivered call takes from those before it."""
+    inputs = worker.calls[task_id].inputs
+    return [] if inputs is None else inputs.parts
+
+
+def failure(text: str = "no") -> bytes:
+    return encode_failure(ValueError(text), "")
+
+
+def replacement(*nodes: Node, specs: tuple[CallSpec, ...] = (SPEC,), plan_id: str = "more") -> bytes:
+    return msgspec.msgpack.encode(m.Replacement(list(specs), Plan(plan_id, list(nodes))))
+
+
+def core_of(bench: Bench) -> Coordinator:
+    return bench.core
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def kept() -> Bench:
+    """With a journal."""
+    return Bench(shelf=Shelf())
+
+
+def parties(bench: Bench, slots: int = 10) -> tuple[ClientParty, WorkerParty]:
+    return bench.client(), bench.worker(slots=slots)
+
+
+def is_clean(bench: Bench) -> bool:
+    ledger, state = bench.core.state.ledger, bench.core.state
+    return not (ledger.entries or ledger.members or ledger.waiting_count or state.calls or state.body_bytes)
+
+
+# -- chains ------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_of_a_chain_starts_when_the_one_before_it_has_succeeded_and_takes_its_value(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b", "c"))
+    assert worker.delivered() == ["a"]
+    worker.report("a", body=b"1")
+    assert worker.delivered() == ["b"]
+    assert inputs_of(worker, "b") == [Part("a", m.SUCCESS, b"1")]
+    worker.report("b", body=b"2")
+    worker.report("c", body=b"3")
+    assert is_clean(bench)
+    assert inputs_of(worker, "c") == [Part("b", m.SUCCESS, b"2")]
+
+
+def test_one_that_takes_nothing_waits_all_the_same(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b", takes=NOTHING))
+    assert worker.delivered() == ["a"]
+    worker.report("a", body=b"1")
+    assert worker.delivered() == ["b"]
+    assert worker.calls["b"].inputs is None
+
+
+def test_all_that_follow_a_failed_call_of_a_chain_fail_with_it(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b", "c"))
+    worker.report("a", state=FAILURE, body=failure())
+    assert worker.delivered() == []
+    settled = [outcome for message in client.take(m.Settled) for outcome in message.outcomes]
+    assert {outcome.id: reason_of(outcome) for outcome in settled} == {"b": "no", "c": "no"}
+    assert is_clean(bench)
+
+
+def test_a_chain_of_thousands_fails_in_one_step(bench: Bench) -> None:
+    client, worker = parties(bench)
+    ids = [f"call-{number}" for number in range(3000)]
+    client.submit_plan("p", *chain(*ids))
+    worker.report(ids[0], state=FAILURE, body=failure())
+    assert bench.state_of(ids[-1]) == "FAILURE"
+    assert is_clean(bench)
+
+
+# -- chords ------------------------------------------------------------------------------------------------------
+
+
+def test_the_body_of_a_chord_starts_once_with_all_values_in_order(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chord("body", "a", "b", "c"))
+    worker.report("c", body=b"3")
+    worker.report("a", body=b"1")
+    assert worker.delivered() == []
+    worker.report("b", body=b"2")
+    assert worker.delivered() == ["body"]
+    assert [part.body for part in inputs_of(worker, "body")] == [b"1", b"2", b"3"]
+    worker.report("body")
+    assert is_clean(bench)
+
+
+def test_a_chord_without_header_starts_at_once_with_an_empty_list(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", node("body", VALUES))
+    assert worker.delivered() == ["body"]
+    assert worker.calls["body"].inputs == m.Inputs(VALUES, [])
+
+
+@pytest.mark.parametrize("end", ["failed", "revoked", "expired"])
+def test_a_chord_whose_member_is_lost_does_not_hang(bench: Bench, end: str) -> None:
+    client, worker = parties(bench, slots=1)
+    nodes = chord("body", "a", "b", "c")
+    if end == "expired":
+        nodes[1].call.expires = bench.wall_s + 1
+    client.submit_plan("p", *nodes)
+    assert worker.delivered() == ["a"]
+    if end == "revoked":
+        client.order("revoke", ids=["b"])
+    elif end == "expired":
+        bench.wait(1.5)
+    if end == "failed":
+        worker.report("a", state=FAILURE, body=failure())
+    else:
+        worker.report("a")
+    outcome = bench.core.state.outcomes.get("body")
+    assert outcome is not None and outcome.state == FAILURE
+    assert reason_of(outcome).startswith(f"Dependency {'a' if end == 'failed' else 'b'} raised ")
+    while worker.delivered():
+        worker.report(*[each for each in worker.calls if bench.state_of(each) == "open"])
+    assert is_clean(bench)
+
+
+def test_two_failed_members_settle_the_body_once(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chord("body", "a", "b"))
+    worker.report("a", "b", state=FAILURE, body=failure())
+    settled = [outcome.id for message in client.take(m.Settled) for outcome in message.outcomes]
+    assert settled == ["body"]
+    assert is_clean(bench)
+
+
+# -- errbacks ----------------------------------------------------------------------------------------------------
+
+
+def with_errback(*nodes: Node) -> list[Node]:
+    """The same errback for all."""
+    for each in nodes:
+        each.catch = [len(nodes)]
+    return [*nodes, node("errback", CAUSE, len(nodes))]
+
+
+def test_an_errback_starts_when_its_call_fails_and_hears_how(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *with_errback(node("a")))
+    worker.report("a", state=FAILURE, body=failure())
+    assert worker.delivered() == ["errback"]
+    assert inputs_of(worker, "errback") == [Part("a", FAILURE, failure())]
+    worker.report("errback")
+    assert is_clean(bench)
+
+
+def test_an_errback_is_dropped_when_its_call_succeeds(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *with_errback(node("a")))
+    worker.report("a")
+    assert worker.delivered() == []
+    assert is_clean(bench)
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_the_errback_of_a_chain_starts_once_whichever_call_fails(bench: Bench, failing: int) -> None:
+    client, worker = parties(bench)
+    ids = ["a", "b", "c"]
+    client.submit_plan("p", *with_errback(*chain(*ids)))
+    for each in ids[:failing]:
+        worker.report(each)
+    worker.report(ids[failing], state=FAILURE, body=failure())
+    assert worker.delivered() == ["errback"]
+    assert [part.id for part in inputs_of(worker, "errback")] == [ids[failing]]
+    worker.report("errback")
+    assert is_clean(bench)
+
+
+def test_the_errback_of_a_body_hears_that_a_member_has_failed(bench: Bench) -> None:
+    client, worker = parties(bench)
+    nodes = chord("body", "a", "b")
+    nodes[-1].catch = [3]
+    client.submit_plan("p", *nodes, node("errback", CAUSE, 1))
+    worker.report("b", state=FAILURE, body=failure())
+    assert worker.delivered() == ["errback"]
+    assert [part.id for part in inputs_of(worker, "errback")] == ["body"]
+
+
+# -- plans that come twice, and what is refused ------------------------------------------------------------------
+
+
+def test_a_plan_that_comes_twice_is_one(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b"))
+    client.submit_plan("p", *chain("a", "b"), resent=True)
+    assert worker.delivered() == ["a"]
+    worker.report("a")
+    assert worker.delivered() == ["b"]
+    worker.report("b")
+    assert is_clean(bench)
+
+
+def test_a_plan_sent_again_to_a_new_coordinator_goes_on_where_a_worker_runs_it(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chord("body", "a"))
+    worker.report("a")
+    assert worker.delivered() == ["body"]
+    bench.start()
+    worker = worker.return_anew(held=[("body", 1)], slots=10, coordinator="epoch-1")
+    client = bench.client()
+    client.submit_plan("p", *chord("body", "a"), resent=True)
+    bench.wait(3.0)
+    assert worker.delivered() == ["a"]  # Nobody knows its value any more.
+    worker.calls["body"] = Call("body", 1, b"", attempt=1)
+    worker.report("a")
+    assert worker.delivered() == []
+    worker.report("body")
+    assert is_clean(bench)
+    assert bench.state_of("body") == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        ([], "it has no calls"),
+        ([node("a"), node("a")], "same id"),
+        ([node("a", then=[(0, 0)])], "does not come after it"),
+        ([node("a", then=[(7, 0)])], "does not come after it"),
+        ([node("a", then=[(1, 0)]), node("b")], "needs 0 calls, and follows 1"),
+        ([node("a", then=[(1, 5)]), node("b", VALUE, 1)], "beyond those"),
+        ([node("a", then=[(1, 0)], catch=[1]), node("b", NOTHING, 2)], "success of some"),
+        ([node("a", then=[(1, 0)]), node("b", CAUSE, 1)], "does not follow what it takes"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_with_the_reason(bench: Bench, nodes: list[Node], reason: str) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *nodes)
+    refused = [each for message in client.take(m.Refused) for each in message.calls]
+    assert all(reason in why for _, why in refused) and bool(refused) == bool(nodes)
+    assert worker.delivered() == [] and is_clean(bench)
+
+
+def test_a_revoked_call_that_waits_for_others_ends_at_once(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b", "c"))
+    assert client.order("revoke", ids=["b"]) == {"b": "removed"}
+    assert bench.state_of("b") == bench.state_of("c") == "REVOKED"
+    worker.report("a")
+    assert worker.delivered() == [] and is_clean(bench)
+
+
+def test_inspecting_a_workflow_shows_who_is_missing(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chord("body", "a", "b"))
+    worker.report("b")
+    assert client.order("workflow", id="p") == {
+        "id": "p",
+        "calls": 3,
+        "ended": 1,
+        "missing": [
+            {"id": "a", "task": "add", "has_started": True},
+            {"id": "body", "task": "add", "has_started": False},
+        ],
+    }
+
+
+# -- a task that goes on as a plan -------------------------------------------------------------------------------
+
+
+def test_a_task_that_is_retried_runs_again_under_its_id(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit("a")
+    worker.report("a", state=REPLACED, body=replacement(node("a")))
+    assert worker.delivered() == ["a"]
+    assert worker.attempt("a") == 2
+    worker.report("a")
+    assert bench.state_of("a") == "SUCCESS" and is_clean(bench)
+
+
+def test_what_followed_a_replaced_call_follows_its_replacement(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b"))
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "y", "a")))
+    assert worker.delivered() == ["x"]
+    worker.report("x")
+    worker.report("y", body=b"why")
+    worker.report("a", state=REPLACED, body=replacement(node("a"), plan_id="again"))
+    assert worker.delivered() == ["a"]
+    worker.report("a", body=b"1")
+    assert worker.delivered() == ["b"]
+    assert inputs_of(worker, "b") == [Part("a", m.SUCCESS, b"1")]
+    worker.report("b")
+    assert is_clean(bench)
+
+
+def test_a_replacement_that_fails_fails_what_it_replaces(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b"))
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    worker.report("x", state=FAILURE, body=failure())
+    assert bench.state_of("a") == bench.state_of("b") == "FAILURE"
+    assert is_clean(bench)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", replacement(node("other")), replacement(node("a"), specs=())])
+def test_a_replacement_that_makes_no_sense_fails_the_call(bench: Bench, body: bytes) -> None:
+    client, worker = parties(bench)
+    client.submit("a")
+    worker.report("a", state=REPLACED, body=body)
+    assert bench.state_of("a") == "FAILURE" and is_clean(bench)
+
+
+# -- restarts ----------------------------------------------------------------------------------------------------
+
+
+def test_a_workflow_goes_on_after_a_restart_with_what_has_ended(kept: Bench) -> None:
+    client, worker = parties(kept)
+    client.submit_plan("p", *chord("body", "a", "b"), *())
+    worker.report("a", body=b"1")
+    kept.start()
+    worker = kept.worker(slots=10)
+    kept.wait(3.0)
+    assert worker.delivered() == ["b"]
+    worker.report("b", body=b"2")
+    assert worker.delivered() == ["body"]
+    assert [part.body for part in inputs_of(worker, "body")] == [b"1", b"2"]
+    worker.report("body")
+    assert is_clean(kept)
+    assert kept.shelf is not None and not (kept.shelf.plans or kept.shelf.steps)
+
+
+def test_a_body_that_runs_during_a_restart_does_not_run_again(kept: Bench) -> None:
+    client, worker = parties(kept)
+    client.submit_plan("p", *chord("body", "a"))
+    worker.report("a", body=b"1")
+    assert worker.delivered() == ["body"]
+    kept.start()
+    worker = worker.return_anew(held=[("body", 1)], slots=10, coordinator="epoch-1")
+    worker.calls["body"] = Call("body", 1, b"", attempt=1)
+    kept.wait(3.0)
+    assert worker.delivered() == []
+    worker.report("body")
+    assert kept.state_of("body") == "SUCCESS" and is_clean(kept)
+
+
+def test_a_replacement_survives_a_restart(kept: Bench) -> None:
+    client, worker = parties(kept)
+    client.submit_plan("p", *chain("a", "b"))
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    kept.start()
+    worker = kept.worker(slots=10)
+    kept.wait(3.0)
+    assert worker.delivered() == ["x"]
+    worker.report("x", body=b"of x")
+    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", m.SUCCESS, b"of x")]
+    kept.start()
+    worker = kept.worker("other", slots=10)
+    kept.wait(3.0)
+    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", m.SUCCESS, b"of x")]
+    worker.report("a", body=b"1")
+    worker.report("b")
+    assert is_clean(kept)
+
+
+def test_a_report_of_a_replacement_that_comes_again_after_a_restart_changes_nothing(kept: Bench) -> None:
+    client, worker = parties(kept)
+    client.submit("a")
+    worker.report("a", state=REPLACED, body=replacement(node("a")))
+    assert worker.delivered()[-1] == "a"
+    kept.start()
+    worker = worker.return_anew(held=[("a", 1)], slots=10, coordinator="epoch-1")
+    worker.calls["a"] = Call("a", 1, b"", attempt=1)
+    worker.report("a", state=REPLACED, body=replacement(node("a")))
+    kept.wait(3.0)
+    assert worker.delivered() == ["a"]
+    worker.report("a")
+    assert kept.state_of("a") == "SUCCESS" and is_clean(kept)
+
+
+def test_errbacks_that_were_dropped_stay_so_after_a_restart(kept: Bench) -> None:
+    client, worker = parties(kept)
+    client.submit_plan("p", *with_errback(*chain("a", "b")))
+    worker.report("a")
+    kept.start()
+    worker = kept.worker(slots=10)
+    kept.wait(3.0)
+    assert worker.delivered() == ["b"]
+    worker.report("b")
+    assert worker.delivered() == [] and is_clean(kept)
+
+
+def test_a_call_of_a_workflow_that_may_run_only_once_does_not_start_again_after_a_restart(kept: Bench) -> None:
+    once = CallSpec("add", acks_late=False)
+    client, worker = parties(kept)
+    client.submit_plan("p", *chain("a", "b"), spec=once)
+    worker.announce("a")
+    kept.start()
+    worker = kept.worker("other", slots=10)
+    kept.wait(3.0)
+    assert worker.delivered() == []
+    assert kept.state_of("a") == kept.state_of("b") == "FAILURE" and is_clean(kept)
+
+
+# -- a coordinator leaves ----------------------------------------------------------------------------------------
+
+
+def hand_over(giver: Bench, heir: Bench) -> None:
+    """All that `giver` has goes to `heir`, as soon as it may."""
+    link = giver.coordinator("heir")
+    giver.core._handover.begin()
+    giver.step()
+    taker = heir.coordinator("giver")
+    for message in link.link.take(m.HandOver):
+        taker.say(message)
+        link.link.say(m.Accepted(message.seq))
+
+
+def test_a_workflow_goes_on_at_the_coordinator_that_takes_over() -> None:
+    giver, heir = Bench(shelf=Shelf()), Bench(shelf=Shelf())
+    client, worker = parties(giver, slots=2)
+    nodes = [node(each, then=[(4, place)]) for place, each in enumerate("abcd")]
+    client.submit_plan("p", *nodes, node("body", VALUES, 4, catch=[5]), node("errback", CAUSE, 1))
+    worker.report("a", body=b"1")
+    worker.report("b", body=b"2")
+    worker.give_back("c", "d")
+    hand_over(giver, heir)
+    assert is_clean(giver) and giver.shelf is not None and not giver.shelf.plans
+    heir.start()
+    heir.wait(3.0)
+    worker = heir.worker(slots=10)
+    assert sorted(worker.delivered()) == ["c", "d"]
+    worker.report("d", body=b"4")
+    worker.report("c", body=b"3")
+    assert worker.delivered() == ["body"]
+    assert [part.body for part in inputs_of(worker, "body")] == [b"1", b"2", b"3", b"4"]
+    worker.report("body")
+    assert is_clean(heir) and heir.shelf is not None and not (heir.shelf.plans or heir.shelf.steps)
+
+
+def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) -> None:
+    heir = Bench()
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b"))
+    link = bench.coordinator("heir")
+    bench.core._handover.begin()
+    bench.step()
+    assert not link.link.take(m.HandOver)
+    worker.report("a", body=b"1")
+    (message,) = link.link.take(m.HandOver)
+    heir.coordinator("giver").say(message)
+    worker = heir.worker()
+    assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("a", m.SUCCESS, b"1")]
+    worker.report("b")
+    assert is_clean(heir)
+
+
+def test_what_a_call_was_replaced_by_is_handed_over_with_what_follows_it(bench: Bench) -> None:
+    heir = Bench()
+    client, worker = parties(bench, slots=1)
+    client.submit_plan("p", *chain("a", "b"))
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    assert worker.delivered() == ["x"]
+    worker.give_back("x")
+    hand_over(bench, heir)
+    assert is_clean(bench)
+    worker = heir.worker()
+    for task_id in ("x", "a", "b"):
+        assert worker.delivered() == [task_id]
+        worker.report(task_id)
+    assert is_clean(heir)
