@@ -27,7 +27,7 @@ from actorq.policies.retry import RetryPolicy
 from actorq.settings.annotations import annotations_of
 from actorq.settings.configurable import Configurable
 from actorq.settings.embedded import embedded_options
-from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
+from actorq.settings.tasks import default_options, options_over_defaults, payloads_of, publish_timeout_s
 from actorq.settings.unused import check_unused
 from actorq.signals import publishing
 from actorq.tasks.apps import APPS
@@ -149,7 +149,7 @@ class ActorQ(Configurable):
     def _use_settings(self) -> None:
         """The settings were read, or are others now: forget what was made of them."""
         settings = self.conf.settings
-        self.serializers.accept(settings.accept_content)
+        self.serializers.follow(*payloads_of(settings))
         accepted = settings.result_accept_content
         self._open_result = self.serializers.loads if accepted is None else partial(self._open_if_in, accepted)
         for task in list(self.tasks.values()):
@@ -202,7 +202,9 @@ class ActorQ(Configurable):
         name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
         base: a subclass of `Task`. filter: called with the task; what it returns stands in the module. Of its calls:
         queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
-        (default 3), acks_late (default True; False: at most once), ignore_result, serializer. Of the task: the
+        (default 3), acks_late (default True; False: at most once), ignore_result, serializer, compression (gzip,
+        zlib, bzip2, lzma, zstd, or one's own; of arguments and result), sensitive (True: arguments and result are shown
+        in no log, and to nobody who asks what runs). Of the task: the
         attributes of `Task`, such as max_retries and autoretry_for, and those that `base` adds.
         """
         if not functions:
@@ -243,7 +245,7 @@ class ActorQ(Configurable):
         return self._add(instance)
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
-        self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER))
+        self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER), task.options.get("compression") or "")
         if self.conf.is_loaded:
             self._annotate(task)
         return self.tasks.setdefault(task.name, task)
@@ -350,7 +352,12 @@ class ActorQ(Configurable):
         session = self.session
         if self._local is not None:
             self._local.check_queue(spec.queue)
-        return Route(session, spec, session.number(spec), self.serializers.get(spec.serializer).encode_call)
+        form = self.serializers.get(spec.serializer, spec.compression or self.serializers.task_compression)
+        serializer, _, compression = form.name.partition("+")
+        if (serializer, compression) != (spec.serializer, spec.compression):  # It was named by an alias.
+            spec = msgspec.structs.replace(spec, serializer=serializer, compression=compression)
+        self.serializers.max_body_bytes = session.max_body_bytes or MAX_BODY_BYTES
+        return Route(session, spec, session.number(spec), form.encode_call)
 
     def _large(self, route: Route, body: bytes) -> Body:
         """A large body as it travels. Raises MessageTooLarge."""

@@ -20,6 +20,8 @@ BLOB_BYTES = 64 * 1024
 """Bodies from this size on travel as frames of their own and are not copied on the way."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Default limit of one argument or result body."""
+COMPRESS_BYTES = 1024
+"""Smaller bodies are not compressed: it would cost more time than it saves."""
 MAX_BATCH = 4096
 """Records in one message. A receiver refuses more."""
 CONTROL_BYTES = 8 * 1024 * 1024

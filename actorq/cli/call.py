@@ -66,6 +66,8 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
     type=click.IntRange(LOWEST_PRIORITY, HIGHEST_PRIORITY),
     help="Higher goes first.",
 )
+@click.option("--serializer", metavar="NAME", help="Format of arguments and result: msgpack, json, or one of -A's own.")
+@click.option("--compression", metavar="NAME", help="Of arguments and result: gzip, zlib, bzip2, lzma, zstd.")
 @click.option("-w", "--wait", is_flag=True, help="Wait for the result and print it.")
 @timeout_option(None, "With --wait: for how long. Default: without end.")
 @click.option("--traceback", is_flag=True, help="With --wait: show the traceback of a task that failed.")
@@ -99,7 +101,7 @@ def command(
         raise click.UsageError("give --countdown or --eta, not both")
     with connected(app, url) as mesh:
         result = mesh.send_task(name, args, kwargs, **chosen)
-        note_unoffered(mesh, name, _queue_of(mesh, name, chosen))
+        note_unoffered(mesh, result.id, name, _queue_of(mesh, name, chosen))
         if wait:
             show_outcome(result, timeout_s, as_json, traceback)
             return
@@ -116,7 +118,7 @@ def _queue_of(mesh: ActorQ, name: str, chosen: dict[str, Any]) -> str:
     return str(chosen.get("queue") or options.get("queue") or DEFAULT_QUEUE)
 
 
-def note_unoffered(mesh: ActorQ, name: str, queue: str) -> None:
+def note_unoffered(mesh: ActorQ, task_id: str, name: str, queue: str) -> None:
     """Say on standard error if no worker takes such calls: the call then waits, maybe for a typing error."""
     try:
         replies = mesh.control.inspect(timeout=1.0).coordinator()
@@ -125,11 +127,11 @@ def note_unoffered(mesh: ActorQ, name: str, queue: str) -> None:
     workers = [worker for stats in replies.values() for worker in stats["workers"]]
     offers = {offer for worker in workers for offer in worker["offers"]}
     if name not in offers:
-        why = nearest(name, offers) if workers else "no worker is there at present"
-        click.echo(f"note: the call waits, because no worker offers {name!r}" + (f": {why}" if why else ""), err=True)
+        why = nearest(name, offers) or "start one that imports it, or see 'actorq inspect registered'"
+        _note(task_id, f"no worker offers {name!r}: {why if workers else 'no worker is there at present'}")
     elif not any(queue in worker["queues"] and name in worker["offers"] for worker in workers):
-        click.echo(
-            f"note: the call waits, because no worker that offers {name!r} takes calls of queue {queue!r}: start one "
-            f"with -Q {queue}",
-            err=True,
-        )
+        _note(task_id, f"no worker that offers {name!r} takes calls of queue {queue!r}: start one with -Q {queue}")
+
+
+def _note(task_id: str, why: str) -> None:
+    click.echo(f"note: call {task_id} waits, because {why} ('actorq control revoke {task_id}' ends it)", err=True)

@@ -8,17 +8,27 @@ from typing import Any
 
 import click
 
-from actorq.cli.options import json_option, key_option, key_path
+from actorq.cli.options import json_option, key_option_of, key_path
 from actorq.cli.problems import MISCONFIGURED, Problem
 from actorq.cli.replies import to_json
 from actorq.config import KEY_VARIABLE
-from actorq.keys import CODE, CONTROL, ClientKey, ClusterKey, Role, load_key
+from actorq.keys import CODE, CONTROL, ClientKey, ClusterKey, Grant, Role, load_key
 from actorq.keys.files import change, new_cluster_key, write_new
 
 DEFAULT_PATH = "cluster.key"
+cluster_option = key_option_of("The cluster's key file, the one that the coordinator uses.", f"{DEFAULT_PATH} here")
+any_key_option = key_option_of("The key file to look at: the cluster's, or a client's.", f"{DEFAULT_PATH} here")
+control_option = click.option(
+    "--control", is_flag=True, help="It may also give orders: revoke calls, shut workers down."
+)
+by_value_option = click.option(
+    "--by-value",
+    is_flag=True,
+    help="It may also send functions by value and pickles, which is to run any code on the workers.",
+)
 
 
-@click.group(short_help="Make and show keys, and take them away.")
+@click.group(short_help="Make, change and show keys, and take them away.")
 def command() -> None:
     """Keys: who may connect to a mesh, and what they may do there.
 
@@ -27,6 +37,7 @@ def command() -> None:
       actorq key new cluster.key
       actorq coordinator --listen tcp://10.0.0.5:5570 --key cluster.key
       actorq key client alice --control --key cluster.key
+      actorq key grant alice --by-value --key cluster.key
       actorq key show --key cluster.key
     """
 
@@ -53,14 +64,10 @@ def new(path: str) -> None:
     show_default=True,
     help="A client submits calls and hears of their outcomes; an observer looks.",
 )
-@click.option("--control", is_flag=True, help="It may also give orders: revoke calls, shut workers down.")
-@click.option(
-    "--by-value",
-    is_flag=True,
-    help="It may also send functions by value and pickles, which is to run any code on the workers.",
-)
+@control_option
+@by_value_option
 @click.option("-o", "--output", metavar="PATH", help="Where to write its key file. Default: NAME.key")
-@key_option
+@cluster_option
 def client(name: str, role: str, control: bool, by_value: bool, output: str | None) -> None:
     """Make a key for the client NAME, and let the mesh know it.
 
@@ -69,7 +76,7 @@ def client(name: str, role: str, control: bool, by_value: bool, output: str | No
     if role == Role.OBSERVER.value and (control or by_value):
         raise click.UsageError("an observer looks, and has no further rights: leave --control and --by-value out")
     path = output or f"{name}.key"
-    rights = [right for right, wanted in ((CONTROL, control), (CODE, by_value)) if wanted]
+    rights = rights_of(control, by_value)
     made: list[ClientKey] = []
 
     def add(cluster: ClusterKey) -> ClusterKey:
@@ -84,7 +91,31 @@ def client(name: str, role: str, control: bool, by_value: bool, output: str | No
 
 @command.command()
 @click.argument("name")
-@key_option
+@control_option
+@by_value_option
+@cluster_option
+def grant(name: str, control: bool, by_value: bool) -> None:
+    """Give further rights to the key of the client NAME, which keeps its key file.
+
+    Its sessions begin anew within a second or two, with these rights.
+    """
+    rights = rights_of(control, by_value)
+    if not rights:
+        raise click.UsageError("which rights? Give --control or --by-value, or both")
+    granted: list[Grant] = []
+
+    def add(cluster: ClusterKey) -> ClusterKey:
+        changed, now = cluster.with_rights(name, rights)
+        granted.append(now)
+        return changed
+
+    change(cluster_path(), add)
+    click.echo(f"the key of {granted[0]}")
+
+
+@command.command()
+@click.argument("name")
+@cluster_option
 def remove(name: str) -> None:
     """Take the key of the client NAME away. Its sessions end within a second or two."""
     change(cluster_path(), lambda cluster: cluster.without_client(name))
@@ -92,7 +123,7 @@ def remove(name: str) -> None:
 
 
 @command.command()
-@key_option
+@any_key_option
 @json_option
 def show(as_json: bool) -> None:
     """Show whose keys a file has, and what they may do; never a secret."""
@@ -104,6 +135,11 @@ def show(as_json: bool) -> None:
     for row in rows:
         rights = ", ".join(row["rights"]) or "-"
         click.echo(f"{row['name']:<20} {row['role']:<9} {rights:<18} {row['public']}  {row['fingerprint']}")
+
+
+def rights_of(control: bool, by_value: bool) -> list[str]:
+    """The rights that were named."""
+    return [right for right, wanted in ((CONTROL, control), (CODE, by_value)) if wanted]
 
 
 def cluster_path() -> str:

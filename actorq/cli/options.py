@@ -51,13 +51,18 @@ def noted(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return note
 
 
-key_option = click.option(
-    "--key",
-    metavar="PATH",
-    expose_value=False,
-    callback=noted(_KEY),
-    help=f"Key file of the mesh, or of this client (see actorq key). Default: ${KEY_VARIABLE}, else none.",
-)
+def key_option_of(text: str, default: str) -> Callable[[F], F]:
+    """``--key PATH``; `text` says whose key file that is, and `default` which one it is where the environment names none."""
+    return click.option(
+        "--key",
+        metavar="PATH",
+        expose_value=False,
+        callback=noted(_KEY),
+        help=f"{text} Default: ${KEY_VARIABLE}, else {default}.",
+    )
+
+
+key_option = key_option_of("Key file of the mesh, or of this client (see actorq key).", "none")
 insecure_option = click.option(
     "--insecure",
     is_flag=True,

@@ -92,12 +92,21 @@ def show(status: Status, reply_s: float, verbose: bool, as_json: bool) -> None:
         if verbose:
             show_workers(status.coordinators)
         show_limits(status.coordinators)
-    elif verbose:
-        show_journals(status.coordinators)
-        show_workers(status.coordinators)
+    else:
+        show_waiting(status.coordinators)
+        if verbose:
+            show_journals(status.coordinators)
+            show_workers(status.coordinators)
     if not status.nodes:
         raise no_answer(status.missing, reply_s)
     name_missing(status.missing, reply_s)
+
+
+def show_waiting(coordinators: dict[str, Any]) -> None:
+    """How many calls wait for workers, by queue."""
+    for name, stats in coordinators.items():
+        queues = [f"{count:,} in queue {queue!r}" for queue, count in sorted(stats["queues"].items()) if count]
+        click.echo(f"{name}: " + (f"calls wait for a worker: {', '.join(queues)}" if queues else "no call waits"))
 
 
 def show_journals(coordinators: dict[str, Any]) -> None:

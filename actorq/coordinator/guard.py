@@ -199,4 +199,4 @@ def _ids_in(message: m.Submit) -> list[str]:
 
 
 def _taken_away(key: str) -> str:
-    return f"the key {key} is not, or no longer, among those of this mesh"
+    return f"the key {key} is not, or no longer, among those of this mesh: 'actorq key client NAME' makes one that is"

@@ -189,6 +189,8 @@ class CoordinatorActor(LinkOwner):
                 self._send(peer, message)
         for peer in effects.hang_ups:
             self.transport.hang_up(peer)
+        for news in effects.news:
+            logger.info("%s", news)
         for address in effects.dial:
             self._core.mesh.dialled(address, self.transport.dial(address))
         if effects.token and self._journal is not None:

@@ -76,19 +76,37 @@ class ClusterKey:
                 f"of {', '.join(RESERVED)}"
             )
         if any(each.grant.name == name for each in self.clients):
-            raise BadKey(f"there is a client {name!r} already: 'actorq key remove {name}' takes its key away")
+            raise BadKey(
+                f"there is a client {name!r} already: 'actorq key grant {name}' gives its key further rights, 'actorq key "
+                f"remove {name}' takes it away"
+            )
         granted = grant(name, role, rights)
         pair = new_pair()
         changed = replace(self, clients=(*self.clients, Granted(pair.public, granted)))
         return changed, ClientKey(granted, self.node.public, pair)
 
+    def with_rights(self, name: str, rights: Sequence[str]) -> tuple[ClusterKey, Grant]:
+        """The same with further rights for a client, and what that may do now. Raises BadKey if it cannot have them."""
+        known = self._client(name)
+        if known.grant.role is not Role.CLIENT:
+            raise BadKey(
+                f"{known.grant} looks, and cannot have further rights: make another key, with 'actorq key client'"
+            )
+        granted = grant(name, Role.CLIENT, {*known.grant.rights, *rights})
+        changed = tuple(Granted(each.public, granted) if each is known else each for each in self.clients)
+        return replace(self, clients=changed), granted
+
     def without_client(self, name: str) -> ClusterKey:
         """The same without a client. Raises BadKey if there is none of the name."""
-        left = tuple(each for each in self.clients if each.grant.name != name)
-        if len(left) == len(self.clients):
-            names = ", ".join(each.grant.name for each in self.clients) or "none"
-            raise BadKey(f"there is no client {name!r} (there are: {names})")
-        return replace(self, clients=left)
+        known = self._client(name)
+        return replace(self, clients=tuple(each for each in self.clients if each is not known))
+
+    def _client(self, name: str) -> Granted:
+        for each in self.clients:
+            if each.grant.name == name:
+                return each
+        names = ", ".join(each.grant.name for each in self.clients) or "none"
+        raise BadKey(f"there is no client {name!r} (there are: {names})")
 
     def _derive(self, purpose: bytes) -> KeyPair:
         return pair_of(blake2b(purpose, key=self.secret, digest_size=SECRET_BYTES, person=_PERSON).digest())

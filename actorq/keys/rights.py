@@ -8,11 +8,12 @@ from enum import Enum
 
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
+from actorq.wire.payload import PLAIN_FORMATS
 
 CODE = "by-value"
 """The right to send functions by value, and arguments as pickles: which is to run any code on the workers."""
-PLAIN_FORMATS = frozenset({"msgpack", "json"})
-"""Serializers whose payloads run nothing when they are opened. Of others a coordinator cannot know."""
+PLAIN_COMPRESSIONS = frozenset({"", "gzip", "zlib", "bzip2", "lzma", "zstd"})
+"""Compressions that stop at the limit on what they make of a payload. Of others a coordinator cannot know."""
 CONTROL = "control"
 """The right to give orders to nodes: revoke, shut down, and whatever else is no question."""
 RIGHTS = (CODE, CONTROL)
@@ -24,7 +25,8 @@ QUESTIONS = frozenset(
 
 def brings_code(spec: m.CallSpec) -> bool:
     """Whether calls with these options need the right CODE."""
-    return bool(spec.code) or spec.serializer not in PLAIN_FORMATS
+    is_plain = spec.serializer in PLAIN_FORMATS and spec.compression in PLAIN_COMPRESSIONS
+    return bool(spec.code) or not is_plain
 
 
 class Role(str, Enum):
@@ -82,11 +84,10 @@ def why_denied(granted: Grant, message: Message) -> str:
     if kind not in _MAY_SEND[granted.role]:
         return _denial(granted, f"send {kind.__name__}", f"role {_first_role_for(kind)}")
     if kind is m.Code and not granted.may(CODE):
-        return _denial(
-            granted, "send functions by value, or arguments other than as msgpack or json", "the right by-value"
-        )
+        what = "send functions by value, or arguments other than as msgpack or json, or in a compression of its own"
+        return _denial(granted, what, "the right by-value", CODE)
     if isinstance(message, m.Control) and message.command not in QUESTIONS and not granted.may(CONTROL):
-        return _denial(granted, f"give the order {message.command[:100]!r}", "the right control")
+        return _denial(granted, f"give the order {message.command[:100]!r}", "the right control", CONTROL)
     return ""
 
 
@@ -94,5 +95,11 @@ def _first_role_for(kind: type[Message]) -> str:
     return Role.CLIENT.value if kind in _MAY_SEND[Role.CLIENT] else Role.NODE.value
 
 
-def _denial(granted: Grant, what: str, needed: str) -> str:
-    return f"the key {granted} may not {what}: that needs {needed}, see 'actorq key client --help'"
+def _denial(granted: Grant, what: str, needed: str, right: str = "") -> str:
+    if right and granted.role is Role.CLIENT:
+        needed = (
+            f"the right {right}, which 'actorq key grant {granted.name} --{right}' gives it where the cluster's file is"
+        )
+    else:
+        needed = f"{needed}: 'actorq key client --help' says how to make such a key"
+    return f"the key {granted} may not {what}: that needs {needed}"

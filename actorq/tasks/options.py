@@ -17,6 +17,8 @@ SPEC_OPTIONS = {
     "queue": "queue",
     "priority": "priority",
     "serializer": "serializer",
+    "compression": "compression",
+    "sensitive": "sensitive",
     "time_limit": "time_limit_s",
     "soft_time_limit": "soft_time_limit_s",
     "max_deliveries": "max_deliveries",

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from actorq import ids
 from actorq.errors import ImproperlyConfigured
 from actorq.wire.messages import Call, CallSpec, Extra, Plan, Replacement
 from actorq.wire.replacements import encode_replacement
@@ -24,9 +25,9 @@ def replaced_by(sig: Compiles, call: Call) -> bytes:
     if not plan.nodes:
         raise ImproperlyConfigured(f"a task cannot be replaced by {sig!r}, which has no tasks in it")
     own = call.extra or Extra()
-    plan.id = own.root or call.id
+    plan.id = ids.random_id()
     for node in plan.nodes:
         extra = node.call.extra or Extra()
         parent = own.parent if node.call.id == call.id else call.id
-        node.call.extra = msgspec.structs.replace(extra, root=plan.id, parent=extra.parent or parent)
+        node.call.extra = msgspec.structs.replace(extra, root=own.root or call.id, parent=extra.parent or parent)
     return encode_replacement(Replacement(specs, plan))

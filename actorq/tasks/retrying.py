@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actorq import states
+from actorq import ids, states
 from actorq.config import NOTE_BYTES
 from actorq.errors import MaxRetriesExceededError, Reject, Retry, TaskPredicate
 from actorq.policies.backoff import Uniform, backoff_s
@@ -64,12 +64,12 @@ def retry_of(
         start_time_s(start["countdown"], start["eta"], now_s),
         expiry_time_s(others["expires"], now_s) if "expires" in others else call.expires,
         extra=_extra(call.extra or Extra(), others),
-        inputs=call.inputs,
     )
-    if args is not None or kwargs is not None or spec.serializer != request.running.spec.serializer:
-        again.body, again.inputs = _encoded(task, spec, request, args, kwargs), None
+    is_same = args is None and kwargs is None and spec.serializer == request.running.spec.serializer
+    if not is_same or call.inputs is not None:  # What came from calls before it is among its own arguments from now on.
+        again.body = _encoded(task, spec, request, args, kwargs)
     why = _failure(retry.exc or sys.exc_info()[1] or retry)
-    retry.replacement = rerun(spec, again, why)
+    retry.replacement = rerun(spec, again, ids.random_id(), why)
     request.running.tell(Note(call.id, call.attempt, states.RETRY, why))
     return retry
 

@@ -21,6 +21,7 @@ from actorq.tasks.retrying import check_retries_left, retry_of
 from actorq.tasks.trace import HOOKS, Trace
 from actorq.wire.einfo import ExceptionInfo
 from actorq.wire.messages import Call, CallSpec
+from actorq.worker.inputs import with_inputs
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
@@ -195,9 +196,11 @@ class Task(Generic[P, R]):
         return request_of(self)
 
     def decode_arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
-        """The arguments of a call. Raises DecodeError."""
+        """The arguments of a call, with what it takes from those before it. Raises DecodeError."""
         body = call.body if isinstance(call.body, bytes) else call.body.view
         args, kwargs = self.app.serializers.decode_call(spec.serializer, body)
+        if call.inputs is not None:
+            args = with_inputs(args, call.inputs, self.app.serializers, self.run)
         return args, kwargs
 
     # -- what it says of its call ----------------------------------------------------------------------------------
@@ -309,7 +312,8 @@ class Task(Generic[P, R]):
         twice under one id is one call. retry (bool), retry_policy (Celery's four keys), publish_timeout (seconds): for
         how long to try to reach the mesh. headers, shadow, argsrepr, kwargsrepr: for `task.request`, and for logs.
         add_to_parent: False if a call made inside of a task does not belong to that. Also every option of the task's
-        calls: queue, priority, serializer, time_limit, soft_time_limit, max_deliveries, acks_late, ignore_result.
+        calls: queue, priority, serializer, compression, sensitive, time_limit, soft_time_limit, max_deliveries,
+        acks_late, ignore_result.
         """
         args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)

@@ -79,6 +79,10 @@ class CallSpec(Struct, array_like=True, frozen=True):
     """The body is a list of argument tuples for one function; the result is a list of outcomes."""
     code: Name = ""
     """Digest of the function, when it travels by value."""
+    compression: Name = ""
+    """Of the arguments, and of the result, where it makes them smaller; empty: none."""
+    sensitive: bool = False
+    """Arguments and result are shown nowhere: in no log, and to nobody who asks what runs."""
 
     @property
     def offer(self) -> str:
@@ -203,7 +207,8 @@ class Outcome(Struct, array_like=True, gc=False):
     state: Annotated[int, Meta(ge=0, le=REPLACED)]
     body: Body
     content: Name = ""
-    """Serializer of the body of a SUCCESS; empty: msgpack. Other bodies are failures (`actorq.wire.payload.failure`)."""
+    """Serializer of the body of a SUCCESS, with its compression as in ``json+gzip``; empty: msgpack. Other bodies are
+    failures (`actorq.wire.payload.failure`)."""
 
 
 class Replacement(Struct, array_like=True):

@@ -10,11 +10,9 @@ from actorq.errors import ProtocolError
 from actorq.wire.messages import Blob, Body, Call, CallSpec, Node, Plan, Replacement
 
 
-def rerun(spec: CallSpec, call: Call, note: bytes = b"") -> bytes:
-    """The same call again, as it is in `call`, in the form that `spec` describes."""
-    return encode_replacement(
-        Replacement([spec], Plan((call.extra and call.extra.root) or call.id, [Node(call)]), note)
-    )
+def rerun(spec: CallSpec, call: Call, plan_id: str, note: bytes = b"") -> bytes:
+    """The same call again, as it is in `call`, in the form that `spec` describes; `plan_id` is a new one."""
+    return encode_replacement(Replacement([spec], Plan(plan_id, [Node(call)]), note))
 
 
 def encode_replacement(replacement: Replacement) -> bytes:

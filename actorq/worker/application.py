@@ -10,6 +10,7 @@ from typing import Any
 from actorq.errors import ImproperlyConfigured, nearest
 from actorq.settings import Settings
 from actorq.settings.configurable import Configurable
+from actorq.settings.tasks import payloads_of
 from actorq.wire.payload import Serializers
 from actorq.worker.jobs import Application, TaskLike
 
@@ -25,7 +26,7 @@ class NoApplication(Configurable):
         self.serializers = Serializers.default(Settings().accept_content)
 
     def _use_settings(self) -> None:
-        self.serializers.accept(self.conf.settings.accept_content)
+        self.serializers.follow(*payloads_of(self.conf.settings))
 
 
 def find_application(name: str) -> Application:

@@ -13,7 +13,6 @@ from actorq import signals
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES
 from actorq.errors import (
     ActorqError,
-    ContentDisallowed,
     DecodeError,
     EncodeError,
     MessageTooLarge,
@@ -23,19 +22,23 @@ from actorq.errors import (
 )
 from actorq.settings import Conf
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Outcome
+from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
+    PLAIN_FORMATS,
     Serializer,
     Serializers,
     code_hash,
     encode_failure,
+    format_name,
     format_remote_traceback,
     load_code,
+    loads,
 )
 from actorq.worker.announcing import Announced, announced, not_begun
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
+from actorq.worker.lines import HIDDEN
 
 OWN_MODULES = ("actorq.worker", "actorq.tasks")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
@@ -71,8 +74,12 @@ class TaskLike(Protocol):
     def fn(self) -> Callable[..., Any]: ...
 
     @property
+    def run(self) -> Callable[..., Any]:
+        """The function, without its first parameter where that is the task."""
+
+    @property
     def entry(self) -> Callable[..., Any]:
-        """What is called for each call."""
+        """What is called for each call: `run`, or what surrounds it."""
 
     @property
     def trace(self) -> Callable[[Call, Any, Any], TraceLike] | None:
@@ -121,6 +128,10 @@ class Jobs:
         """Somebody wants to hear of the calls that run, or nobody does any more."""
         for job in list(self._made.values()):
             job.choose_way()
+
+    def limit_bodies(self, limit_bytes: int) -> None:
+        """No body is to have more than that, whether compressed or when it is opened."""
+        self.max_body_bytes = self.application.serializers.max_body_bytes = limit_bytes
 
     def offers(self) -> list[str]:
         """What this node can run."""
@@ -172,12 +183,19 @@ class Jobs:
             self._past[task] = self._past.get(task, 0) + job.runs
 
     def arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
-        """A call's arguments, to be shown; from any thread. Unpickling would run code, so it is left out."""
+        """A call's arguments, to be shown; from any thread. What would run code when it is opened is left out."""
+        args, kwargs = self._arguments(spec, call)
+        shown = shown_instead(call)
+        return shown.get("argsrepr", args), shown.get("kwargsrepr", kwargs)
+
+    def _arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
+        if spec.sensitive:
+            return HIDDEN, HIDDEN
         body = call.body.view if isinstance(call.body, Blob) else call.body
-        if spec.serializer == "cloudpickle":
-            return f"<pickle of {len(body):,} bytes>", {}
+        if spec.serializer not in PLAIN_FORMATS:
+            return f"<{spec.serializer} of {len(body):,} bytes>", {}
         try:
-            return self.application.serializers.decode_call(spec.serializer, body)
+            return self.application.serializers.decode_call(format_name(spec.serializer, spec.compression), body)
         except ActorqError as error:
             return f"<{error}>", {}
 
@@ -232,7 +250,6 @@ class Job:
         self._jobs = jobs
         self._blob = blob
         self._content = ""
-        """Serializer of its results; empty: msgpack."""
         self._fn: Callable[..., Any] = _unresolved
         self._trace: Callable[[Call, Any, Any], TraceLike] | None = None
         self._run_fn: Callable[..., Any] = _unresolved
@@ -272,7 +289,7 @@ class Job:
         body = call.body
         args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
         if call.inputs is not None:
-            args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
+            args = self._with_inputs(args, call.inputs)
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -285,9 +302,7 @@ class Job:
         return self._outcome(call, data, self._content)
 
     async def _run_coroutine(self, call: Call, note: Note | None = None) -> Outcome:
-        args, kwargs = self._decode(self._checked(call.body))
-        if call.inputs is not None:
-            args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
+        args, kwargs = self._arguments(call)
         value = await self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -324,13 +339,28 @@ class Job:
     def _begin(self, call: Call) -> TraceLike:
         assert self._trace is not None
         try:
-            args, kwargs = self._decode(self._checked(call.body))
-            if call.inputs is not None:
-                args = with_inputs(args, call.inputs, self._jobs.application.serializers, self._fn)
+            args, kwargs = self._arguments(call)
         except Exception as error:
             not_begun(self.task, self.spec, call, error)
             raise
         return self._trace(call, args, kwargs)
+
+    def whole_body(self, call: Call) -> Body:
+        """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
+        if call.inputs is None:
+            return call.body
+        return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
+
+    def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
+        args, kwargs = self._decode(self._checked(call.body))
+        if call.inputs is not None:
+            args = self._with_inputs(args, call.inputs)
+        return args, kwargs
+
+    def _with_inputs(self, args: list[Any], inputs: Inputs) -> list[Any]:
+        """The arguments, with what came from calls before this one in front of them."""
+        takes = self._fn if self.task is None else self.task.run
+        return with_inputs(args, inputs, self._jobs.application.serializers, takes)
 
     # -- the outcome ---------------------------------------------------------------------------------------------
 
@@ -352,8 +382,8 @@ class Job:
         if isinstance(value, TaskPredicate):
             raise value  # From ``return self.retry(throw=False)``.
         content, dumps = self._content, self._encode
-        if self.spec.code and content != FALLBACK_SERIALIZER:
-            content = FALLBACK_SERIALIZER
+        if self.spec.code and self.spec.serializer != FALLBACK_SERIALIZER:
+            content = format_name(FALLBACK_SERIALIZER, self.spec.compression)
             dumps = self._jobs.application.serializers.get(content).dumps
             try:
                 return dumps(value), content
@@ -378,14 +408,12 @@ class Job:
         target = self._load() if spec.code else self._look_up()
         self.task = task = target if hasattr(target, "entry") else None
         self._fn = fn = target if task is None else task.entry
-        serializer = serializers.get(spec.serializer)
-        if spec.serializer not in serializers.accept_content:
-            raise ContentDisallowed(spec.serializer, serializers.accept_content)
+        form = serializers.opener(format_name(spec.serializer, spec.compression))
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
-        self._decode = serializer.decode_call
-        results = serializer if spec.code else self._serializer_of_results(serializer)
-        self._content = "" if results.name == DEFAULT_SERIALIZER else results.name
-        self._encode = _nothing if spec.ignore_result else results.dumps
+        self._decode = form.decode_call
+        form = self._form_of_results(form)
+        self._content = "" if form.name == DEFAULT_SERIALIZER else form.name
+        self._encode = _nothing if spec.ignore_result else form.dumps
         if not spec.chunked:
             self._run_fn = fn
         else:
@@ -393,10 +421,15 @@ class Job:
         self.choose_way()
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 
-    def _serializer_of_results(self, of_arguments: Serializer) -> Serializer:
-        application = self._jobs.application
-        name = application.conf.settings.result_serializer
-        return of_arguments if name is None else application.serializers.get(name)
+    def _form_of_results(self, of_arguments: Serializer) -> Serializer:
+        """How results are sent: as the settings say, and else as the arguments were."""
+        spec, serializers = self.spec, self._jobs.application.serializers
+        name = self._jobs.application.conf.settings.result_serializer
+        name = spec.serializer if spec.code or name is None else name
+        compression = spec.compression or serializers.result_compression
+        if (name, compression) == (spec.serializer, spec.compression):
+            return of_arguments
+        return serializers.get(name, compression)
 
     def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
@@ -436,6 +469,17 @@ class Job:
             except BaseException as error:
                 results.append(_failed_item(error))
         return [perf_counter() - started_s, results]
+
+
+def shown_instead(call: Call) -> dict[str, str]:
+    """What whoever has submitted a call wants to be shown instead of its arguments: `argsrepr`, `kwargsrepr`."""
+    if call.extra is None or not call.extra.request:
+        return {}
+    try:
+        request = loads(call.extra.request)
+        return {name: str(request[name]) for name in ("argsrepr", "kwargsrepr") if request.get(name) is not None}
+    except (ActorqError, AttributeError):
+        return {}
 
 
 def traceback_text(error: BaseException) -> str:

@@ -27,6 +27,9 @@ SOFT_LIMIT = "Soft time limit (%(limit)ss) exceeded for %(name)s[%(id)s]"
 ENDED = "Task %(name)s[%(id)s] was ended: %(exc)s\n%(traceback)s"
 
 LONGEST_REPR = 1024
+ONLY_FOR_ITS_CALLER = "(The task is sensitive: its message and traceback are shown to its caller only.)"
+HIDDEN = "<hidden>"
+"""Shown instead of the arguments and the result of a task that is sensitive."""
 
 
 def is_verbose() -> bool:
@@ -41,13 +44,16 @@ def received(spec: CallSpec, call: Call) -> None:
 
 def succeeded(spec: CallSpec, call: Call, runtime_s: float, value: Any, longest: int | None = None) -> None:
     """A call returned. At most `longest` characters of the value are shown."""
-    text = short_repr(value, LONGEST_REPR if longest is None else longest)
+    text = HIDDEN if spec.sensitive else short_repr(value, LONGEST_REPR if longest is None else longest)
     _log(logging.INFO, SUCCEEDED, spec, call, runtime=round(runtime_s, 6), return_value=text)
 
 
 def raised(spec: CallSpec, call: Call, error: BaseException, traceback: str) -> None:
     """A call failed."""
-    _log(logging.ERROR, RAISED, spec, call, exc=short_repr(error), traceback=traceback)
+    if spec.sensitive:
+        _log(logging.ERROR, RAISED, spec, call, exc=f"{type(error).__name__}({HIDDEN})", traceback=ONLY_FOR_ITS_CALLER)
+    else:
+        _log(logging.ERROR, RAISED, spec, call, exc=short_repr(error), traceback=traceback)
 
 
 def expected(spec: CallSpec, call: Call, error: BaseException) -> None:
@@ -64,7 +70,7 @@ def said(spec: CallSpec, call: Call, predicate: TaskPredicate, traceback: str) -
 
 def ended(spec: CallSpec, call: Call, error: BaseException, traceback: str) -> None:
     """A call was made to end: by its hard time limit, a revocation, or the end of the worker."""
-    _log(logging.ERROR, ENDED, spec, call, exc=error, traceback=traceback)
+    _log(logging.ERROR, ENDED, spec, call, exc=error, traceback=ONLY_FOR_ITS_CALLER if spec.sensitive else traceback)
 
 
 def soft_limit(spec: CallSpec, call: Call) -> None:

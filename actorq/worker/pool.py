@@ -366,7 +366,7 @@ def _cause(error: BaseException) -> BaseException:
 def _failure(call: Call, job: Job, error: BaseException, text: str) -> Outcome | None:
     """The outcome of a call that did not return; None if its lease goes back."""
     if isinstance(error, TaskPredicate):
-        return predicates.outcome_of(error, call, job.spec) or failure(call, error, text)
+        return predicates.outcome_of(error, call, job) or failure(call, error, text)
     if not isinstance(error, Ending):
         return failure(call, error, text)
     return None if error.state is None else failure(call, error.error, text, error.state)

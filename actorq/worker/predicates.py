@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from actorq.errors import Ignore, Reject, TaskPredicate, TaskRevokedError
+from actorq import ids
+from actorq.errors import ActorqError, Ignore, Reject, TaskPredicate, TaskRevokedError
 from actorq.wire.frames import body_of
-from actorq.wire.messages import REPLACED, REVOKED, Call, CallSpec, Outcome
+from actorq.wire.messages import REPLACED, REVOKED, Call, Outcome
 from actorq.wire.payload import encode_failure
 from actorq.wire.replacements import rerun
+from actorq.worker.jobs import Job
 
 
-def outcome_of(predicate: TaskPredicate, call: Call, spec: CallSpec) -> Outcome | None:
-    """The outcome of a call; None if it has failed with `predicate` itself.
-
-    One that goes on is reported to the coordinator only. So it has no client any more: nothing has to be looked for
-    among the outcomes of others.
-    """
+def outcome_of(predicate: TaskPredicate, call: Call, job: Job) -> Outcome | None:
+    """The outcome of a call; None if it has failed with `predicate` itself."""
     replacement = predicate.replacement
     if isinstance(predicate, Reject) and predicate.requeue:
-        replacement = rerun(
-            spec, Call(call.id, 1, call.body, expires=call.expires, extra=call.extra, inputs=call.inputs)
-        )
+        replacement = _unchanged(call, job)
     if replacement:
-        call.client = 0
         return Outcome(call.id, call.attempt, REPLACED, body_of(replacement))
     if isinstance(predicate, Ignore):
-        error = TaskRevokedError(f"its task, {spec.task}, ignored it: {predicate}")
+        error = TaskRevokedError(f"its task, {job.spec.task}, ignored it: {predicate}")
         return Outcome(call.id, call.attempt, REVOKED, encode_failure(error, ""))
     return None
+
+
+def _unchanged(call: Call, job: Job) -> bytes:
+    """The call as it is; empty if it has taken something from another call that cannot be sent once more."""
+    try:
+        again = Call(call.id, 1, job.whole_body(call), expires=call.expires, extra=call.extra)
+    except ActorqError:
+        return b""
+    return rerun(job.spec, again, ids.random_id())

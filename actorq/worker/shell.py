@@ -190,7 +190,7 @@ class WorkerActor(LinkOwner):
                 self._says_unheard_s = math.inf
                 self._refusals.pop(address, None)
                 if message.max_body_bytes:
-                    self._jobs.max_body_bytes = message.max_body_bytes
+                    self._jobs.limit_bodies(message.max_body_bytes)
                 if self._life is not None:
                     self._life.ready()
                 logger.log(level, "connected to coordinator %s at %s", message.name, address)

@@ -29,7 +29,10 @@ TABLES: tuple[frames.Kinds, ...] = (
     frames.TO_CONTROL, frames.TO_REPLY_SOCKET, ALL_KINDS,
 )  # fmt: skip
 
-SERIALIZERS = Serializers.default()
+LIMIT_BYTES = 100_000
+BOMB_BYTES = 20 * LIMIT_BYTES
+SERIALIZERS = Serializers.default(("msgpack", "json", "yaml"))
+SERIALIZERS.max_body_bytes = LIMIT_BYTES
 VALUES: list[Any] = [
     None, 1, -1, 2**80, 1.5, "text", b"bytes", [1, [2, [3]]], {"k": {"n": None}}, {(1, 2): 3}, (1, (2,)), {1, 2},
     frozenset({"a"}), range(1, 10, 2), datetime(2024, 1, 2, 3, 4, 5, 6), datetime(2024, 1, 2, tzinfo=timezone.utc),
@@ -50,7 +53,7 @@ ADDRESSES = (
 
 def play(tape: Tape) -> None:
     """Feed one decoder one input."""
-    tape.choice((_frames, _frames, _msgpack, _json, _pickles, _failure, _code, _address))(tape)
+    tape.choice((_frames, _frames, _msgpack, _json, _yaml, _compressed, _pickles, _failure, _code, _address))(tape)
 
 
 def _frames(tape: Tape) -> None:
@@ -76,6 +79,27 @@ def _msgpack(tape: Tape) -> None:
 def _json(tape: Tape) -> None:
     raw = (b"[" * 2000, b'{"a":' * 2000, b"9" * 5000, b'{"__actorq__":[]}', b'{"__actorq__":"Decimal","value":{}}')
     _load(tape, "json", raw, PLAIN)
+
+
+def _yaml(tape: Tape) -> None:
+    raw = (b"[" * 2000, b"a: &a [*a]", b"!!python/name:os.system", b"- &x 1\n- *x", b"!!binary |\n ...", b"\xff\xfe")
+    _load(tape, "yaml", raw, PLAIN)
+
+
+def _compressed(tape: Tape) -> None:
+    """However it was changed, nothing is made of it that is larger than the limit."""
+    compression = tape.choice(tuple(SERIALIZERS.compressions))
+    name = f"{tape.choice(('msgpack', 'json'))}+{compression}"
+    if tape.chance(30):
+        data = SERIALIZERS.compressions.get(compression).compress(bytes(BOMB_BYTES))
+        opened = _or_refusal(
+            SERIALIZERS.compressions.get(compression).decompress, changed_bytes(tape, data), LIMIT_BYTES
+        )
+        assert opened is None or len(opened) <= LIMIT_BYTES
+        return
+    data = changed_bytes(tape, _or_refusal(SERIALIZERS.dumps, name, ["x" * tape.below(4000)]) or b"")
+    for load in (SERIALIZERS.loads, SERIALIZERS.decode_call):
+        _or_refusal(load, name, memoryview(data))
 
 
 def _load(tape: Tape, name: str, raw: tuple[bytes, ...], values: list[Any]) -> None:

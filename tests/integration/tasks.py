@@ -14,6 +14,7 @@ from gevent import monkey
 
 from actorq import ActorQ
 from actorq.errors import SoftTimeLimitExceeded
+from actorq.wire.messages import VALUE, Call, CallSpec, Node, Plan
 
 app = ActorQ("tests.integration.tasks")
 
@@ -58,6 +59,40 @@ def family(self: Any, depth: int) -> list[Any]:
     request = self.request
     own = [request.id, request.parent_id, request.root_id, request.delivery_info["priority"], request.headers]
     return [own, *(family.delay(depth - 1).get(timeout=30) if depth else [])]
+
+
+@app.task(bind=True, throws=(ConnectionError,))
+def fail_twice(self: Any) -> list[Any]:
+    if self.request.retries < 2:
+        self.retry(exc=ConnectionError("not yet"), countdown=0.05)
+    return [self.request.id, self.request.retries]
+
+
+@app.task(autoretry_for=(ConnectionError,), retry_kwargs={"max_retries": 2, "countdown": 0}, throws=(ConnectionError,))
+def fail_always(path: str) -> None:
+    with open(path, "a") as runs:
+        runs.write("ran\n")
+    raise ConnectionError("never")
+
+
+class Added:
+    """A signature, as far as `replace` needs one: two additions, one after the other."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def compile_as(self, task_id: str) -> tuple[list[CallSpec], Plan]:
+        first, second, third = self.numbers
+        encode = app.serializers.encode_call
+        calls = [Call(f"{task_id}-first", 1, encode("msgpack", (first, second), {}))]
+        calls += [Call(task_id, 1, encode("msgpack", (third,), {}))]
+        nodes = [Node(calls[0], then=[(1, 0)], replies=False), Node(calls[1], takes=VALUE, needs=1)]
+        return [add.spec], Plan(task_id, nodes)
+
+
+@app.task(bind=True)
+def replaced(self: Any, *numbers: int) -> None:
+    self.replace(Added(*numbers))
 
 
 @app.task

@@ -6,6 +6,7 @@ import datetime
 import itertools
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -231,3 +232,20 @@ def test_calls_that_a_task_makes_know_where_they_come_from(shared_app: ActorQ) -
 def test_a_call_by_name_has_the_options_of_any_call(shared_app: ActorQ) -> None:
     result = shared_app.send_task(tasks.family.name, (0,), headers={"a": 1}, root_id="root", priority=2)
     assert result.get(timeout=10) == [[result.id, None, "root", 2, {"a": 1}]]
+
+
+def test_a_call_that_is_retried_has_one_result(shared_app: ActorQ) -> None:
+    result = tasks.fail_twice.delay()
+    assert result.get(timeout=30) == [result.id, 2]
+
+
+def test_a_task_that_is_retried_by_itself_fails_in_the_end_with_its_own_error(
+    shared_app: ActorQ, tmp_path: Path
+) -> None:
+    with pytest.raises(ConnectionError, match="never"):
+        tasks.fail_always.delay(str(tmp_path / "runs")).get(timeout=30)
+    assert (tmp_path / "runs").read_text() == "ran\n" * 3
+
+
+def test_a_task_can_go_on_as_others_under_its_own_id(shared_app: ActorQ) -> None:
+    assert tasks.replaced.delay(1, 2, 3).get(timeout=30) == 6

@@ -144,7 +144,8 @@ class Workload:
     def continuation(self, record: Record, wall_s: float) -> bytes:
         """What a task says that wants to be retried: after a while, or when another call has ended."""
         rng, self._plans = self.mesh.stream("continuations"), self._plans + 1
-        call = Call(record.id, 1, record.body, wall_s + rng.uniform(0.1, 2.0) if rng.random() < 0.5 else 0.0)
+        not_before = wall_s + rng.uniform(0.1, 2.0) if rng.random() < 0.5 else 0.0
+        call = Call(record.id, 1, record.body, not_before, record.expires)
         plan = Plan(f"plan-{self._plans}", [Node(call)])
         return msgspec.msgpack.encode(Replacement([record.spec], plan, encode_failure(ValueError(record.id), "")))
 

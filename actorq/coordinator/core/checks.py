@@ -26,6 +26,7 @@ def check(core: Coordinator) -> None:
     assert core.state.body_bytes == size, f"{core.state.body_bytes} bytes of arguments are counted, {size} are there"
     _check_lanes(core)
     _check_workers(core)
+    core._searches.check()
 
 
 def _check_ledger(core: Coordinator) -> int:

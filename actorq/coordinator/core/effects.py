@@ -28,6 +28,8 @@ class Effects:
     """Sessions to end, after their messages were sent."""
     dial: list[str] = field(default_factory=list)
     """Addresses of other coordinators, to open connections to."""
+    news: list[str] = field(default_factory=list)
+    """For the log: what has changed in the mesh."""
     has_left: bool = False
     """This coordinator has left the mesh, and has nothing any more: its process may end."""
     deadline_s: float | None = None

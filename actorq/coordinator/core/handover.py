@@ -78,8 +78,12 @@ class Handover:
             for party in [each for each in state.clients.values() if each.peer is not None]:
                 if not party.is_coordinator:
                     self._send_away(party)
-        leased = sum(len(worker.leases) for worker in state.workers.values())
-        return f"leaves the mesh: {len(state.calls) - leased} calls to hand over, {leased} leased ones to end"
+            state.note(f"this coordinator {self._to_do()}")
+        return self._to_do()
+
+    def _to_do(self) -> str:
+        leased = sum(len(worker.leases) for worker in self._state.workers.values())
+        return f"leaves the mesh: {len(self._state.calls) - leased} calls to hand over, {leased} leased ones to end"
 
     def _send_away(self, client: Client) -> None:
         assert client.peer is not None
@@ -121,6 +125,7 @@ class Handover:
         self._noted.clear()
         self._give_up_heir()
         self._mesh.announce_leave()
+        self._state.note("this coordinator stays in the mesh: no other one is there that could take over")
 
     def next_s(self) -> float | None:
         """When to give up leaving, if nobody takes over."""
@@ -248,6 +253,7 @@ class Handover:
             for link in self._mesh.open_links():
                 self._state.send(link.peer, m.Bye("it has left the mesh"))
             self.is_done = True
+            self._state.note("this coordinator has left the mesh: another one has all that it had")
             return
         for batch in batches(outcomes):
             heir.seq += 1
@@ -353,5 +359,4 @@ class Inheritance:
         state = self._state
         state.calls.add(call)
         state.body_bytes += len(call.body)
-        state.place(call)
-        return call.id in state.calls
+        return state.place(call)

@@ -199,7 +199,7 @@ class Intake:
                 continue
             if resent:
                 call.lost = int(entry.spec.at_most_once)  # It may have started.
-            if is_special and not is_held_back and self._is_over(call):
+            if is_special and not is_held_back and state.ends_here(call):
                 continue
             block[task_id] = call
             count += 1
@@ -269,20 +269,9 @@ class Intake:
         if is_held_back:
             state.held_back[call.id] = call
             return False
-        if call.not_before > state.wall_s:
-            state.schedule.add(call.not_before, call)
+        if state.must_wait(call):
             return False
         call.not_before = 0
-        return True
-
-    def _is_over(self, call: Call) -> bool:
-        """Settle a call that must not start: its time is over, or it may have started and may run only once."""
-        if call.lost:
-            self._state.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
-        elif 0 < call.expires <= self._state.wall_s:
-            self._state.expire(call)
-        else:
-            return False
         return True
 
     def _again(self, client: Client, call: Call) -> list[Call]:

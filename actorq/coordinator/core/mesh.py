@@ -96,6 +96,7 @@ class Mesh:
         self._known[member.address] = (member, self._state.now_s)
         if known is None or known[0] != member:
             self._is_changed = True
+            self._state.note(f"coordinator {_named(member)} has joined the mesh")
         self._directory.learn(None, [(member.address, member.epoch)], self._open_epochs(), self._state.now_s)
 
     def _forget_one(self) -> None:
@@ -106,10 +107,11 @@ class Mesh:
 
     def part(self, epoch: str) -> None:
         """Another coordinator has left the mesh for good."""
-        gone = [member.address for member, _ in self._known.values() if member.epoch == epoch]
-        for address in gone:
-            del self._known[address]
+        gone = [member for member, _ in self._known.values() if member.epoch == epoch]
+        for member in gone:
+            del self._known[member.address]
             self._is_changed = True
+            self._state.note(f"coordinator {_named(member)} leaves the mesh")
 
     def _open_epochs(self) -> Iterator[str]:
         return (link.member.epoch for link in self._links.values() if link.member.epoch)
@@ -213,6 +215,7 @@ class Mesh:
         known = self._known.get(link.member.address)
         if known is not None:
             self._known[link.member.address] = (known[0], self._state.now_s)
+            self._state.note(f"coordinator {_named(link.member)} is out of touch")
 
     # -- the end of a batch ----------------------------------------------------------------------------------------
 
@@ -233,8 +236,11 @@ class Mesh:
         oldest_s = self._state.now_s - self._state.settings.member_age_s
         heard = self._heard()
         for address in [each for each, (_, met_s) in self._known.items() if met_s < oldest_s and each not in heard]:
-            del self._known[address]
+            member, _ = self._known.pop(address)
             self._is_changed = True
+            self._state.note(
+                f"coordinator {_named(member)} was not met for long, and is no member of the mesh any more"
+            )
 
     def next_s(self) -> float | None:
         """When to look again, if there is anything to look at."""
@@ -242,3 +248,7 @@ class Mesh:
         if self._known:
             next_s = min(next_s, self._look_s)
         return None if next_s == float("inf") else next_s
+
+
+def _named(member: Member) -> str:
+    return f"{member.name or '?'} at {member.address}"

@@ -51,6 +51,8 @@ class Searches:
         self._state = state
         self._mesh = mesh
         self._open: dict[int, _Search] = {}
+        self._seekers: dict[str, list[int]] = {}
+        """Open searches by each call that they look for."""
         self._claims: Counter[str] = Counter()
         self._watching: set[str] = set()
         """Calls of which the others were asked to tell."""
@@ -124,6 +126,8 @@ class Searches:
             claimed,
             {} if notes is None else notes,
         )
+        for task_id in states:
+            self._seekers.setdefault(task_id, []).append(self._count)
         for link in links:
             self._state.send(link.peer, m.Query(self._count, unknown))
         self.finish()
@@ -151,8 +155,10 @@ class Searches:
         """Another coordinator has these outcomes."""
         told: dict[Client, list[Outcome]] = {}
         for outcome in outcomes:
-            searching = [search for search in self._open.values() if search.states.pop(outcome.id, None) is not None]
-            clients = dict.fromkeys([search.client for search in searching])
+            searches = [self._open[number] for number in self._seekers.pop(outcome.id, ())]
+            for search in searches:
+                del search.states[outcome.id]
+            clients = dict.fromkeys([search.client for search in searches])
             for client in self._state.watchers.pop(outcome.id, ()):
                 client.watched.discard(outcome.id)
                 clients[client] = None
@@ -203,6 +209,11 @@ class Searches:
 
     def _close(self, number: int) -> _Search:
         search = self._open.pop(number)
+        for task_id in search.states:
+            seekers = self._seekers[task_id]
+            seekers.remove(number)
+            if not seekers:
+                del self._seekers[task_id]
         self._claims.subtract(search.claimed)
         for task_id in search.claimed:
             if not self._claims[task_id]:
@@ -212,6 +223,12 @@ class Searches:
     def _done(self) -> Iterable[int]:
         now_s = self._state.now_s
         return [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]
+
+    def check(self) -> None:
+        """Raise AssertionError unless those who look for a call are found by it. For tests."""
+        found = {(task_id, number) for task_id, numbers in self._seekers.items() for number in numbers}
+        wanted = {(task_id, number) for number, search in self._open.items() for task_id in search.states}
+        assert found == wanted, f"searches are found by {found - wanted} and not by {wanted - found}"
 
     def next_s(self) -> float | None:
         """Monotonic time of the first deadline."""

@@ -117,6 +117,10 @@ class State:
         self.send(peer, m.Reset())
         self.effects.hang_ups.append(peer)
 
+    def note(self, news: str) -> None:
+        """Have a line written to the log."""
+        self.effects.news.append(news)
+
     def disconnect(self, client: Client) -> None:
         """The client's connection is over."""
         client.forget_connection()
@@ -260,6 +264,43 @@ class State:
             self.operations.append(KeepDeadLetter(self.dead_letter_number, letter))
         self.settle_here(call, m.FAILURE, WorkerLostError(text))
 
+    def place(self, call: Call, is_held_back: bool = False) -> bool:
+        """Put a call, which is in `calls` and nowhere else, where it has to wait: in its lane, or in the schedule until its
+        time has come. False if it ends here; see `ends_here`.
+
+        `is_held_back`: a worker may run it. It waits until all have listed what they run.
+        """
+        if not is_held_back and self.ends_here(call):
+            return False
+        if call.expires:
+            self.schedule.add(call.expires, call)
+        if is_held_back:
+            self.held_back[call.id] = call
+        elif not self.must_wait(call):
+            self.enqueue([call])
+        return True
+
+    def ends_here(self, call: Call) -> bool:
+        """Settle a call that must not start: it was revoked, its time is over, or it may have started (as far as those
+        know who have brought it) and may run only once. False if it may start.
+        """
+        if call.id in self.revoked:
+            self.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+        elif call.lost and self.entries_by_number[call.spec].spec.at_most_once:
+            self.give_up(call, "a coordinator was lost or started anew, it may have started, and it may run only once")
+        elif 0 < call.expires <= self.wall_s:
+            self.expire(call)
+        else:
+            return False
+        return True
+
+    def must_wait(self, call: Call) -> bool:
+        """Whether the time of its start is to come: then it is in the schedule now."""
+        if call.not_before <= self.wall_s:
+            return False
+        self.schedule.add(call.not_before, call)
+        return True
+
     def enqueue(self, calls: Iterable[Call]) -> None:
         """Put calls whose time has come at the end of their lanes."""
         for call in calls:
@@ -273,28 +314,6 @@ class State:
     def notes_of(self, task_ids: Iterable[str]) -> list[m.Note]:
         """What these have said of themselves, as far as they have."""
         return [self.notes[task_id] for task_id in task_ids if task_id in self.notes]
-
-    def place(self, call: Call, is_held_back: bool = False) -> None:
-        """Put a call, which is in `calls` and nowhere else, where it has to wait; or end it, if it must not start.
-
-        `is_held_back`: a worker may run it. It waits until all have listed what they run.
-        """
-        spec = self.entries_by_number[call.spec].spec
-        if call.id in self.revoked:
-            self.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
-        elif call.lost and spec.at_most_once and not is_held_back:
-            self.give_up(call, "its coordinator was lost, it may have started, and it may run only once")
-        elif 0 < call.expires <= self.wall_s:
-            self.expire(call)
-        else:
-            if call.expires:
-                self.schedule.add(call.expires, call)
-            if is_held_back:
-                self.held_back[call.id] = call
-            elif call.not_before > self.wall_s:
-                self.schedule.add(call.not_before, call)
-            else:
-                self.enqueue([call])
 
     def recognise(self, known: Call, call: Call) -> None:
         """The call of a lease that an earlier coordinator has granted (FOREIGN) has come."""

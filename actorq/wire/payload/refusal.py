@@ -36,7 +36,10 @@ class Refused(Exception):
 
 def refusal(content: str, roots: Iterable[Named], encode: Encode, cause: Exception) -> EncodeError:
     """The EncodeError for values that `encode` did not take, with `cause`. `roots` are the values and their names."""
-    attributes = content == "cloudpickle"  # It goes through an object to its attributes; others refuse the object.
+    attributes = content in (
+        "pickle",
+        "cloudpickle",
+    )  # These go through an object to its attributes; others refuse the object.
     path, error = "the value", cause
     try:
         path, error = culprit(roots, encode, attributes, cause)

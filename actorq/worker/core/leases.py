@@ -94,11 +94,6 @@ class Leases:
         for task_id in [each for each, (call, _) in self.guarded.items() if call.worker == number]:
             self.drop_guarded(task_id)
 
-    def has_unstarted(self, number: int) -> bool:
-        """Whether one session has leased something that has not started."""
-        waiting = [*self.waiting(), *self._all_doubles()]
-        return any(call.worker == number for call, _ in waiting)
-
     def take_waiting(self) -> Attempts:
         """As `take_unstarted`, with those that wait for their Begin, and all doubles."""
         attempts = self.take_unstarted()

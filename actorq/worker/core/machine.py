@@ -183,7 +183,7 @@ class Worker:
         """Monotonic time at which `finish` is to be called again, even if nothing happens."""
         next_s = self.directory.next_s()
         for session in self.sessions.values():
-            if session.peer is None and self.leases.has_unstarted(session.number):
+            if session.is_to_lapse:
                 next_s = min(next_s, session.leases_hold_until_s)
         return min(next_s, self._share_s) if self._is_share_due else next_s
 
@@ -339,7 +339,8 @@ class Worker:
         It gives such calls to others, or brings them again if it has not; and another coordinator may have got them.
         """
         for session in self.sessions.values():
-            if session.peer is None and self._shared.now_s >= session.leases_hold_until_s:
+            if session.is_to_lapse and self._shared.now_s >= session.leases_hold_until_s:
+                session.has_lapsed = True  # Nothing more comes from there without a connection.
                 self.leases.drop_unstarted(session.number)
 
     def _is_needed(self, number: int) -> bool:

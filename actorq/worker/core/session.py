@@ -61,6 +61,8 @@ class Session:
         """Where that one is to be called, as it says itself."""
         self.leases_hold_until_s = 0.0
         """Results go straight to clients until then; set by the watchdog too."""
+        self.has_lapsed = False
+        """Since the connection was lost, these leases have ended where they had not started."""
         self.delivered = 0
         """Deliver messages that came in this session."""
         self.backlog = 0
@@ -96,6 +98,11 @@ class Session:
     # -- the connection ------------------------------------------------------------------------------------------
 
     @property
+    def is_to_lapse(self) -> bool:
+        """Whether what it has leased and has not started is to be dropped when its leases do not hold any more."""
+        return self.peer is None and not self.has_lapsed
+
+    @property
     def leads_to(self) -> str:
         """Epoch of the coordinator at the other end; where there is no connection, of the last one."""
         return self._opened_to or self.coordinator
@@ -128,7 +135,7 @@ class Session:
 
     def lose(self) -> None:
         """The connection is gone. Leases and outcomes are kept; the coordinator grants one grace."""
-        self.peer, self.welcomed, self._opened_to = None, False, ""
+        self.peer, self.welcomed, self._opened_to, self.has_lapsed = None, False, "", False
         self._forget_announced()
 
     def receive(self, message: Any) -> None:

@@ -25,6 +25,8 @@ def test_call_prints_the_id_once_the_mesh_has_accepted_the_call(run: Run, mesh: 
 def test_the_options_of_the_call_go_with_it(run: Run, mesh: FakeMesh) -> None:
     run("call", "tasks.add", "--queue", "fast", "--priority", "9", "--countdown", "5", "--expires", "60")
     assert mesh.sent[0][3] == {"queue": "fast", "priority": 9, "countdown": 5.0, "expires": 60.0}
+    run("call", "tasks.add", "--serializer", "json", "--compression", "gzip")
+    assert mesh.sent[1][3] == {"serializer": "json", "compression": "gzip"}
 
 
 @pytest.mark.parametrize(
@@ -63,11 +65,24 @@ def test_a_task_that_nobody_offers_is_pointed_out(run: Run, mesh: FakeMesh) -> N
     mesh.replies["coordinator"] = {"c": stats_of("tasks.add")}
     result = run("call", "tasks.ad")
     assert result.stdout == "id-1\n"
-    assert result.stderr == "note: the call waits, because no worker offers 'tasks.ad': did you mean 'tasks.add'?\n"
+    assert result.stderr == (
+        "note: call id-1 waits, because no worker offers 'tasks.ad': did you mean 'tasks.add'? ('actorq control revoke "
+        "id-1' ends it)\n"
+    )
     mesh.replies["coordinator"] = {"c": stats_of()}
     assert "no worker is there at present" in run("call", "tasks.add").stderr
     mesh.replies["coordinator"] = {"c": stats_of("tasks.add")}
     assert run("call", "tasks.add").stderr == ""
+
+
+def test_wait_says_so_before_it_waits(run: Run, mesh: FakeMesh) -> None:
+    mesh.replies["coordinator"] = {"c": stats_of("tasks.add")}
+    mesh.result.state = states.PENDING
+    result = run("call", "proj.other", "--wait", "--timeout", "0")
+    assert result.exit_code == 75
+    note, error = result.stderr.splitlines()
+    assert "call id-1 waits, because no worker offers 'proj.other': start one that imports it" in note
+    assert "did not come within" in error
 
 
 def test_a_call_that_is_refused_says_why(run: Run, mesh: FakeMesh) -> None:

@@ -58,6 +58,41 @@ def test_a_key_that_is_removed_is_shown_no_more(run: Run) -> None:
     assert again.exit_code == 78 and "there is no client 'alice'" in again.stderr
 
 
+def test_a_key_that_is_there_gets_further_rights_and_stays_the_same(run: Run, directory: Path) -> None:
+    run("key", "new")
+    run("key", "client", "alice")
+    run("key", "client", "bob")
+    before = (directory / "alice.key").read_text()
+    done = run("key", "grant", "alice", "--control")
+    assert done.exit_code == 0 and "alice (role client, with control)" in done.stdout
+    assert "with by-value and control" in run("key", "grant", "alice", "--by-value").stdout
+    grants = {grant.name: grant for grant in load_cluster_key("cluster.key").grants().values()}
+    assert grants["alice"].rights == {"control", "by-value"} and not grants["bob"].rights
+    key = load_key("alice.key")
+    assert isinstance(key, ClientKey) and load_cluster_key("cluster.key").grants()[key.pair.public].may("control")
+    assert (directory / "alice.key").read_text() == before
+
+
+def test_rights_are_given_to_clients_that_are_there_only(run: Run) -> None:
+    run("key", "new")
+    run("key", "client", "olga", "--role", "observer")
+    assert "cannot have further rights" in run("key", "grant", "olga", "--control").stderr
+    assert "there is no client 'alice'" in run("key", "grant", "alice", "--control").stderr
+    assert run("key", "grant", "olga").exit_code == 2
+
+
+def test_a_name_that_is_taken_says_how_to_give_that_key_further_rights(run: Run) -> None:
+    run("key", "new")
+    run("key", "client", "alice")
+    assert "'actorq key grant alice' gives its key further rights" in run("key", "client", "alice").stderr
+
+
+def test_help_says_which_key_file_is_the_default(run: Run) -> None:
+    for command in ("client", "grant", "remove", "show"):
+        assert "$ACTORQ_KEY, else cluster.key here" in " ".join(run("key", command, "--help").stdout.split())
+    assert "$ACTORQ_KEY, else none" in " ".join(run("status", "--help").stdout.split())
+
+
 def test_nothing_is_overwritten(run: Run) -> None:
     run("key", "new")
     before = Path("cluster.key").read_text()

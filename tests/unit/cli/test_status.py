@@ -42,6 +42,16 @@ def test_without_a_worker_it_is_unavailable(run: Run, mesh: FakeMesh) -> None:
     assert "start one with 'actorq worker'" in result.stderr
 
 
+def test_without_a_worker_it_says_what_waits_for_one(run: Run, mesh: FakeMesh) -> None:
+    stats = mesh.replies["coordinator"]["coordinator@here"]
+    stats["queues"] = {"slow": 12345, "default": 3, "empty": 0}
+    waiting = "coordinator@here: calls wait for a worker: 3 in queue 'default', 12,345 in queue 'slow'\n"
+    assert run("status").stdout == waiting
+    assert run("status", "--verbose").stdout.startswith(waiting)
+    stats["queues"] = {"default": 0}
+    assert run("status").stdout == "coordinator@here: no call waits\n"
+
+
 def test_without_a_coordinator_it_is_unavailable(run: Run, mesh: FakeMesh) -> None:
     mesh.is_reachable = False
     result = run("status")

@@ -48,6 +48,8 @@ class Bench:
         self.settings = CoordinatorSettings(durable=shelf is not None, **settings)
         self.parties: dict[int, Party] = {}
         self.hung_up: list[int] = []
+        self.news: list[str] = []
+        """What stands in the log."""
         self.dialled: dict[str, int] = {}
         """Connections to other coordinators, by address."""
         self.has_left = False
@@ -115,6 +117,7 @@ class Bench:
             if peer in self.parties:
                 self.parties[peer].inbox += messages
         self.hung_up += effects.hang_ups
+        self.news += effects.news
         self.has_left = effects.has_left
         for address in effects.dial:
             peer = self._new_peer()

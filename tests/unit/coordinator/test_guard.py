@@ -125,15 +125,16 @@ def test_of_a_submission_only_the_calls_that_bring_code_are_refused(house: Gateh
         (1, m.CallSpec("plain")),
         (2, m.CallSpec("code", code="digest")),
         (3, m.CallSpec("pickle", serializer="cloudpickle")),
+        (4, m.CallSpec("bomb", compression="own")),
     ]
-    verdict = house.check(1, alice, submit(("a", 1), ("b", 2), ("c", 3), specs=specs))
+    verdict = house.check(1, alice, submit(("a", 1), ("b", 2), ("c", 3), ("d", 4), specs=specs))
     assert verdict is not None and not verdict.ends_session
     assert isinstance(verdict.message, m.Submit) and [call.id for call in verdict.message.calls] == ["a"]
     assert [number for number, _ in verdict.message.specs] == [1]
-    assert isinstance(verdict.answer, m.Refused) and [task_id for task_id, _ in verdict.answer.calls] == ["b", "c"]
-    later = house.check(1, alice, submit(("d", 1), ("e", 2), seq=2))
+    assert isinstance(verdict.answer, m.Refused) and [task_id for task_id, _ in verdict.answer.calls] == ["b", "c", "d"]
+    later = house.check(1, alice, submit(("e", 1), ("f", 2), seq=2))
     assert later is not None and isinstance(later.answer, m.Refused)
-    assert [task_id for task_id, _ in later.answer.calls] == ["e"]
+    assert [task_id for task_id, _ in later.answer.calls] == ["f"]
 
 
 def test_with_the_right_all_calls_are_taken(house: Gatehouse) -> None:

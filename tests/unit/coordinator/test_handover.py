@@ -41,6 +41,10 @@ def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> 
     other.link.say(m.Accepted(handed[-1].seq))
     assert len(bench.core.state.calls) == 0 and len(store.load().calls) == 0
     assert other.link.take(m.Bye) and bench.has_left
+    assert bench.news[1:] == [
+        "this coordinator leaves the mesh: 3 calls to hand over, 0 leased ones to end",
+        "this coordinator has left the mesh: another one has all that it had",
+    ]
 
 
 def test_what_may_run_once_is_given_up_if_the_one_that_was_to_take_it_over_is_lost(bench: Bench) -> None:

@@ -36,6 +36,27 @@ def test_whoever_is_met_is_dialled_and_made_known_to_all(bench: Bench) -> None:
     assert bench.client("late").take(m.Welcome)[0].others == [other.own]
 
 
+def test_the_log_says_once_who_joins_is_out_of_touch_and_leaves() -> None:
+    bench = Bench(member_age_s=60.0)
+    bench.core.mesh.listens_at(OWN)
+    for word in ("joined", "joined"):  # It comes again.
+        zoe, yan = bench.coordinator("zoe"), bench.coordinator("yan")
+        assert sorted(bench.news) == [
+            f"coordinator {name} at tcp://{name}:1 has {word} the mesh" for name in ("yan", "zoe")
+        ]
+        bench.news.clear()
+        zoe.say(m.Bye("it has left the mesh"))
+        bench.lose(zoe)
+        bench.lose(zoe.link)
+        assert bench.news == ["coordinator zoe at tcp://zoe:1 leaves the mesh"]
+        bench.lose(yan)
+        bench.lose(yan.link)
+        assert bench.news[1:] == ["coordinator yan at tcp://yan:1 is out of touch"]
+        bench.wait(70.0)
+        assert len(bench.news) == 3 and "yan at tcp://yan:1 was not met for long" in bench.news[2]
+        bench.news.clear()
+
+
 def test_a_coordinator_does_not_talk_to_itself(bench: Bench) -> None:
     bench.coordinator("zoe", others=("own",))
     assert OWN not in bench.dialled
@@ -112,6 +133,22 @@ def test_a_client_hears_of_a_call_that_another_coordinator_has(bench: Bench, oth
     other.link.say(m.Report(query.token, [("waits there", "PENDING"), ("nowhere", "")]))
     assert client.outcomes() == {"settled there": "SUCCESS"}
     assert client.take(m.Report) == [m.Report(7, [("own", "PENDING"), ("waits there", "PENDING"), ("nowhere", "")])]
+
+
+def test_an_outcome_is_told_to_all_who_look_for_it_and_to_nobody_else(bench: Bench, other: CoordinatorParty) -> None:
+    first, second, third = (bench.client(name) for name in ("first", "second", "third"))
+    first.say(m.Query(1, ["x", "y"]), m.Query(2, ["x"]))
+    second.say(m.Query(1, ["x"]))
+    third.say(m.Query(1, ["y"]))
+    other.link.say(m.Settled([outcome("x"), outcome("nobody's"), outcome("x")]))
+    assert [client.outcomes() for client in (first, second, third)] == [{"x": "SUCCESS"}, {"x": "SUCCESS"}, {}]
+    for query in other.link.take(m.Query):
+        other.link.say(m.Report(query.token, [(task_id, "") for task_id in query.ids]))
+    assert first.take(m.Report) == [m.Report(1, [("y", "")]), m.Report(2, [])]
+    assert third.take(m.Report) == [m.Report(1, [("y", "")])]
+    # Those searches are over: what settles later is told to nobody
+    other.link.say(m.Settled([outcome("y")]))
+    assert first.outcomes() == third.outcomes() == {}
 
 
 def test_a_coordinator_that_does_not_answer_is_named(bench: Bench, other: CoordinatorParty) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from actorq.config import MAX_BODY_BYTES, CoordinatorSettings
 from actorq.coordinator.core import Coordinator, Effects
 from actorq.coordinator.shell import CoordinatorActor
@@ -23,6 +25,13 @@ class NotingLink:
             if len(part) > MAX_BODY_BYTES:
                 raise MessageTooLarge("a frame", len(part), MAX_BODY_BYTES)
         self.sent.append(frames.unpack(parts, frames.TO_CLIENT))
+
+
+def test_what_has_changed_in_the_mesh_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    actor = CoordinatorActor(Coordinator("name", "epoch", CoordinatorSettings(), 0.0, 0.0))
+    with caplog.at_level("INFO", "actorq.coordinator"):
+        actor._carry_out(Effects(news=["coordinator zoe has joined the mesh"]))
+    assert caplog.messages == ["coordinator zoe has joined the mesh"]
 
 
 def test_replies_that_are_too_large_are_answered_with_the_reason() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actorq.keys import CODE, CONTROL, Role, why_denied
-from actorq.keys.rights import QUESTIONS, RIGHTS, Grant, grant
+from actorq.keys.rights import QUESTIONS, RIGHTS, Grant, brings_code, grant
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
@@ -63,6 +63,30 @@ def test_orders_need_the_right_to_control(command: str) -> None:
     assert not why_denied(FULL, control(command))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"code": "digest"},
+        {"serializer": "pickle"},
+        {"serializer": "cloudpickle"},
+        {"serializer": "yaml"},
+        {"serializer": "own"},
+        {"serializer": "application/json"},
+        {"serializer": "json+own"},
+        {"compression": "own"},
+        {"serializer": "json", "compression": "application/gzip"},
+    ],
+)
+def test_calls_that_a_coordinator_cannot_vouch_for_bring_code(options: dict[str, Any]) -> None:
+    assert brings_code(m.CallSpec("t", **options))
+
+
+@pytest.mark.parametrize("serializer", ["msgpack", "json"])
+@pytest.mark.parametrize("compression", ["", "gzip", "zlib", "bzip2", "lzma", "zstd"])
+def test_plain_formats_in_every_compression_that_is_built_in_bring_none(serializer: str, compression: str) -> None:
+    assert not brings_code(m.CallSpec("t", serializer=serializer, compression=compression))
+
+
 def test_a_denial_names_the_key_what_it_may_not_and_what_that_needs() -> None:
     assert "the key plain (role client, with neither control nor by-value) may not send WorkerHello" in why_denied(
         PLAIN, blank(m.WorkerHello)
@@ -70,3 +94,10 @@ def test_a_denial_names_the_key_what_it_may_not_and_what_that_needs() -> None:
     assert "that needs role node" in why_denied(FULL, blank(m.Finished))
     assert "that needs role client" in why_denied(OBSERVER, blank(m.Submit))
     assert "that needs the right by-value" in why_denied(PLAIN, blank(m.Code))
+
+
+def test_a_denial_says_how_a_key_that_is_there_gets_the_right() -> None:
+    assert "'actorq key grant plain --control'" in why_denied(PLAIN, control("shutdown"))
+    assert "'actorq key grant plain --by-value'" in why_denied(PLAIN, blank(m.Code))
+    for denial in (why_denied(OBSERVER, control("shutdown")), why_denied(OBSERVER, blank(m.Submit))):
+        assert "key grant" not in denial and "'actorq key client --help'" in denial

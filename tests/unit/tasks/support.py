@@ -97,7 +97,7 @@ def run_call(
         try:
             return job.run(run.call)
         except TaskPredicate as predicate:
-            return predicates.outcome_of(predicate, run.call, run.spec) or failure(run.call, predicate)
+            return predicates.outcome_of(predicate, run.call, job) or failure(run.call, predicate)
         except Exception as error:
             return failure(run.call, error, "", FAILURE)
 

@@ -11,10 +11,10 @@ import pytest
 from actorq.errors import ImproperlyConfigured, MaxRetriesExceededError, Reject, Retry
 from actorq.tasks.retrying import retry_by_itself
 from actorq.tasks.task import Task
-from actorq.wire.messages import Extra
-from actorq.wire.payload import decode_failure
+from actorq.wire.messages import SUCCESS, VALUES, Call, Extra, Inputs, Part
+from actorq.wire.payload import decode_failure, dumps
 from actorq.wire.replacements import decode_replacement
-from tests.unit.tasks.support import arguments_in, make_app, run_again, run_call
+from tests.unit.tasks.support import Run, arguments_in, make_app, run_again, run_call
 
 app = make_app()
 
@@ -41,7 +41,11 @@ def test_a_retry_is_the_same_call_with_one_retry_more() -> None:
     assert spec == fetch.spec
     assert (call.id, call.body) == (ended.run.call.id, ended.run.call.body)
     assert call.extra == Extra(root="root", parent="parent", group="g", group_index=3, retries=2)
-    assert decode_replacement(ended.outcome.body).plan.id == "root"
+
+
+def test_a_plan_has_an_id_of_its_own_each_time() -> None:
+    first, second = (decode_replacement(run_call(fetch, "u", retry={}).outcome.body).plan.id for _ in range(2))
+    assert first != second
 
 
 def test_it_starts_after_the_delay_of_the_task_or_of_the_retry() -> None:
@@ -66,6 +70,21 @@ def fetch_body(*args: Any) -> bytes:
     return app.serializers.encode_call("msgpack", args, {})
 
 
+@pytest.mark.parametrize("error", [Retry, Reject])
+def test_what_came_from_calls_before_it_goes_along(error: type[Exception]) -> None:
+    @make_app().task(bind=True, name="combine")
+    def combine(self: Any, values: list[int], factor: int) -> None:
+        assert self.request.args == [[1, 2], 3]
+        if error is Reject:
+            raise Reject("busy", requeue=True)
+        self.retry(countdown=0)
+
+    parts = [Part(f"part-{number}", SUCCESS, dumps(number)) for number in (1, 2)]
+    call = Call("call-1", 1, fetch_body(3), attempt=1, inputs=Inputs(VALUES, parts))
+    again = run_call(combine, run=Run(call, combine.spec)).again[1]
+    assert arguments_in(again) == [[[1, 2], 3], {}] and again.inputs is None
+
+
 def test_the_serializer_of_the_arguments_may_change() -> None:
     spec, call = run_call(fetch, "u", retry={"serializer": "json"}).again
     assert app.serializers.decode_call(spec.serializer, call.body)[0] == ["u"]  # type: ignore[arg-type]
@@ -78,10 +97,6 @@ def test_who_waits_is_told_why() -> None:
     error = decode_failure(note.meta)
     assert isinstance(error, Unlucky) and error.args == ("u",)
     assert decode_replacement(ended.outcome.body).note == note.meta
-
-
-def test_only_the_coordinator_gets_the_outcome_of_a_call_that_goes_on() -> None:
-    assert run_call(fetch, "u", retry={}).run.call.client == 0
 
 
 def test_after_the_last_retry_the_call_fails_with_its_own_error() -> None:

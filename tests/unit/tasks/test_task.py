@@ -57,7 +57,15 @@ def test_a_misspelt_option_is_refused_with_the_nearest_one(app: ActorQ) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"priority": 10}, {"priority": -1}, {"max_deliveries": 0}, {"queue": 5}, {"serializer": "yamll"}]
+    "options",
+    [
+        {"priority": 10},
+        {"priority": -1},
+        {"max_deliveries": 0},
+        {"queue": 5},
+        {"serializer": "yamll"},
+        {"compression": "gzipp"},
+    ],
 )
 def test_an_impossible_value_is_refused_at_the_definition(app: ActorQ, options: dict[str, Any]) -> None:
     define: Any = app.task

@@ -37,6 +37,10 @@ class PlainTask:
     trace: Any = None
 
     @property
+    def run(self) -> Callable[..., Any]:
+        return self.entry
+
+    @property
     def entry(self) -> Callable[..., Any]:
         return functools.partial(self.fn, self) if self.bind else self.fn
 

@@ -369,6 +369,33 @@ def test_what_has_not_started_of_a_coordinator_that_is_out_of_touch_for_long_is_
     assert worker.welcome("a").held == [("runs", 1)]
 
 
+def test_a_coordinator_that_is_gone_for_good_costs_the_node_nothing_after_its_grace() -> None:
+    worker = both()
+    dropped: list[int] = []
+    drop = worker.core.leases.drop_unstarted
+
+    def note(number: int) -> None:
+        dropped.append(number)
+        drop(number)
+
+    worker.core.leases.drop_unstarted = note  # type: ignore[method-assign]
+    grace_s = worker.core.settings.liveness.grace_s
+    for times in (1, 2):
+        number = worker.session("a").number
+        worker.core.lose(worker.peers["a"])
+        worker.step(grace_s / 2)
+        assert dropped == [number] * (times - 1)
+        worker.step(grace_s)
+        assert dropped == [number] * times
+        for count in range(3):
+            worker.deliver("b", f"{times}-{count}")
+            worker.step(grace_s)
+        assert dropped == [number] * times  # The calls of others are not gone through for it again.
+        worker.step(worker.core.settings.liveness.lease_s)
+        worker.welcome("a")
+    assert [call.id for call, _ in worker.core.ready] == ["1-0", "1-1", "1-2", "2-0", "2-1", "2-2"]
+
+
 def test_guarded_calls_of_a_coordinator_that_does_not_come_back_are_nobodys_after_a_grace() -> None:
     worker = both(concurrency=2)
     worker.hear("a", m.Define([(2, CallSpec("add", acks_late=False))], []))

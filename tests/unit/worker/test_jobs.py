@@ -20,8 +20,8 @@ from actorq.errors import (
     SoftTimeLimitExceeded,
 )
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import BY_VALUE, SUCCESS, Blob, CallSpec
-from actorq.wire.payload import Serializers, code_blob, decode_failure, loads
+from actorq.wire.messages import BY_VALUE, SUCCESS, Blob, Call, CallSpec, Extra
+from actorq.wire.payload import Serializers, code_blob, decode_failure, dumps, loads
 from actorq.worker.endings import Ending, hard_limit
 from actorq.worker.jobs import Job, Jobs, is_coroutine_function
 from tests.unit.worker.support import (
@@ -289,10 +289,78 @@ def test_totals_count_starts_by_task_over_all_specs() -> None:
     assert jobs.totals() == {"add": 5}
 
 
-def test_arguments_are_shown_without_unpickling_them() -> None:
+def test_arguments_and_result_travel_in_the_compression_of_the_spec() -> None:
+    form = Serializers().get("json", "gzip")
+    job = job_of(lambda text: text * 2, serializer="json", compression="gzip")
+    outcome = job.run(Call("id-1", 1, form.encode_call(("x" * 5000,), {})))
+    assert outcome.content == "json+gzip" and len(outcome.body) < 200
+    assert value_of(outcome) == "x" * 10_000
+
+
+def test_a_worker_may_compress_the_results_of_calls_that_have_no_compression() -> None:
+    jobs = jobs_of(add)
+    jobs.application.serializers.result_compression = "zlib"
+    job = jobs.make(CallSpec("add"), None)
+    job.resolve()
+    outcome = job.run(call_of("x" * 5000, "y"))
+    assert outcome.content == "msgpack+zlib" and value_of(outcome) == "x" * 5000 + "y"
+
+
+def test_what_comes_back_by_cloudpickle_is_compressed_as_well() -> None:
+    outcome = job_by_value(lambda: [Opaque()] * 1000, compression="gzip").run(
+        Call("id-1", 1, Serializers().get("msgpack", "gzip").encode_call((), {}))
+    )
+    assert outcome.content == "cloudpickle+gzip" and len(value_of(outcome)) == 1000
+
+
+def test_arguments_over_the_limit_of_the_mesh_are_refused_however_small_they_are_compressed() -> None:
+    jobs = jobs_of(add)
+    job = jobs.make(CallSpec("add", compression="gzip"), None)
+    job.resolve()
+    body = Serializers().get("msgpack", "gzip").encode_call((bytes(5000),), {})
+    jobs.limit_bodies(4000)
+    with pytest.raises(DecodeError, match="more than 4,000 bytes when it is opened"):
+        job.run(Call("id-1", 1, body))
+
+
+# -- what is shown of arguments --------------------------------------------------------------------------------------
+
+
+def test_arguments_are_shown() -> None:
     jobs = jobs_of(add)
     assert jobs.arguments(CallSpec("add"), call_of(1, y=2)) == ([1], {"y": 2})
-    assert "pickle of" in jobs.arguments(CallSpec("add", serializer="cloudpickle"), call_of(1))[0]
-    call = call_of()
-    call.body = b"\xc1"
+    packed = Serializers().get("msgpack", "gzip").encode_call((1,), {"y": 2})
+    assert jobs.arguments(CallSpec("add", compression="gzip"), Call("id-1", 1, packed)) == ([1], {"y": 2})
+    call = call_of(1)
+    call.body = b"no msgpack"
     assert "not a msgpack payload" in jobs.arguments(CallSpec("add"), call)[0]
+
+
+@pytest.mark.parametrize("serializer", ["cloudpickle", "pickle", "yaml", "own"])
+def test_arguments_are_not_opened_to_be_shown_if_that_may_run_code(serializer: str) -> None:
+    jobs = jobs_of(add, accept=("cloudpickle", "pickle", "yaml", "own"))
+    jobs.application.serializers.register("own", repr, eval)
+    assert jobs.arguments(CallSpec("add", serializer=serializer), Call("id-1", 1, b"1/0")) == (
+        f"<{serializer} of 3 bytes>",
+        {},
+    )
+
+
+def test_arguments_of_a_sensitive_task_are_not_shown() -> None:
+    assert jobs_of(add).arguments(CallSpec("add", sensitive=True), call_of("secret")) == ("<hidden>", "<hidden>")
+
+
+def test_whoever_submits_a_call_may_say_what_is_shown_of_its_arguments() -> None:
+    jobs, call = jobs_of(add), call_of("secret", y="4111 1111")
+    call.extra = Extra(request=dumps({"argsrepr": "('…',)"}))
+    assert jobs.arguments(CallSpec("add"), call) == ("('…',)", {"y": "4111 1111"})
+    call.extra = Extra(request=dumps({"argsrepr": "('…',)", "kwargsrepr": "{…}", "shadow": "x"}))
+    assert jobs.arguments(CallSpec("add"), call) == ("('…',)", "{…}")
+    assert jobs.arguments(CallSpec("add", sensitive=True), call) == ("('…',)", "{…}")
+
+
+@pytest.mark.parametrize("request_map", [b"\xc1", dumps(5), dumps([]), dumps({"argsrepr": None})])
+def test_what_says_nothing_of_arguments_changes_nothing(request_map: bytes) -> None:
+    call = call_of(1)
+    call.extra = Extra(request=request_map)
+    assert jobs_of(add).arguments(CallSpec("add"), call) == ([1], {})

@@ -85,8 +85,6 @@ def test_a_client_out_of_reach_is_told_nothing(bench: Bench) -> None:
 
 
 def test_a_replaced_call_is_reported_to_the_coordinator_only(bench: Bench) -> None:
-    call = bench.core.held["a"]
-    call.client = 0  # As `predicates.outcome_of` does.
     bench.core.ended([Outcome("a", 1, REPLACED, b""), Outcome("b", 1, m.SUCCESS, b"")])
     bench.step()
     assert [outcome.id for report in bench.take(m.Finished) for outcome in report.outcomes] == ["a", "b"]

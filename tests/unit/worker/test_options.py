@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from actorq.errors import ImproperlyConfigured
+from actorq.errors import ImproperlyConfigured, TimeLimitExceeded
 from actorq.wire.messages import Call, CallSpec
 from actorq.worker import lines
 from actorq.worker.application import find_application
@@ -137,6 +137,20 @@ def test_log_records_carry_their_parts_for_filters(caplog: pytest.LogCaptureFixt
     (record,) = caplog.records
     assert record.getMessage() == "Task proj.add[id-1] succeeded in 0.25s: 4"
     assert record.__dict__["data"] == {"name": "proj.add", "id": "id-1", "runtime": 0.25, "return_value": "4"}
+
+
+def test_log_lines_of_a_sensitive_task_name_the_call_and_nothing_that_it_knows(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spec, call = CallSpec("proj.pay", sensitive=True), Call("id-1", 1, b"")
+    error = ValueError("card 4111 1111")
+    with caplog.at_level("INFO", "actorq.worker"):
+        lines.succeeded(spec, call, 0.25, "card 4111 1111")
+        lines.raised(spec, call, error, "Traceback …\nValueError: card 4111 1111")
+        lines.ended(spec, call, TimeLimitExceeded("after 1 s"), "Traceback …\nValueError: card 4111 1111")
+    assert "4111" not in caplog.text and not any("4111" in str(each.__dict__) for each in caplog.records)
+    said = [each.getMessage() for each in caplog.records]
+    assert "succeeded in 0.25s: <hidden>" in said[0] and "ValueError(<hidden>)" in said[1] and "after 1 s" in said[2]
 
 
 # -- light imports -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from actorq.errors import DecodeError, EncodeError
+from actorq.errors import DecodeError, EncodeError, ImproperlyConfigured
 from actorq.wire.payload import Serializer, Serializers
 from tests.unit.wire.payload.sameness import same
 
@@ -69,6 +69,62 @@ def test_a_payload_is_plain_json_that_other_languages_read() -> None:
 def test_a_dict_that_would_be_taken_for_another_type_is_refused(value: Any) -> None:
     with pytest.raises(EncodeError, match="reserved"):
         JSON.dumps(value)
+
+
+class Point:
+    def __init__(self, x: int, y: int) -> None:
+        self.x, self.y = x, y
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+
+class Dot(Point):
+    """Of a class that derives from one that is registered."""
+
+
+class Document:
+    def __json__(self) -> object:
+        return {"pages": [1, date(2024, 2, 29)]}
+
+
+def a_json(kind: type = Point, marker: str = "point") -> Serializers:
+    serializers = Serializers()
+    serializers.register_type(kind, marker, lambda point: [point.x, point.y], lambda parts: Point(*parts))
+    return serializers
+
+
+def test_a_type_of_ones_own_comes_back_as_itself() -> None:
+    serializers = a_json()
+    body = serializers.encode_call("json", (Point(1, 2),), {"k": [Dot(3, 4)]})
+    assert json.loads(body)[0] == [{"__actorq__": "point", "value": [1, 2]}]
+    assert serializers.decode_call("json", body) == ([Point(1, 2)], {"k": [Point(3, 4)]})
+
+
+def test_a_type_of_another_application_is_not_known() -> None:
+    body = a_json().dumps("json", Point(1, 2))
+    with pytest.raises(DecodeError, match="not a json payload"):
+        Serializers().loads("json", body)
+    with pytest.raises(EncodeError, match="Point"):
+        Serializers().dumps("json", Point(1, 2))
+
+
+@pytest.mark.parametrize(("kind", "marker", "why"), [(Point, "date", "built-in type"), (dict, "own", "never asks")])
+def test_a_type_that_json_would_not_carry_is_refused(kind: type, marker: str, why: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=why):
+        a_json(kind, marker)
+
+
+def test_what_says_its_own_json_travels_as_that() -> None:
+    assert JSON.loads(JSON.dumps([Document()])) == [{"pages": [1, date(2024, 2, 29)]}]
+
+
+def test_a_lazy_string_of_django_travels_as_the_string_that_it_stands_for() -> None:
+    promise = type("Promise", (), {"__module__": "django.utils.functional"})
+    lazy = type("__proxy__", (promise,), {"__str__": lambda self: "grüße"})
+    assert JSON.loads(JSON.dumps({"greeting": lazy()})) == {"greeting": "grüße"}
+    with pytest.raises(EncodeError):
+        JSON.dumps(type("Promise", (), {"__module__": "elsewhere"})())
 
 
 def test_a_set_of_tuples_is_refused_because_they_would_arrive_as_lists() -> None:
