@@ -14,16 +14,24 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from actorq import native, states
+from actorq import native
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
 from actorq.client.session import Route, Session
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
 from actorq.context import Running, current
 from actorq.control.control import Control
-from actorq.errors import ContentDisallowed, DuplicateTaskNameWarning, EncodeError, MessageTooLarge, NotRegistered
+from actorq.errors import (
+    ContentDisallowed,
+    DuplicateTaskNameWarning,
+    EncodeError,
+    MessageTooLarge,
+    NotRegistered,
+)
 from actorq.policies.addresses import LOCAL, parse_url
+from actorq.policies.queues import queue_of
 from actorq.policies.retry import RetryPolicy
+from actorq.policies.routing import owner_of
 from actorq.settings.annotations import annotations_of
 from actorq.settings.configurable import Configurable
 from actorq.settings.embedded import embedded_options
@@ -32,20 +40,35 @@ from actorq.settings.unused import check_unused
 from actorq.signals import publishing
 from actorq.tasks.apps import APPS
 from actorq.tasks.attributes import DEFINITION_OPTIONS
+from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
+from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
 from actorq.tasks.moments import as_moment
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
 from actorq.tasks.publishing import Publication
+from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.request import child_of, extra_of
 from actorq.tasks.result import AsyncResult
+from actorq.tasks.routed import Routing
+from actorq.tasks.router import Amqp
 from actorq.tasks.task import Task, make_task
 from actorq.transport import LinkKeys
+from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan, Replies
+from actorq.wire.messages import (
+    SUCCESS,
+    Blob,
+    Body,
+    Call,
+    CallSpec,
+    Outcome,
+    Plan,
+    Replies,
+)
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
 
 P = ParamSpec("P")
@@ -63,7 +86,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ(Configurable):
+class ActorQ(Making, Questions, Configurable):
     """An application.
 
         app = ActorQ("tasks")
@@ -117,7 +140,9 @@ class ActorQ(Configurable):
         self.serializers = Serializers.default()
         self._open_result: Callable[[str, bytes | memoryview], Any] = self._open_first
         self.tasks = Registry()
+        self.amqp = Amqp(lambda: self.conf.settings)
         self.control = Control(self)
+        self._routing = Routing(self)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
         self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
@@ -319,10 +344,30 @@ class ActorQ(Configurable):
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
+            options, is_constant = self._routing.find(task.name, task.options, args, kwargs, {})
+            changes, others = split_options(options)
+            spec = make_spec(task.spec, changes) if changes else task.spec
             if publishing.heard:
-                return self._send_announced(task.spec, args, kwargs, {})
-            route = task.route = self._route(task.spec)
+                return self._send_announced(spec, args, kwargs, others)
+            route = self._route(spec)
+            if others:
+                return self._send_with(route, args, kwargs, others)
+            if is_constant:
+                task.route = route
         return self._submit(route, args, kwargs)
+
+    def routed(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return self._routing.find(name, own, args, kwargs, options)[0]
+
+    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
+        return self._routing.broadcast(task, args, kwargs)
 
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
@@ -350,14 +395,18 @@ class ActorQ(Configurable):
 
     def _route(self, spec: CallSpec) -> Route:
         session = self.session
-        if self._local is not None:
-            self._local.check_queue(spec.queue)
+        self._check_queue(spec)
         form = self.serializers.get(spec.serializer, spec.compression or self.serializers.task_compression)
         serializer, _, compression = form.name.partition("+")
         if (serializer, compression) != (spec.serializer, spec.compression):  # It was named by an alias.
             spec = msgspec.structs.replace(spec, serializer=serializer, compression=compression)
         self.serializers.max_body_bytes = session.max_body_bytes or MAX_BODY_BYTES
         return Route(session, spec, session.number(spec), form.encode_call)
+
+    def _check_queue(self, spec: CallSpec) -> None:
+        """Raise ImproperlyConfigured if no worker of an embedded mesh takes calls of its queue."""
+        if self._local is not None and spec.queue and not owner_of(spec.queue):
+            self._local.check_queue(spec.queue)
 
     def _large(self, route: Route, body: bytes) -> Body:
         """A large body as it travels. Raises MessageTooLarge."""
@@ -377,27 +426,33 @@ class ActorQ(Configurable):
         call = Call(task_id, route.number, body if len(body) < BLOB_BYTES else self._large(route, body))
         result: AsyncResult[Any] = AsyncResult(task_id, call, None, None, self)
         session.submit(result, call, session.settings.publish_timeout_s, route.wait)
+        if not route.wait:
+            result.ignored = True
         return result
 
     def _send_with(
         self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
+        session, chosen_id = route.session, options.get("task_id")
+        call = self._call_with(route, args, kwargs, options)
+        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self, ignored=not route.wait)
+        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
+        return result
+
+    def _call_with(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Call:
         now_s, running = time.time(), current.get()
         if running is not None:
             route = self._with_inherited_priority(route, running)
         body: bytes = route.encode_call(args, kwargs)
-        session, chosen_id = route.session, options.get("task_id")
-        call = Call(
-            check_id(str(chosen_id)) if chosen_id else session.new_id(),
+        chosen_id = options.get("task_id")
+        return Call(
+            check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
             start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
             expiry_time_s(self._moment(options, "expires"), now_s),
             extra=extra_of(options, child_of(running)),
         )
-        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self)
-        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
-        return result
 
     def _moment(self, options: Mapping[str, Any], name: str) -> Any:
         value = options.get(name)
@@ -407,9 +462,8 @@ class ActorQ(Configurable):
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
     ) -> None:
         session = self.session
-        if self._local is not None:
-            for spec in specs:
-                self._local.check_queue(spec.queue)
+        for spec in specs:
+            self._check_queue(spec)
         numbers = [session.number(spec) for spec in specs]
         for node in plan.nodes:
             node.call.spec = numbers[node.call.spec - 1]
@@ -445,10 +499,13 @@ class ActorQ(Configurable):
         spec, task = self._spec_by_name(name), self.tasks.get(name)
         if task is not None:
             return task.send(tuple(args or ()), kwargs or {}, options, spec)
-        changes, others = split_options(options)
-        return self.send(make_spec(spec, changes) if changes else spec, tuple(args or ()), kwargs or {}, others)
+        args = tuple(args or ())
+        changes, others = split_options(self.routed(name, {}, args, kwargs or {}, options))
+        return self.send(make_spec(spec, changes) if changes else spec, args, kwargs or {}, others)
 
     def _spec_by_name(self, name: str) -> CallSpec:
+        if name in BUILTIN_NAMES:
+            return CallSpec(name)
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
@@ -489,7 +546,7 @@ class ActorQ(Configurable):
         chunksize: items that travel together; None adapts it. ordered: results in the order of the items, or as they
         come. progress: show a bar with rate and time left.
         """
-        spec = fn.spec if isinstance(fn, Task) else self._by_value(fn)
+        spec = self._routing.spec_of(fn) if isinstance(fn, Task) else self._by_value(fn)
         spec = _chunked(spec)
         fallback = make_spec(spec, {"serializer": "cloudpickle"})
 
@@ -563,15 +620,6 @@ class ActorQ(Configurable):
             return self._open_result(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
-    def state_of(self, pending: Pending) -> str:
-        found = self.session.look_up([pending.id], self._publish_timeout_s)
-        outcome = found.outcomes.get(pending.id)
-        if pending.outcome is None and outcome is not None:
-            pending.outcome = outcome
-        if pending.outcome is not None:
-            return OUTCOME_STATES[pending.outcome.state]
-        return found.states.get(pending.id) or states.PENDING
-
     def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
         if not wait:
             self.session.post("revoke", {"ids": list(task_ids), "terminate": terminate})
@@ -616,7 +664,9 @@ class ActorQ(Configurable):
             return (surrounding,)
         if self._local is None:
             settings = self.conf.settings
-            queues = [self.options_of(task)["queue"] for task in self.tasks.values()]
+            queues = [queue_of(self.options_of(task)["queue"]) for task in self.tasks.values()]
+            if not self.amqp.is_plain:
+                queues += self.amqp.named_queues()
             self._local = EmbeddedMesh(
                 {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
             )
@@ -654,7 +704,7 @@ class ActorQ(Configurable):
 @functools.cache
 def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
     """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, settings=settings, changes=dict(changes))
+    return ActorQ(main, settings=settings, changes=dict(changes), set_as_current=False)
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

@@ -82,6 +82,11 @@ class CoordinatorSettings:
     revocation_age_s: float = 86_400.0
     """Revocations of calls that are not known (yet) are remembered within these bounds."""
     dead_letter_count: int = 10_000
+    dead_letter_bytes: int = 64 * 1024**2
+    """Calls that are kept with their letters, to be run again; the oldest letters go first. Of one that alone has more
+    than a quarter of it, only the letter is kept."""
+    declaration_limit: int = 65_536
+    """Exchanges, queues and bindings that are declared, or were and are gone; more are refused."""
     client_age_s: float = 3600.0
     """A client that went away is remembered for this long, for the outcomes of its calls."""
     client_count: int = 10_000

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 PENDING = "PENDING"
-"""Waiting in a queue or for its time, or not known to the mesh at all."""
+"""Not known to the mesh at all, or known by its id only."""
+QUEUED = "QUEUED"
+"""Waiting in a queue."""
+SCHEDULED = "SCHEDULED"
+"""Waiting for its time, or for those before it in its workflow."""
 RECEIVED = "RECEIVED"
 """Leased to a worker, not started yet."""
 STARTED = "STARTED"
@@ -19,9 +23,47 @@ PROGRESS = "PROGRESS"
 SUCCESS = "SUCCESS"
 FAILURE = "FAILURE"
 REVOKED = "REVOKED"
+RETRY = "RETRY"
+"""The task has asked to be run again, and waits for that."""
+REJECTED = "REJECTED"
+"""The task has rejected the call. In events: the call fails, or goes back."""
+IGNORED = "IGNORED"
+"""The task has said that its outcome is none. In events."""
 
 READY_STATES = frozenset({SUCCESS, FAILURE, REVOKED})
 """Terminal: the first of these that a call reaches stays."""
-UNREADY_STATES = frozenset({PENDING, RECEIVED, STARTED, RETRY})
-EXCEPTION_STATES = frozenset({FAILURE, REVOKED})
-"""Terminal states whose result is an exception."""
+UNREADY_STATES = frozenset({PENDING, QUEUED, SCHEDULED, RECEIVED, STARTED, REJECTED, RETRY})
+EXCEPTION_STATES = frozenset({RETRY, FAILURE, REVOKED})
+"""States whose result is an exception."""
+PROPAGATE_STATES = frozenset({FAILURE, REVOKED})
+"""States whose exception is raised by `get`."""
+ALL_STATES = frozenset({PENDING, QUEUED, SCHEDULED, RECEIVED, STARTED, SUCCESS, FAILURE, RETRY, REVOKED})
+
+PRECEDENCE = (
+    SUCCESS, FAILURE, None, REVOKED, STARTED, RECEIVED, REJECTED, RETRY, QUEUED, SCHEDULED, PENDING
+)  # fmt: skip
+"""Which of two states of a call counts: that which is further in front. None: all states of users' own."""
+_PLACES = {name: place for place, name in enumerate(PRECEDENCE)}
+
+
+def precedence(name: str) -> int:
+    """The place of a state in PRECEDENCE: the lower it is, the more it counts."""
+    return _PLACES.get(name, _PLACES[None])
+
+
+class state(str):  # noqa: N801 - Celery's name
+    """A state that is compared by precedence: ``state(STARTED) < state(SUCCESS)``."""
+
+    __slots__ = ()
+
+    def __gt__(self, other: str) -> bool:
+        return precedence(self) < precedence(other)
+
+    def __ge__(self, other: str) -> bool:
+        return precedence(self) <= precedence(other)
+
+    def __lt__(self, other: str) -> bool:
+        return precedence(self) > precedence(other)
+
+    def __le__(self, other: str) -> bool:
+        return precedence(self) >= precedence(other)

@@ -15,6 +15,7 @@ from actorq.cli.outcome import show_outcome
 from actorq.cli.replies import to_json
 from actorq.config import DEFAULT_QUEUE, HIGHEST_PRIORITY, LOWEST_PRIORITY
 from actorq.errors import OperationalError, nearest
+from actorq.policies.queues import queue_of
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
@@ -61,6 +62,8 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
 @click.option("--eta", metavar="TIME", callback=moment, help="Start at this time: ISO 8601, or Unix time.")
 @click.option("--expires", metavar="TIME", callback=moment, help="Do not start later: ISO 8601, or seconds from now.")
 @click.option("-q", "--queue", metavar="QUEUE", help="Queue, instead of the task's own.")
+@click.option("--exchange", metavar="NAME", help="Exchange, instead of a queue: its bindings lead to queues.")
+@click.option("--routing-key", metavar="KEY", help="By which they lead there.")
 @click.option(
     "--priority",
     type=click.IntRange(LOWEST_PRIORITY, HIGHEST_PRIORITY),
@@ -101,7 +104,8 @@ def command(
         raise click.UsageError("give --countdown or --eta, not both")
     with connected(app, url) as mesh:
         result = mesh.send_task(name, args, kwargs, **chosen)
-        note_unoffered(mesh, result.id, name, _queue_of(mesh, name, chosen))
+        if not chosen.keys() & {"exchange", "routing_key"}:
+            note_unoffered(mesh, result.id, name, _queue_of(mesh, name, chosen))
         if wait:
             show_outcome(result, timeout_s, as_json, traceback)
             return
@@ -115,7 +119,7 @@ def command(
 def _queue_of(mesh: ActorQ, name: str, chosen: dict[str, Any]) -> str:
     task = mesh.tasks.get(name)
     options = task.options if task is not None else {}
-    return str(chosen.get("queue") or options.get("queue") or DEFAULT_QUEUE)
+    return queue_of(chosen.get("queue") or options.get("queue") or DEFAULT_QUEUE)
 
 
 def note_unoffered(mesh: ActorQ, task_id: str, name: str, queue: str) -> None:

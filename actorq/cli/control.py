@@ -16,9 +16,12 @@ ORDERS = {
     "revoke": "ID…: calls that have not started never will; with --terminate, running ones end.",
     "terminate": "ID…: the same as revoke --terminate.",
     "drain-coordinator": "NAME or ADDRESS: it hands its calls to another coordinator, and ends.",
+    "add-consumer": "QUEUE: workers take calls of it, until they end.",
+    "cancel-consumer": "QUEUE: workers take no more calls of it.",
     "shutdown": "Workers finish what runs, give back the rest, and end.",
 }
 DRAIN = "drain-coordinator"
+OF_QUEUES = frozenset({"add-consumer", "cancel-consumer"})
 OF_CALLS = frozenset({"revoke", "terminate"})
 """These are about calls, which the coordinator finds wherever they are, so they take ids and no destination."""
 
@@ -48,12 +51,15 @@ def command(
       actorq control revoke 3f6e0c1a-1 3f6e0c1a-2
       actorq control revoke 3f6e0c1a-1 --terminate
       actorq control shutdown -d worker-1@host
+      actorq control add-consumer feeds -d worker-1@host
       actorq control drain-coordinator tcp://10.0.0.5:5570
     """
     check(order, ids, terminate, destination)
     arguments: dict[str, Any] = {}
     if order in OF_CALLS:
         arguments = {"ids": list(ids), "terminate": terminate or order == "terminate"}
+    if order in OF_QUEUES:
+        arguments = {"queue": ids[0]}
     if order == DRAIN:
         destination = list(ids)
     with connected(app, url) as mesh:
@@ -76,7 +82,9 @@ def check(order: str, ids: tuple[str, ...], terminate: bool, destination: list[s
         raise click.UsageError(f"{DRAIN} needs the name of a coordinator; 'actorq inspect coordinator' shows them")
     if order == DRAIN and destination:
         raise click.UsageError(f"{DRAIN} takes names, and no --destination: actorq control {DRAIN} {destination[0]}")
-    if order not in OF_CALLS and order != DRAIN and ids:
+    if order in OF_QUEUES and len(ids) != 1:
+        raise click.UsageError(f"{order} needs the name of one queue: actorq control {order} QUEUE")
+    if order not in OF_CALLS | OF_QUEUES and order != DRAIN and ids:
         raise click.UsageError(f"{order} takes no ids. For some nodes only, use --destination {','.join(ids)}")
     if order != "revoke" and terminate:
         raise click.UsageError(f"--terminate belongs to revoke, not to {order}")

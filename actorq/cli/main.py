@@ -20,6 +20,8 @@ COMMANDS = {
     "result": "actorq.cli.result",
     "inspect": "actorq.cli.inspection",
     "control": "actorq.cli.control",
+    "queues": "actorq.cli.queues",
+    "dead-letters": "actorq.cli.dead_letters",
     "key": "actorq.cli.key",
 }
 """Each module has the command as `command`. In the order in which help shows them."""

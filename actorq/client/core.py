@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from actorq.config import MAX_BATCH, ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.policies.addresses import can_be_called
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, REPLACED, Call, CallSpec, Message, Outcome, Plan
+from actorq.wire.messages import CODE_MISSING, REPLACED, Call, CallSpec, Message, Note, Outcome, Plan
 from actorq.wire.plans import size_of_plan
 
 logger = logging.getLogger("actorq.client")
@@ -42,6 +42,8 @@ class LookUp:
 
     states: dict[str, str]
     outcomes: dict[str, Outcome]
+    notes: tuple[Note, ...] = ()
+    """What tasks have said of themselves last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ class Client:
         """As `outbox`, for calls whose ids the user chose, so that they may be known to the mesh."""
         self.plans: deque[Plan] = deque()
         """As `outbox`, for workflows."""
+        self.listeners: dict[str, list[Callable[[Note], None]]] = {}
+        """Who wants to hear what running tasks say of themselves, by call."""
         self.is_open = False
         self.rejection = ""
         """Why the last coordinator refused this client, if it did."""
@@ -276,6 +280,12 @@ class Client:
                     pending.notify()
             if looked_up and outcome.id in looked_up:
                 looked_up[outcome.id].outcome = outcome
+
+    def told(self, notes: Sequence[Note]) -> None:
+        """What tasks say of themselves, from their workers."""
+        for note in notes:
+            for listener in self.listeners.get(note.id, ()):
+                listener(note)
 
     def finish(self) -> Effects:
         """End the batch: send what waits, ask what is due, and return the effects."""
@@ -613,7 +623,9 @@ class Client:
             return
         request = self._take_unanswered(report.token)
         if isinstance(request, Ask):  # The outcomes came before the report.
-            self._effects.answers[report.token] = LookUp(dict(report.states), self._take_looked_up(request))
+            self._effects.answers[report.token] = LookUp(
+                dict(report.states), self._take_looked_up(request), tuple(report.notes)
+            )
 
     def _report_awaited(self, asked: Awaited, report: m.Report) -> None:
         """Of the calls that are awaited some are known, and the others lost: unless a coordinator that is silent now

@@ -32,7 +32,7 @@ from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter
 from actorq.transport.addresses import check_to_dial
 from actorq.transport.routes import host_towards
 from actorq.wire import frames
-from actorq.wire.messages import Call, CallSpec, Message, Outcome, Plan, Replies, Results
+from actorq.wire.messages import Call, CallSpec, Message, Note, Outcome, Plan, Replies, Results, Told
 from actorq.wire.payload import encode_failure
 
 logger = logging.getLogger("actorq.client")
@@ -230,6 +230,32 @@ class Session:
         elif self._has_ended:
             pending.fail(self._lost())
         return functools.partial(self._unsubscribe, pending, notify)
+
+    def listen(self, task_id: str, listener: Callable[[Note], None]) -> Callable[[], None]:
+        """Have `listener` called on the session's thread with what the task of a call that was submitted here says of
+        itself. It must not raise. Returns what takes that back.
+        """
+        with self._lock:
+            known = self.core.listeners.get(task_id, [])
+            self.core.listeners[task_id] = [
+                *known,
+                listener,
+            ]  # A new list: the session's thread may go through the old.
+        return functools.partial(self._unlisten, task_id, listener)
+
+    def _unlisten(self, task_id: str, listener: Callable[[Note], None]) -> None:
+        with self._lock:
+            left = [each for each in self.core.listeners.get(task_id, ()) if each is not listener]
+            if left:
+                self.core.listeners[task_id] = left
+            else:
+                self.core.listeners.pop(task_id, None)
+
+    def forget(self, task_id: str) -> None:
+        """Wait for this call no more."""
+        pending = self.core.pending.pop(task_id, None)
+        if pending is not None:
+            pending.call = None
 
     def look_up(self, task_ids: Sequence[str], timeout_s: float | None) -> LookUp:
         """What the coordinator knows of these calls."""
@@ -464,10 +490,14 @@ class Session:
             else:
                 if len(event.frames) > BLOB_FRAMES_FROM:
                     self.expect_large_bodies()
-                results = frames.unpack(event.frames, frames.TO_REPLY_SOCKET)
-                assert isinstance(results, Results)
-                if results.session == self.core.session:
-                    self.core.settled(results.outcomes)
+                message = frames.unpack(event.frames, frames.TO_REPLY_SOCKET)
+                assert isinstance(message, (Results, Told))
+                if message.session != self.core.session:
+                    pass  # It is for another one, that had this address before.
+                elif isinstance(message, Results):
+                    self.core.settled(message.outcomes)
+                else:
+                    self.core.told(message.notes)
         except Exception as error:  # Of its connection, but of nothing else, this is the end.
             if not isinstance(error, ProtocolError):
                 logger.exception("a message cannot be handled; its connection is closed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actorq.control.queues import QueueControl
 from actorq.wire.messages import Replies
 
 
@@ -24,7 +25,7 @@ class BroadcastReplies(dict[str, Any]):
         self.missing = list(missing)
 
 
-class Control:
+class Control(QueueControl):
     """Commands to all nodes at once, or to those in `destination`.
 
     A command returns when all addressed nodes have answered, at the latest after `timeout` seconds. The nodes answer

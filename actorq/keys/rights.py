@@ -18,7 +18,10 @@ CONTROL = "control"
 """The right to give orders to nodes: revoke, shut down, and whatever else is no question."""
 RIGHTS = (CODE, CONTROL)
 QUESTIONS = frozenset(
-    {"ping", "stats", "active", "reserved", "registered", "active_queues", "coordinator", "queues", "dead_letters"}
+    {
+        "ping", "stats", "active", "reserved", "registered", "active_queues", "coordinator", "queues", "queue_details",
+        "topology", "consumers", "dead_letters",
+    }
 )  # fmt: skip
 """Control commands that change nothing: these need no right."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from actorq.wire.declarations import Declaration
 from actorq.wire.messages import Call, CallSpec, Outcome, Plan
 
 
@@ -102,6 +103,29 @@ class KeepDeadLetter:
 
     number: int
     letter: Mapping[str, Any]
+    call: bytes = b""
+    """The call itself, to be run again, as the core encodes it; empty: it is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetDeadLetters:
+    """These were run again, or nobody wants them any more."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepDeclarations:
+    """What was declared; the last one for a thing counts."""
+
+    declarations: Sequence[Declaration]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetDeclarations:
+    """Nothing is known of these things any more."""
+
+    identities: Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +179,9 @@ Operation = (
     | KeepCode
     | ForgetCodes
     | KeepDeadLetter
+    | ForgetDeadLetters
+    | KeepDeclarations
+    | ForgetDeclarations
     | KeepPlan
     | KeepSteps
     | ForgetPlans
@@ -171,6 +198,8 @@ def size_of(operation: Operation) -> int:
         return len(operation.starts)
     if isinstance(operation, KeepRevocations):
         return len(operation.ids)
+    if isinstance(operation, KeepDeclarations):
+        return len(operation.declarations)
     if isinstance(operation, KeepPlan):
         return len(operation.plan.nodes)
     if isinstance(operation, KeepSteps):
@@ -204,7 +233,9 @@ class Kept:
     revocations: Sequence[tuple[str, float, bool]] = ()
     """Id, until when (Unix time), whether to terminate; oldest first."""
     codes: Sequence[tuple[str, bytes]] = ()
-    dead_letters: Sequence[tuple[int, dict[str, Any]]] = ()
+    dead_letters: Sequence[tuple[int, dict[str, Any], bytes]] = ()
+    """Number, letter, call."""
+    declarations: Sequence[Declaration] = ()
     plans: Sequence[KeepPlan] = ()
     """In the order of acceptance."""
     steps: Mapping[int, Step] = field(default_factory=dict)

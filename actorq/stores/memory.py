@@ -13,11 +13,14 @@ from actorq.stores.api import (
     Bounds,
     ForgetClients,
     ForgetCodes,
+    ForgetDeadLetters,
+    ForgetDeclarations,
     ForgetPlans,
     ForgetSpecs,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
+    KeepDeclarations,
     KeepPlan,
     KeepRevocations,
     KeepSpecs,
@@ -31,6 +34,7 @@ from actorq.stores.api import (
     settled_before,
     unsettled,
 )
+from actorq.wire.declarations import Declaration
 from actorq.wire.messages import Call, CallSpec, Outcome, Plan
 
 
@@ -46,7 +50,8 @@ class Shelf:
         self.outcomes: dict[str, tuple[float, Outcome]] = {}
         self.revocations: dict[str, tuple[float, bool]] = {}
         self.codes: dict[str, bytes] = {}
-        self.dead_letters: dict[int, dict[str, Any]] = {}
+        self.dead_letters: dict[int, tuple[dict[str, Any], bytes]] = {}
+        self.declarations: dict[tuple[str, ...], Declaration] = {}
         self.plans: dict[int, KeepPlan] = {}
         self.steps: dict[int, Step] = {}
 
@@ -74,7 +79,8 @@ class MemoryStore:
             [(settled_s, [outcome]) for settled_s, outcome in shelf.outcomes.values()],
             [(task_id, *until) for task_id, until in shelf.revocations.items()],
             list(shelf.codes.items()),
-            list(shelf.dead_letters.items()),
+            [(number, *each) for number, each in shelf.dead_letters.items()],
+            list(shelf.declarations.values()),
             [replace(kept, plan=_copy_plan(kept.plan)) for _, kept in sorted(shelf.plans.items())],
             dict(shelf.steps),
         )
@@ -115,7 +121,13 @@ class MemoryStore:
         elif isinstance(operation, ForgetCodes):
             _drop(shelf.codes, operation.digests)
         elif isinstance(operation, KeepDeadLetter):
-            shelf.dead_letters[operation.number] = dict(operation.letter)
+            shelf.dead_letters[operation.number] = (dict(operation.letter), operation.call)
+        elif isinstance(operation, ForgetDeadLetters):
+            _drop(shelf.dead_letters, operation.numbers)
+        elif isinstance(operation, KeepDeclarations):
+            shelf.declarations.update((each.identity, each) for each in operation.declarations)
+        elif isinstance(operation, ForgetDeclarations):
+            _drop(shelf.declarations, operation.identities)
         elif isinstance(operation, KeepPlan):
             shelf.plans[operation.row] = operation
         elif isinstance(operation, KeepSteps):

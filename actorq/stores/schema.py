@@ -26,6 +26,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE plans (number INTEGER PRIMARY KEY, client INTEGER NOT NULL, data BLOB NOT NULL)",
         "CREATE TABLE steps (number INTEGER PRIMARY KEY, state INTEGER NOT NULL, data BLOB NOT NULL)",
     ),
+    (
+        # What a dead letter needs to be run again.
+        "ALTER TABLE dead_letters ADD COLUMN call BLOB NOT NULL DEFAULT x''",
+        # Exchanges, bindings and what is said of queues. `identity` says what a row is about.
+        "CREATE TABLE declarations (number INTEGER PRIMARY KEY, identity BLOB NOT NULL UNIQUE, data BLOB NOT NULL)",
+    ),
 )
 """What to do to a file of version 0, 1, …: statements, run in one transaction. Only ever appended to."""
 
@@ -38,7 +44,8 @@ TABLES = {
     "outcomes": ("settled_s", "count", "data"),
     "revocations": ("id", "until_s", "terminate"),
     "codes": ("digest", "data"),
-    "dead_letters": ("data",),
+    "dead_letters": ("data", "call"),
+    "declarations": ("identity", "data"),
     "plans": ("client", "data"),
     "steps": ("state", "data"),
     "set_aside": ("origin", "row", "data", "reason"),

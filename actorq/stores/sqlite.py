@@ -24,11 +24,14 @@ from actorq.stores.api import (
     Bounds,
     ForgetClients,
     ForgetCodes,
+    ForgetDeadLetters,
+    ForgetDeclarations,
     ForgetPlans,
     ForgetSpecs,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
+    KeepDeclarations,
     KeepPlan,
     KeepRevocations,
     KeepSpecs,
@@ -45,6 +48,7 @@ from actorq.stores.api import (
 from actorq.stores.directory import DataDirectory
 from actorq.stores.salvage import DAMAGE, salvage, set_aside
 from actorq.wire.batches import batches
+from actorq.wire.declarations import Declaration
 from actorq.wire.frames import body_of
 from actorq.wire.messages import Blob, Call, CallSpec, Outcome, Plan
 
@@ -184,7 +188,8 @@ class SqliteStore:
             outcomes=self._read_outcomes(),
             revocations=[each for _, each in self._read("revocations", _read_revocation)],
             codes=[each for _, each in self._read("codes", _read_code)],
-            dead_letters=self._read("dead_letters", _reader(dict[str, Any])),
+            dead_letters=[(number, *each) for number, each in self._read("dead_letters", _letter_reader())],
+            declarations=[each for _, each in self._read("declarations", _declaration_reader())],
             plans=[KeepPlan(row, client, plan) for row, (client, plan) in self._read("plans", _plan_reader())],
             steps={row: Step(row, *step) for row, step in self._read("steps", _step_reader())},
         )
@@ -301,8 +306,16 @@ class SqliteStore:
             return [(f"DELETE FROM codes WHERE digest {_IN}", (json.dumps(list(operation.digests)),))]
         if isinstance(operation, KeepDeadLetter):
             self._is_trimmed = False
-            insert = "INSERT OR REPLACE INTO dead_letters (number, data) VALUES (?, ?)"
-            return [(insert, (operation.number, encode(operation.letter)))]
+            insert = "INSERT OR REPLACE INTO dead_letters (number, data, call) VALUES (?, ?, ?)"
+            return [(insert, (operation.number, encode(operation.letter), operation.call))]
+        if isinstance(operation, ForgetDeadLetters):
+            return _delete("dead_letters", sorted(operation.numbers))
+        if isinstance(operation, KeepDeclarations):
+            insert = "INSERT OR REPLACE INTO declarations (identity, data) VALUES (?, ?)"
+            return [(insert, (encode(each.identity), encode(each))) for each in operation.declarations]
+        if isinstance(operation, ForgetDeclarations):
+            delete = "DELETE FROM declarations WHERE identity = ?"
+            return [(delete, (encode(each),)) for each in operation.identities]
         if isinstance(operation, KeepPlan):
             insert = "INSERT OR REPLACE INTO plans (number, client, data) VALUES (?, ?, ?)"
             return [(insert, (operation.row, operation.client, encode(operation.plan)))]
@@ -506,6 +519,16 @@ def _outcome_reader() -> Callable[[float, int, bytes], tuple[float, list[Outcome
         return _checked(settled_s, float), outcomes
 
     return read
+
+
+def _letter_reader() -> Callable[[bytes, bytes], tuple[dict[str, Any], bytes]]:
+    decode = _reader(dict[str, Any])
+    return lambda data, call: (decode(data), _checked(call, bytes))
+
+
+def _declaration_reader() -> Callable[[bytes, bytes], Declaration]:
+    decode: Callable[[bytes], Declaration] = _reader(Declaration)
+    return lambda identity, data: decode(data)
 
 
 def _plan_reader() -> Callable[[int, bytes], tuple[int, Plan]]:

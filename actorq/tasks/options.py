@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.policies.queues import Exchange, Queue
 from actorq.wire.messages import CallSpec
 
 SPEC_OPTIONS = {
@@ -24,6 +25,9 @@ SPEC_OPTIONS = {
     "max_deliveries": "max_deliveries",
     "acks_late": "acks_late",
     "ignore_result": "ignore_result",
+    "exchange": "exchange",
+    "routing_key": "routing_key",
+    "routing_headers": "routing_headers",
 }
 """Options of a task, or of one call, and the fields of CallSpec that they set."""
 CALL_OPTIONS = frozenset({"countdown", "eta", "expires", "task_id", "retry", "retry_policy", "publish_timeout"})
@@ -70,7 +74,7 @@ _LONG_AGO_S = 1.0
 def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
     """`spec` with the options changed. Raises ImproperlyConfigured for values that cannot be."""
     changes = {
-        SPEC_OPTIONS[name]: _seconds(value) if "limit" in name else value
+        SPEC_OPTIONS[name]: _seconds(value) if "limit" in name else _named(value)
         for name, value in options.items()
         if value is not None or "limit" in name
     }
@@ -85,6 +89,11 @@ def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
             f"({changed.time_limit_s} s)"
         )
     return changed
+
+
+def _named(value: Any) -> Any:
+    """A queue or an exchange is sent by its name."""
+    return value.name if isinstance(value, (Queue, Exchange)) else value
 
 
 def split_options(

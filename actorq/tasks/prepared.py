@@ -28,12 +28,19 @@ class Prepared:
 
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         """As `Mesh.send_plain`."""
-        return self.send(task.spec, args, kwargs, {})
+        return task.send(tuple(args), kwargs, {})
 
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
         """As `Mesh.send`."""
+        args, kwargs, options = self.prepare(args, kwargs, options)
+        return self._mesh.send(spec, args, kwargs, options)
+
+    def prepare(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any], Mapping[str, Any]]:
+        """What is sent for a call with these arguments and options."""
         options = dict(options)
         if self._task.expires is not None:
             options.setdefault("expires", self._task.expires)
@@ -42,4 +49,4 @@ class Prepared:
             options.setdefault("shadow", shadow)
         if self._arguments is not None:
             args, kwargs = self._arguments(args, kwargs)
-        return self._mesh.send(spec, args, kwargs, options)
+        return args, kwargs, options

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
-from actorq.wire.messages import CallSpec, Outcome, Plan
+from actorq.wire.messages import Call, CallSpec, Note, Outcome, Plan
+from actorq.wire.payload import Serializers
 
 if TYPE_CHECKING:
+    from actorq.tasks.broadcast import BroadcastResult
+    from actorq.tasks.canvas.signature import Signature
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
@@ -17,6 +20,11 @@ class Mesh(Protocol):
     """The way from tasks and results to the mesh."""
 
     main: str
+    serializers: Serializers
+
+    @property
+    def tasks(self) -> Mapping[str, Task[Any, Any]]:
+        """Those that are registered here, by name."""
 
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         """Submit one call of a task with its own options: the fast way."""
@@ -25,6 +33,19 @@ class Mesh(Protocol):
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> AsyncResult[Any]:
         """Submit one call. `options` are those of `apply_async` that belong to the call and not to the spec."""
+
+    def routed(
+        self,
+        name: str,
+        own: Mapping[str, Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """The `options` of a call of a task with its `own`, with where it goes. Raises QueueNotFound."""
+
+    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
+        """Submit one call for each worker that offers the task."""
 
     def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
         """The options of a task's calls, with what the settings say of them."""
@@ -35,6 +56,36 @@ class Mesh(Protocol):
         """Submit a workflow. The spec numbers of its calls are places in `specs`, from 1. `results` are those of the calls
         whose `replies` is true; `options` are those of `apply_async` for how long to try.
         """
+
+    def send_task(
+        self, name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult[Any]:
+        """Submit one call of a task by its name."""
+
+    def send_group(self, group_id: str, calls: Sequence[Signature[Any]]) -> list[AsyncResult[Any]]:
+        """Submit the calls of a group that nothing follows."""
+
+    def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+        """What calls of a task with these options have in common."""
+
+    def eager_spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+        """As `spec_of`, for a call that runs here."""
+
+    def spec_of_map(self, kind: str, task: str, options: Mapping[str, Any]) -> CallSpec:
+        """As `spec_of`, for calls that run a task for each of many items; `kind` is MAP or STARMAP."""
+
+    def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError if these are not the task's, as far as it is known here."""
+
+    def prepared(
+        self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any], Mapping[str, Any]]:
+        """What is sent for a call of a task with these arguments and options."""
+
+    def make_call(
+        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Call:
+        """A call that is not sent yet: for a plan."""
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the task's function, if it has to travel by value; else an empty string."""
@@ -48,6 +99,41 @@ class Mesh(Protocol):
 
     def deliverer(self, fn: Callable[[], object]) -> Callable[[], None]:
         """A function for `subscribe` that has `fn` run where this was called: thread, greenlet or event loop."""
+
+    def listen(self, task_id: str, listener: Callable[[Note], None]) -> Callable[[], None]:
+        """Have `listener` called, on the session's thread, with what the task says of itself, if this session has
+        submitted the call. Returns what takes that back.
+        """
+
+    def notes_of(self, pendings: Sequence[Pending]) -> list[Note]:
+        """What the tasks of these calls have said of themselves last, as far as the coordinator knows."""
+
+    def meta_of(self, pending: Pending) -> Any:
+        """What the task has said of itself last, with the state that the call has now; else None."""
+
+    def open_meta(self, meta: bytes) -> Any:
+        """What a note carries."""
+
+    def exists(self, pending: Pending) -> bool:
+        """Whether the mesh knows the call."""
+
+    def spec_in(self, pending: Pending) -> CallSpec | None:
+        """The spec of a call that this session holds, to send it again."""
+
+    def arguments_in(self, pending: Pending) -> tuple[list[Any], dict[str, Any]] | None:
+        """The arguments of a call that this session holds, to send it again."""
+
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Drop the outcomes of these calls."""
+
+    def save_group(self, group_id: str, form: Any) -> None: ...
+
+    def restore_group(self, group_id: str) -> Any: ...
+
+    def delete_group(self, group_id: str) -> None: ...
+
+    def result_from_tuple(self, form: Any) -> Any:
+        """The result that `as_tuple` was called on."""
 
     def open_outcome(self, outcome: Outcome) -> Any:
         """The value of a SUCCESS, or the exception of another outcome."""

@@ -98,6 +98,7 @@ class RunningRequest(Request):
         super().__init__(**fields)
         self.running, self.call, self.bound_to = running, call, task
         self.id = call.id
+        self.is_eager = getattr(running, "is_eager", False)
         self.task = task.name
         self.retries = extra.retries
         self.attempt = call.attempt

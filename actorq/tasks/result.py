@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from actorq import states
 from actorq.client.bells import stepping_aside
 from actorq.client.pending import Pending
-from actorq.errors import TimeoutError
-from actorq.wire.messages import OUTCOME_STATES, SUCCESS
+from actorq.errors import IncompleteStream, TimeoutError
+from actorq.tasks.listening import wait_and_tell
+from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Call
 from actorq.wire.payload import remote_traceback
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
     """
 
     mesh: Mesh = None  # type: ignore[assignment]  # Given to each; a field after those with defaults has one too.
+    ignored: bool = False
+    """Nobody keeps the result: `get` returns None at once."""
 
     @property
     def task_id(self) -> str:
@@ -33,27 +37,77 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
-    def get(self, timeout: float | None = None, propagate: bool = True) -> R:
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, Any], object] | None = None,
+        on_message: Callable[[dict[str, Any]], object] | None = None,
+        on_interval: Callable[[], object] | None = None,
+        disable_sync_subtasks: bool = True,
+        EXCEPTION_STATES: Collection[str] = states.EXCEPTION_STATES,  # noqa: N803 - Celery's name
+        PROPAGATE_STATES: Collection[str] = states.PROPAGATE_STATES,  # noqa: N803
+    ) -> R:
         """Wait for the value, for `timeout` seconds (None: without end).
 
         Raises the task's exception as itself, with the remote traceback shown under the local one; TaskRevokedError for
-        a revoked call; TimeoutError. With ``propagate=False`` an exception is returned instead of raised.
+        a revoked call; TimeoutError. With ``propagate=False`` an exception is returned instead of raised. A call that
+        did not run because one before it in its workflow had failed raises what that one has failed with.
+
+        callback: called as ``callback(task_id, value)`` at the end. on_message: called for each state that is heard
+        of, and the last one, as ``{"task_id", "status", "result", "traceback", "children"}``. on_interval: called every
+        `interval` seconds until then. All are called here, by whoever waits. PROPAGATE_STATES: states whose exception is
+        raised. The other parameters are Celery's and change nothing: a task may wait for others, as its slot is free
+        meanwhile.
         """
         outcome = self.outcome
+        if on_message is not None or on_interval is not None or callback is not None:
+            return self._get_and_tell(  # type: ignore[no-any-return]
+                timeout, propagate, interval, callback, on_message, on_interval, PROPAGATE_STATES
+            )
         if outcome is None:
+            if self.ignored:
+                return None  # type: ignore[return-value]
             if not self.mesh.wait(self, timeout):
-                raise TimeoutError(
-                    f"the result of {self.id} did not come within {timeout} s; the call goes on. Its `state` says how "
-                    f"far it is, 'actorq status' whether workers are there, and `revoke()` ends it"
-                )
+                raise self._late(timeout)
         elif outcome.state == SUCCESS:
             return self.mesh.open_outcome(outcome)  # type: ignore[no-any-return]
-        return self._take(propagate)  # type: ignore[no-any-return]
+        return self._take(propagate, PROPAGATE_STATES)  # type: ignore[no-any-return]
 
     wait = get
 
+    def _get_and_tell(
+        self,
+        timeout_s: float | None,
+        propagate: bool,
+        interval_s: float,
+        callback: Callable[[str, Any], object] | None,
+        on_message: Callable[[dict[str, Any]], object] | None,
+        on_interval: Callable[[], object] | None,
+        propagate_states: Collection[str],
+    ) -> Any:
+        if self.ignored and self.outcome is None:
+            return None
+        if not wait_and_tell(self.mesh, [self], timeout_s, interval_s, on_message, on_interval):
+            raise self._late(timeout_s)
+        value = self._take(propagate, propagate_states)
+        if callback is not None:
+            callback(self.id, value)
+        return value
+
+    def _late(self, timeout_s: float | None) -> TimeoutError:
+        return TimeoutError(
+            f"the result of {self.id} did not come within {timeout_s} s; the call goes on. Its `state` says how "
+            f"far it is, 'actorq status' whether workers are there, and `revoke()` ends it"
+        )
+
     def __await__(self) -> Generator[Any, None, R]:
         if not self.is_settled():
+            if self.ignored:
+                return None  # type: ignore[return-value]
             yield from self._settling()
         value: R = self._take(propagate=True)
         return value
@@ -78,20 +132,31 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         finally:
             unsubscribe()
 
-    def then(self, fn: Callable[[AsyncResult[R]], Any]) -> AsyncResult[R]:
-        """Call ``fn(self)`` when the call has settled. Returns self.
+    def then(
+        self,
+        on_success: Callable[[AsyncResult[R]], Any],
+        on_error: Callable[[AsyncResult[R]], Any] | None = None,
+    ) -> AsyncResult[R]:
+        """Call ``on_success(self)`` when the call has settled; if it has not succeeded, `on_error` where given.
 
-        In a coroutine `fn` runs on its event loop, in a gevent program in a greenlet, else on a thread kept for
-        callbacks. What it raises is logged.
+        Returns self. In a coroutine they run on its event loop, in a gevent program in a greenlet, else on a thread
+        kept for callbacks. What they raise is logged.
         """
-        self.mesh.subscribe(self, self.mesh.deliverer(lambda: fn(self)))
+
+        def run() -> None:
+            fn = on_success if on_error is None or self.successful() else on_error
+            fn(self)
+
+        self.mesh.subscribe(self, self.mesh.deliverer(run))
         return self
 
     # -- looking -------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> str:
-        """SUCCESS, FAILURE or REVOKED once settled; before, what the coordinator says: STARTED, RECEIVED or PENDING."""
+        """SUCCESS, FAILURE or REVOKED once settled; before, what the coordinator says (see `actorq.states`), or the task
+        of itself.
+        """
         if self.outcome is not None:
             return OUTCOME_STATES[self.outcome.state]
         return self.mesh.state_of(self)
@@ -113,38 +178,169 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         """Whether it settled with an exception of the task, or of the mesh."""
         return self.ready() and self.state == states.FAILURE
 
+    def exists(self) -> bool:
+        """Whether the mesh knows the call: it waits, runs, or has settled and is still remembered."""
+        return self.is_settled() or self.mesh.exists(self)
+
     @property
-    def result(self) -> R | BaseException | None:
-        """The value, or the exception; None before it has settled."""
-        return self._take(propagate=False) if self.ready() else None
+    def result(self) -> R | BaseException | Any:
+        """The value, or the exception; before it has settled, what the task says with a state of its own, else None."""
+        return self._take(propagate=False) if self.ready() else self.mesh.meta_of(self)
 
     info = result
 
     @property
     def traceback(self) -> str | None:
         """The remote traceback as text, if the task raised."""
-        result = self.result
+        result = self.result if self.ready() else None
         return remote_traceback(result) if isinstance(result, BaseException) else None
 
-    def revoke(self, terminate: bool = False, wait: bool = False, timeout: float = 1.0) -> str:
+    def maybe_throw(self, propagate: bool = True, callback: Callable[[str, Any], object] | None = None) -> Any:
+        """Raise the exception, if it has settled with one. Returns what `result` is otherwise."""
+        value = self._take(propagate) if self.ready() else self.result
+        if callback is not None:
+            callback(self.id, value)
+        return value
+
+    maybe_reraise = maybe_throw
+
+    @property
+    def name(self) -> str | None:
+        """The task's name, while the call is held here to be sent again; else None."""
+        spec = self.mesh.spec_in(self)
+        return None if spec is None else spec.task
+
+    @property
+    def queue(self) -> str | None:
+        """As `name`."""
+        spec = self.mesh.spec_in(self)
+        return None if spec is None else spec.queue
+
+    @property
+    def args(self) -> list[Any] | None:
+        """As `name`."""
+        arguments = self.mesh.arguments_in(self)
+        return None if arguments is None else arguments[0]
+
+    @property
+    def kwargs(self) -> dict[str, Any] | None:
+        """As `name`."""
+        arguments = self.mesh.arguments_in(self)
+        return None if arguments is None else arguments[1]
+
+    @property
+    def retries(self) -> int | None:
+        """As `name`."""
+        call = self.call
+        return call.extra.retries if isinstance(call, Call) and call.extra is not None else None
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def revoke(
+        self,
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> str:
         """End the call: one that has not started never will; a running one is ended only with `terminate`.
 
-        Returns at once, or with `wait` after at most `timeout` seconds with what became of it.
+        Returns at once, or with `wait` after at most `timeout` seconds (default 1) with what became of it. `connection`
+        and `signal` are Celery's and change nothing: a task is ended by an exception in it.
         """
-        return self.mesh.revoke([self.id], terminate, wait, timeout).get(self.id, "")
+        return self.mesh.revoke([self.id], terminate, wait, 1.0 if timeout is None else timeout).get(self.id, "")
 
-    def _take(self, propagate: bool) -> Any:
+    def cancel(
+        self, recursive: bool = True, terminate: bool = True, wait: bool = False, timeout: float | None = None
+    ) -> dict[str, str]:
+        """End the call, with `recursive` also all of its workflow that has not ended: what comes before it and after it.
+
+        Returns, with `wait`, what became of each.
+        """
+        ids = list(dict.fromkeys(self._workflow_ids())) if recursive else [self.id]
+        return self.mesh.revoke(ids, terminate, wait, 1.0 if timeout is None else timeout)
+
+    def _workflow_ids(self) -> Iterator[str]:
+        """From the end to the beginning: so what follows a call that is ended is ended for its own sake."""
+        for child in self.children:
+            yield from child.as_list()
+        yield from self.as_list()
+
+    def forget(self) -> None:
+        """Drop the result, and those of its parents: here, and where the mesh keeps it."""
+        self.mesh.forget(self.as_list())
+        self.outcome = None
+
+    # -- the tree ------------------------------------------------------------------------------------------------
+
+    @property
+    def parent(self) -> Any:
+        """The result of what came before it in its workflow; None for the first."""
+        return None
+
+    @property
+    def children(self) -> list[Any]:
+        """The results of what follows it in its workflow, as far as that was known when it was submitted."""
+        return []
+
+    def as_tuple(self) -> tuple[Any, Any]:
+        """``((id, parent as tuple), None)``, of which `app.result_from_tuple` makes the result again."""
+        parent = self.parent
+        return (self.id, None if parent is None else parent.as_tuple()), None
+
+    def as_list(self) -> list[str]:
+        """Its id, and those of its parents."""
+        parent = self.parent
+        return [self.id] if parent is None else [self.id, *parent.as_list()]
+
+    def outline(self) -> tuple[Any, Any]:
+        """As `as_tuple`, without the parents."""
+        return (self.id, None), None
+
+    def leaves(self) -> list[AsyncResult[Any]]:
+        """The calls that it waits for: itself."""
+        return [self]
+
+    def iterdeps(self, intermediate: bool = False) -> Iterator[tuple[Any, Any]]:
+        """``(parent, result)`` for itself and all that follows it. Raises IncompleteStream at one that is not ready,
+        unless `intermediate` is true.
+        """
+        waiting: deque[tuple[Any, Any]] = deque([(None, self)])
+        while waiting:
+            parent, node = waiting.popleft()
+            yield parent, node
+            if node.ready():
+                waiting.extend((node, child) for child in node.children)
+            elif not intermediate:
+                raise IncompleteStream(f"{node!r} is not ready: wait for it first, or say intermediate=True")
+
+    def collect(self, intermediate: bool = False, **waiting: Any) -> Iterator[tuple[Any, Any]]:
+        """``(result, value)`` for itself and all that follows it, as they come. Options as for `get`."""
+        for _, node in self.iterdeps(intermediate):
+            yield node, node.get(**waiting)
+
+    def get_leaf(self) -> Any:
+        """The value of the last of all that follows it."""
+        value = None
+        for _, node in self.iterdeps():
+            value = node.get()
+        return value
+
+    def _take(self, propagate: bool, propagate_states: Collection[str] = states.PROPAGATE_STATES) -> Any:
         """The value of a call that has settled."""
         assert self.outcome is not None
         value = self.mesh.open_outcome(self.outcome)
-        if propagate and self.outcome.state != SUCCESS:
+        if propagate and self.outcome.state != SUCCESS and OUTCOME_STATES[self.outcome.state] in propagate_states:
             raise value
         return value
 
     # -- identity ------------------------------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AsyncResult) and other.id == self.id
+        if isinstance(other, AsyncResult):
+            return other.id == self.id
+        return other == self.id if isinstance(other, str) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar
 
@@ -12,6 +12,8 @@ from actorq.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError,
 from actorq.tasks import notes
 from actorq.tasks.arguments import accept_all, argument_check
 from actorq.tasks.attributes import ATTRIBUTES, check_attributes, spec_options
+from actorq.tasks.broadcast import BroadcastResult
+from actorq.tasks.canvas.signature import Signature
 from actorq.tasks.options import SPEC_OPTIONS, check_options, make_spec, split_options
 from actorq.tasks.prepared import Prepared
 from actorq.tasks.replacing import Compiles, replaced_by
@@ -24,6 +26,8 @@ from actorq.wire.messages import Call, CallSpec
 from actorq.worker.inputs import with_inputs
 
 if TYPE_CHECKING:
+    from actorq.tasks.canvas.maps import chunks
+    from actorq.tasks.eager import EagerResult
     from actorq.tasks.protocol import Mesh
 
 P = ParamSpec("P")
@@ -143,6 +147,11 @@ class Task(Generic[P, R]):
         if arguments is None and self.expires is None and not names_calls:
             return mesh
         return Prepared(self, mesh, arguments)
+
+    @property
+    def check(self) -> Callable[..., None]:
+        """Called with arguments, it raises TypeError if they are not the task's."""
+        return self._check
 
     @property
     def spec(self) -> CallSpec:
@@ -313,8 +322,12 @@ class Task(Generic[P, R]):
         how long to try to reach the mesh. headers, shadow, argsrepr, kwargsrepr: for `task.request`, and for logs.
         add_to_parent: False if a call made inside of a task does not belong to that. Also every option of the task's
         calls: queue, priority, serializer, compression, sensitive, time_limit, soft_time_limit, max_deliveries,
-        acks_late, ignore_result.
+        acks_late, ignore_result. link, link_error: a signature, or a list of them, that runs with its value when it has
+        succeeded, or has failed. Where it goes: queue, or exchange and routing_key (and, for a headers exchange,
+        headers); what is not said here comes from the task, and then from `task_routes`.
         """
+        if "link" in options or "link_error" in options:
+            return self.signature(args, kwargs).apply_async(**options)
         args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)
         return self.send(args, kwargs, options)
@@ -327,15 +340,75 @@ class Task(Generic[P, R]):
         spec: CallSpec | None = None,
     ) -> AsyncResult[R]:
         """As `apply_async`, without a look at the arguments. spec: in place of the task's own."""
+        options = self._mesh.routed(self.name, self.options, args, kwargs, options)
         changes, others = split_options(options)
         spec = spec or self.spec
         spec = make_spec(spec, changes) if changes else spec
         return self._mesh.send(spec, args, kwargs, others)
 
+    def prepared(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any], Mapping[str, Any]]:
+        """What is sent for a call with these arguments and options."""
+        if isinstance(self._mesh, Prepared):
+            return self._mesh.prepare(args, kwargs, options)
+        return args, kwargs, options
+
+    def broadcast(self, *args: P.args, **kwargs: P.kwargs) -> BroadcastResult[R]:
+        """Run once on every worker that offers the task now. Returns a result for each, by the worker's name.
+
+        A worker that has no room at present runs it when it has; if it has not started within an hour it is REVOKED.
+        """
+        self._check(*args, **kwargs)
+        return self._mesh.broadcast(self, args, kwargs)
+
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
         """A handle to a call of this task, by its id."""
         result: AsyncResult[R] = self.app.AsyncResult(task_id)
         return result
+
+    def apply(
+        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R]:
+        """Run it here, now, as a worker would, with what is linked to it. See `Signature.apply`."""
+        result: EagerResult[R] = self.signature(args, kwargs).apply(**options)
+        return result
+
+    # -- signatures ----------------------------------------------------------------------------------------------
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature: the call as data, for `chain`, `group` and `chord`."""
+        return Signature(self, args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """A signature that takes no more arguments."""
+        return Signature(self, args, kwargs, immutable=True)
+
+    def signature(
+        self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
+    ) -> Signature[R]:
+        """As `s`, with the arguments in a list and a dict, and options: see `Signature`."""
+        return Signature(self, args, kwargs, *more, **options)
+
+    subtask = signature
+
+    def map(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """A signature of one call that runs it for each item."""
+        from actorq.tasks.canvas.maps import xmap
+
+        return xmap(self.s(), it)
+
+    def starmap(self, it: Iterable[Any]) -> Signature[list[R]]:
+        """As `map`, for lists of arguments."""
+        from actorq.tasks.canvas.maps import xstarmap
+
+        return xstarmap(self.s(), it)
+
+    def chunks(self, it: Iterable[Any], n: int) -> chunks:
+        """A group of starmaps of `n` lists of arguments each."""
+        from actorq.tasks.canvas.maps import chunks
+
+        return chunks(self.s(), it, n)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

@@ -28,7 +28,7 @@ _ALL: tuple[type[Message], ...] = (
     m.Capacity, m.Finished, m.Returned, m.Starting, m.Heartbeat, m.Reply, m.Bye,
     m.Results,
     m.Discover, m.View, m.PeerHello, m.HandOver, m.HandOverOutcomes, m.Unwatch,
-    m.Noted, m.Told,
+    m.Noted, m.Told, m.Consume,
 )  # fmt: skip
 _KIND_BYTE = {kind: bytes([number]) for number, kind in enumerate(_ALL, start=1)}  # 0 is the transport's probe.
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _ALL}
@@ -42,8 +42,11 @@ def kinds(types: Iterable[type[Message]]) -> Kinds:
 HELLO = kinds([m.Discover, m.ClientHello, m.WorkerHello, m.ControlHello, m.PeerHello])
 FROM_CLIENT = kinds([m.Discover, m.ClientHello, m.Submit, m.Code, m.Query, m.Control, m.Ping])
 FROM_WORKER = kinds(
-    [m.Discover, m.WorkerHello, m.Capacity, m.Finished, m.Returned, m.Starting, m.Noted, m.Heartbeat, m.Reply, m.Bye]
-)
+    [
+        m.Discover, m.WorkerHello, m.Capacity, m.Consume, m.Finished, m.Returned, m.Starting, m.Noted, m.Heartbeat, m.Reply,
+        m.Bye,
+    ]
+)  # fmt: skip
 FROM_CONTROL = kinds([m.ControlHello, m.Finished, m.Returned, m.Heartbeat, m.Reply, m.Bye])
 TO_CLIENT = kinds(
     [m.Welcome, m.View, m.Rejected, m.Reset, m.Accepted, m.Refused, m.Settled, m.Report, m.Pressure, m.Replies]

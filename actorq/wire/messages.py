@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta, Struct
 
 from actorq.config import DEFAULT_PRIORITY, DEFAULT_QUEUE, HIGHEST_PRIORITY, LOWEST_PRIORITY, MAX_BATCH
+from actorq.wire.declarations import Declaration, Name, Scalar
 
 PROTOCOL_VERSION = 1
 OLDEST_VERSION = 1
@@ -29,7 +30,6 @@ BY_VALUE = "actorq.by_value"
 CODE_MISSING = "its function is not here; it is sent again"
 """Why a call by value is refused when the function was dropped, or never came. The client sends both again."""
 
-Name = Annotated[str, Meta(max_length=512)]
 ID_LENGTH = 256
 Id = Annotated[str, Meta(max_length=ID_LENGTH)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_BATCH)]
@@ -83,6 +83,11 @@ class CallSpec(Struct, array_like=True, frozen=True):
     """Of the arguments, and of the result, where it makes them smaller; empty: none."""
     sensitive: bool = False
     """Arguments and result are shown nowhere: in no log, and to nobody who asks what runs."""
+    exchange: Name = ""
+    """Where `queue` is empty the coordinator finds the queues, by exchange, routing key and headers. Empty: the default
+    exchange, from which the routing key names the queue."""
+    routing_key: Name = ""
+    routing_headers: tuple[tuple[Name, Scalar], ...] = ()
 
     @property
     def offer(self) -> str:
@@ -199,6 +204,10 @@ class Member(Struct, array_like=True, frozen=True):
     name: Name = ""
 
 
+DEAD_LETTER = "dead letter"
+"""`content` of an outcome that is a FAILURE: the call is to be kept among the dead letters."""
+
+
 class Outcome(Struct, array_like=True, gc=False):
     """How a call ended."""
 
@@ -208,7 +217,7 @@ class Outcome(Struct, array_like=True, gc=False):
     body: Body
     content: Name = ""
     """Serializer of the body of a SUCCESS, with its compression as in ``json+gzip``; empty: msgpack. Other bodies are
-    failures (`actorq.wire.payload.failure`)."""
+    failures (`actorq.wire.payload.failure`), of calls that are to be kept if this is DEAD_LETTER."""
 
 
 class Replacement(Struct, array_like=True):
@@ -247,6 +256,7 @@ Calls = Annotated[list[Call], Meta(max_length=MAX_BATCH)]
 Notes = Annotated[list[Note], Meta(max_length=MAX_BATCH)]
 Outcomes = Annotated[list[Outcome], Meta(max_length=MAX_BATCH)]
 Specs = Annotated[list[tuple[int, CallSpec]], Meta(max_length=MAX_NAMES)]
+Declarations = Annotated[list[Declaration], Meta(max_length=MAX_NAMES)]
 MEMBER_LIMIT = 1024
 MemberList = Annotated[list[Member], Meta(max_length=MEMBER_LIMIT)]
 
@@ -307,6 +317,8 @@ class WorkerHello(Message):
     """Epoch of the coordinator that granted what is held."""
     held: Held = []
     pid: int = 0
+    declares: Declarations = []
+    """The exchanges, queues and bindings that its application knows; what the mesh knows of them already stays."""
 
 
 class ControlHello(Message):
@@ -550,6 +562,12 @@ class Capacity(Message):
 
     capacity: Slots
     slots: Slots
+
+
+class Consume(Message):
+    """The worker takes calls of these queues from now on, beside its own."""
+
+    queues: Names
 
 
 class Finished(Message):

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from actorq.errors import ImproperlyConfigured, nearest
+from actorq.policies.queues import Queues
 from actorq.settings import Settings
 from actorq.settings.configurable import Configurable
 from actorq.settings.tasks import payloads_of
@@ -24,6 +25,17 @@ class NoApplication(Configurable):
         super().__init__()
         self.tasks: dict[str, TaskLike] = {}
         self.serializers = Serializers.default(Settings().accept_content)
+
+    @property
+    def amqp(self) -> NoApplication:
+        """Where its queues are."""
+        return self
+
+    @property
+    def queues(self) -> Queues:
+        """The default one, or what the settings say."""
+        settings = self.conf.settings
+        return Queues(settings.task_queues, settings.task_create_missing_queues, settings.task_default_queue)
 
     def _use_settings(self) -> None:
         self.serializers.follow(*payloads_of(self.conf.settings))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from actorq.config import WorkerSettings
 from actorq.errors import ImproperlyConfigured
@@ -23,7 +21,7 @@ def chosen(options: WorkerOptions, settings: Settings) -> WorkerOptions:
     return replace(
         options,
         addresses=options.addresses or addresses_in(settings.url),
-        queues=options.queues or queues_in(settings),
+        queues=options.queues or settings.worker_queues,
         concurrency=options.concurrency or settings.worker_concurrency or WorkerSettings().concurrency,
         by_value=settings.worker_by_value if options.by_value is None else options.by_value,
         key=options.key or settings.key,
@@ -39,13 +37,6 @@ def addresses_in(url: str) -> tuple[str, ...]:
     return mesh.addresses
 
 
-def queues_in(settings: Settings) -> tuple[str, ...]:
-    """The queues that a worker serves: those that it is told, or all that the settings name."""
-    return settings.worker_queues or tuple(
-        dict.fromkeys([settings.task_default_queue, *_names_of(settings.task_queues)])
-    )
-
-
 def early_settings(config: str) -> Settings:
     """What is known before an application is imported: from the environment, and from the file, if it is one."""
     conf = Conf()
@@ -57,11 +48,3 @@ def early_settings(config: str) -> Settings:
 def too_late(settings: Settings, early: Settings) -> list[str]:
     """Settings that the application has, and that the supervisor did not know of."""
     return [name for name in EARLY if getattr(settings, name) != getattr(early, name)]
-
-
-def _names_of(queues: Any) -> Iterator[str]:
-    for queue in queues or ():
-        name = queue.get("name") if isinstance(queue, Mapping) else getattr(queue, "name", queue)
-        if not isinstance(name, str):
-            raise ImproperlyConfigured(f"task_queues has {queue!r}, which is neither a queue nor the name of one")
-        yield name

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from actorq.errors import nearest
+from actorq.wire.declarations import NAME_LENGTH
 from actorq.wire.messages import Call, CallSpec
 from actorq.worker.core import Worker
 from actorq.worker.jobs import Jobs
@@ -25,9 +27,18 @@ SHOWN_DEPTH = 4
 class Commands:
     """What this node answers. All methods are for any one thread; they only read what belongs to others."""
 
-    def __init__(self, core: Worker, pool: Pool, jobs: Jobs, shut_down: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        core: Worker,
+        pool: Pool,
+        jobs: Jobs,
+        shut_down: Callable[[], None],
+        consume: Callable[[list[str]], None],
+    ) -> None:
+        """`shut_down` and `consume`, which takes the names of all queues, have the node do so in its hub."""
         self._core, self._pool, self._jobs = core, pool, jobs
-        self._shut_down = shut_down
+        self._shut_down, self._consume = shut_down, consume
+        self._queues = list(core.queues)
         self._started_s = time.monotonic()
         self._known: dict[str, Callable[[], Any]] = {
             "ping": lambda: {"ok": "pong"},
@@ -35,16 +46,44 @@ class Commands:
             "active": self.active,
             "reserved": self.reserved,
             "registered": lambda: sorted(jobs.application.tasks),
-            "active_queues": lambda: [{"name": queue} for queue in core.queues],
+            "active_queues": lambda: [{"name": queue, "routing_key": queue} for queue in self._queues],
             "shutdown": self.shutdown,
         }
+        self._with_arguments: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "add_consumer": self.add_consumer,
+            "cancel_consumer": self.cancel_consumer,
+        }
 
-    def answer(self, command: str) -> Any:
+    def answer(self, command: str, arguments: Mapping[str, Any]) -> Any:
         """The reply to a command. One that is not known gets ``{"error": …}``, which says so."""
+        if command in self._with_arguments:
+            return self._with_arguments[command](arguments)
         known = self._known.get(command)
         if known is None:
-            return {"error": f"unknown command {command!r}: this worker knows {', '.join(sorted(self._known))}"}
+            names = ", ".join(sorted([*self._known, *self._with_arguments]))
+            return {"error": f"unknown command {command!r}: this worker knows {names}"}
         return known()
+
+    def add_consumer(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Take calls of a queue, until the node ends."""
+        queue = arguments.get("queue")
+        if not isinstance(queue, str) or not 0 < len(queue) <= NAME_LENGTH:
+            return {"error": f"add_consumer needs the name of a queue, and not {short_repr(queue)}"}
+        if queue in self._queues:
+            return {"ok": f"already consuming from {queue}"}
+        self._queues = [*self._queues, queue]
+        self._consume(self._queues)
+        return {"ok": f"add consumer {queue}"}
+
+    def cancel_consumer(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Take no more calls of a queue."""
+        queue = arguments.get("queue")
+        if queue not in self._queues:
+            hint = nearest(str(queue), self._queues) or f"it consumes {', '.join(self._queues) or 'its own queue only'}"
+            return {"error": f"this worker does not consume {short_repr(queue)}: {hint}"}
+        self._queues = [each for each in self._queues if each != queue]
+        self._consume(self._queues)
+        return {"ok": f"no longer consuming from {queue}"}
 
     def stats(self) -> dict[str, Any]:
         """Counts, pool, uptime and resource usage."""

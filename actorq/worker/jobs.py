@@ -17,12 +17,13 @@ from actorq.errors import (
     EncodeError,
     MessageTooLarge,
     NotRegistered,
+    Reject,
     SoftTimeLimitExceeded,
     TaskPredicate,
 )
 from actorq.settings import Conf
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
+from actorq.wire.messages import BY_VALUE, DEAD_LETTER, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
     PLAIN_FORMATS,
@@ -36,6 +37,7 @@ from actorq.wire.payload import (
     loads,
 )
 from actorq.worker.announcing import Announced, announced, not_begun
+from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
@@ -46,6 +48,9 @@ JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
+
+NOT_TAKEN = (DecodeError, NotRegistered, Reject)
+"""Calls that end with these are kept among the dead letters: they could not be run here, or were rejected."""
 
 Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
@@ -119,6 +124,7 @@ class Jobs:
         self.by_value = by_value
         """Whether functions that come by value are run here: whoever can send them can run any code on this node."""
         self.max_body_bytes = MAX_BODY_BYTES
+        self.builtin = builtin_tasks(application)
         self._made: dict[CallSpec, Job] = {}
         self._past: dict[str, int] = {}
         """Calls of jobs that were forgotten, by task."""
@@ -135,7 +141,7 @@ class Jobs:
 
     def offers(self) -> list[str]:
         """What this node can run."""
-        return [*sorted(self.application.tasks), *([BY_VALUE] if self.by_value else [])]
+        return [*sorted(self.application.tasks), *self.builtin, *([BY_VALUE] if self.by_value else [])]
 
     def make(self, spec: CallSpec, blob: bytes | None) -> Job:
         """The job for `spec`; `blob` is its function where that travels by value. Loads nothing yet.
@@ -433,6 +439,8 @@ class Job:
 
     def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks
+        if self.spec.task in self._jobs.builtin:
+            return self._jobs.builtin[self.spec.task].fn  # No task with hooks and so on: a function.
         if self.spec.task not in tasks:
             raise NotRegistered(self.spec.task, tasks)
         return tasks[self.spec.task]
@@ -489,7 +497,8 @@ def traceback_text(error: BaseException) -> str:
 
 def failure(call: Call, error: BaseException, text: str = "", state: int = FAILURE) -> Outcome:
     """The outcome of a call that ended with `error`, of which `text` is the traceback."""
-    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)))
+    content = DEAD_LETTER if isinstance(error, NOT_TAKEN) else ""
+    return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)), content)
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:

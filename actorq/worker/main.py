@@ -15,14 +15,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
+
+import msgspec
 
 from actorq import native, signals
 from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
+from actorq.policies.queues import Queues
 from actorq.transport import LinkKeys
+from actorq.wire.declarations import Declaration
 from actorq.worker.application import find_application
 from actorq.worker.choices import chosen, early_settings, too_late
 from actorq.worker.jobs import Application
@@ -61,6 +66,10 @@ def run(options: WorkerOptions) -> int:
             os.environ[INSECURE_VARIABLE] = "1"
         _become_worker(application, options)
         _import_tasks(application, options.include)
+        known = application.amqp.queues
+        queues = select_queues(known, options.queues, options.exclude_queues)
+        declares = msgspec.convert(known.declarations(), list[Declaration])
+        options = life.options = replace(options, queues=tuple(queues))
         life.set_up()
     except BadKey as error:  # It was all right when the worker was started, and may be so again.
         sys.stderr.write(f"actorq worker: {error}\n")
@@ -80,12 +89,13 @@ def run(options: WorkerOptions) -> int:
         os.getpid(),
         application,
         options.addresses,
-        options.queues,
+        queues,
         bounds,
         options.drain_s,
         bool(options.by_value),
         options.pulse_fd,
         keys,
+        declares,
         life,
     )
     if options.parent_fd is not None:
@@ -123,6 +133,17 @@ def _keys_in(path: str) -> LinkKeys:
     from actorq.keys import load_cluster_key, node_keys  # Most workers do without, and what it loads for cryptography.
 
     return node_keys(load_cluster_key(path, "a worker"))
+
+
+def select_queues(queues: Queues, named: Sequence[str], excluded: Sequence[str]) -> list[str]:
+    """The queues that the node takes calls of: those that are named, or all that the application has, but for some.
+
+    Raises QueueNotFound.
+    """
+    if named:
+        queues.select(named)
+    queues.deselect(excluded)
+    return list(queues.consume_from)
 
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:

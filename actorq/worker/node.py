@@ -18,13 +18,14 @@ from actorq.actors import Actor, ActorRef, ActorSystem, ChildSpec, Reason
 from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.transport import LinkKeys
+from actorq.wire.declarations import Declaration
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
 from actorq.worker.forking import protect_children
 from actorq.worker.jobs import Application, Jobs
 from actorq.worker.life import Life
 from actorq.worker.pool import Pool
-from actorq.worker.shell import Drain, WorkerActor
+from actorq.worker.shell import Consume, Drain, WorkerActor
 from actorq.worker.watchdog import SIGNAL, Watchdog
 
 HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, SIGNAL, signal.SIGALRM)
@@ -47,6 +48,7 @@ class Node:
         by_value: bool = True,
         pulse_fd: int | None = None,
         keys: LinkKeys | None = None,
+        declares: Sequence[Declaration] = (),
         life: Life | None = None,
     ) -> None:
         self.error = ""
@@ -60,10 +62,10 @@ class Node:
         self._system: ActorSystem | None = None
         jobs = Jobs(application, by_value)
         epoch, now_s = ids.random_id(), time.monotonic()
-        core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s)
+        core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s, declares)
         self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
         self._pool.cancelled = core.leases.cancelled
-        commands = Commands(core, self._pool, jobs, self._shut_down)
+        commands = Commands(core, self._pool, jobs, self._shut_down, self._consume)
         self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys, life)
         self._worker = WorkerActor(core, self._pool, jobs, self._watchdog, addresses, self._leave, keys, life)
 
@@ -100,6 +102,10 @@ class Node:
         if not self._stops:
             self.stop("told to shut down")
 
+    def _consume(self, queues: list[str]) -> None:
+        """From any thread: take calls of these queues."""
+        self._gate.call_soon(lambda: self._tell(Consume(queues)))
+
     def stop_with_parent(self, parent_fd: int) -> None:
         """Stop when `parent_fd`, the reading end of a pipe, says that nobody holds the other end any more."""
         os.set_inheritable(parent_fd, False)
@@ -112,8 +118,11 @@ class Node:
         watcher.start(on_readable)
 
     def _drain(self) -> None:
+        self._tell(Drain(self._reason))
+
+    def _tell(self, message: Consume | Drain) -> None:
         if self._inbox is not None and not self._inbox.stopped:
-            self._inbox.tell(Drain(self._reason))
+            self._inbox.tell(message)
 
     def _leave(self, error: str) -> None:
         self.error = self.error or error

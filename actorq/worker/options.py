@@ -29,7 +29,9 @@ class WorkerOptions:
     config: str = ""
     """Module or TOML file with settings, beside those that the application has."""
     queues: tuple[str, ...] = ()
-    """Empty: as the settings say."""
+    """Empty: those of the application, or the default one."""
+    exclude_queues: tuple[str, ...] = ()
+    """Of the application's, those that are left out."""
     concurrency: int | None = None
     """Calls that run at once in each process. None: as the settings say."""
     processes: int = 1
@@ -63,7 +65,7 @@ class WorkerOptions:
     def from_json(cls, text: str) -> WorkerOptions:
         """From `to_json`."""
         values: Any = json.loads(text)
-        for name in ("addresses", "include", "queues"):
+        for name in ("addresses", "include", "queues", "exclude_queues"):
             values[name] = tuple(values[name])
         return cls(**values)
 

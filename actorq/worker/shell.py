@@ -39,6 +39,13 @@ logger = logging.getLogger("actorq.worker")
 
 
 @dataclass(frozen=True, slots=True)
+class Consume:
+    """Take calls of these queues from now on."""
+
+    queues: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Take nothing new, let run what runs, and end the node."""
 
@@ -46,7 +53,8 @@ class Drain:
 
 
 class WorkerActor(LinkOwner):
-    """Feeds its core what the link brings and what the pool has finished. Its only message is the order to drain.
+    """Feeds its core what the link brings and what the pool has finished. Its messages are the orders to take calls of
+    other queues, and to drain.
 
     `leave(reason)` is called when the worker has nothing left to do, with an empty reason, or cannot go on.
     """
@@ -108,6 +116,14 @@ class WorkerActor(LinkOwner):
             self._go_on(now_s)
         except Exception as error:
             self.stop(error)
+
+    @handles(Consume)
+    def consume(self, message: Consume) -> None:
+        """Say so to the coordinators."""
+        now_s = time.monotonic()
+        self._core.advance(now_s)
+        self._core.consume(message.queues)
+        self._go_on(now_s)
 
     def _note_starts(self, now_s: float) -> None:
         """Calls that have run for longer than a heartbeat say so, once each, and where they run."""

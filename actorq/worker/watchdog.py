@@ -258,7 +258,7 @@ class Watchdog:
             if session is not None:
                 session.leases_hold_until_s = message.sent_s + self._settings.liveness.grace_s
         elif kind is m.Command:
-            link.send(m.Reply(message.token, self._answer_to(message.command)), urgent=True)
+            link.send(m.Reply(message.token, self._answer_to(message.command, message.arguments)), urgent=True)
         elif kind is m.Revoke and (message.terminate or message.forget):
             self._revoke(number, set(message.ids), message.forget, now_s)
         elif kind is m.Revoke:
@@ -267,9 +267,9 @@ class Watchdog:
     def _open_links(self) -> list[tuple[int, ControlLink]]:
         return [(number, link) for number, link in self._links.items() if link.is_open]
 
-    def _answer_to(self, command: str) -> Any:
+    def _answer_to(self, command: str, arguments: dict[str, Any]) -> Any:
         try:
-            return self._commands.answer(command)
+            return self._commands.answer(command, arguments)
         except Exception as error:  # Arguments that are shown may be of any class.
             return {"error": f"the command {command!r} failed: {type(error).__name__}"}
 

@@ -11,6 +11,7 @@ import pytest
 from msgspec import inspect
 
 from actorq.wire import frames, messages
+from actorq.wire.declarations import Declaration
 from tests.support import REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "protocol.md").read_text()
@@ -28,7 +29,8 @@ DIRECTIONS = {
 }
 RECORDS = [
     messages.CallSpec, messages.Call, messages.Extra, messages.Inputs, messages.Part, messages.Outcome,
-    messages.Plan, messages.Node, messages.Replacement, messages.PlanInProgress, messages.Note, messages.Member,
+    messages.Plan, messages.Node, messages.Replacement, messages.PlanInProgress, messages.Note, Declaration,
+    messages.Member,
 ]  # fmt: skip
 MESSAGES = messages.Message.__subclasses__()
 
@@ -58,6 +60,8 @@ def wire_type(kind: inspect.Type) -> str:
         return "int" + (f" {kind.ge}..{kind.le}" if kind.le is not None else f" ≥{kind.ge}" if kind.ge else "")
     if isinstance(kind, inspect.ListType):
         return f"[{wire_type(kind.item_type)}]" + ("" if kind.max_length is None else f"≤{kind.max_length}")
+    if isinstance(kind, inspect.VarTupleType):
+        return f"[{wire_type(kind.item_type)}]"
     if isinstance(kind, inspect.TupleType):
         return f"({', '.join(map(wire_type, kind.item_types))})"
     if isinstance(kind, inspect.DictType):

@@ -14,11 +14,14 @@ from actorq.stores.api import (
     Bounds,
     ForgetClients,
     ForgetCodes,
+    ForgetDeadLetters,
+    ForgetDeclarations,
     ForgetSpecs,
     KeepCalls,
     KeepClient,
     KeepCode,
     KeepDeadLetter,
+    KeepDeclarations,
     KeepRevocations,
     KeepSpecs,
     KeepStarts,
@@ -29,6 +32,7 @@ from actorq.stores.api import (
 )
 from actorq.stores.memory import MemoryStore, Shelf
 from actorq.stores.sqlite import SqliteStore
+from actorq.wire.declarations import Declaration
 from actorq.wire.messages import Blob, CallSpec, Outcome
 from tests.unit.stores.support import (
     NOW_S,
@@ -44,6 +48,7 @@ from tests.unit.stores.support import (
     write,
 )
 
+DECLARATION = Declaration("exchange", ["logs"], {"type": "topic"}, NOW_S)
 FAR_S = 4e9
 """A Unix time that is far away."""
 
@@ -189,7 +194,22 @@ def test_a_function_that_is_forgotten_and_kept_again_in_one_batch_is_there(kit: 
 def test_dead_letters_come_back_as_they_were(kit: Kit) -> None:
     letter = {"id": "call-1", "reason": "its worker was lost", "time": NOW_S, "deliveries": 3}
     kit.write(KeepDeadLetter(1, letter))
-    assert list(kit.reopen().dead_letters) == [(1, letter)]
+    assert list(kit.reopen().dead_letters) == [(1, letter, b"")]
+
+
+def test_the_call_of_a_dead_letter_is_kept_until_the_letter_is_forgotten(kit: Kit) -> None:
+    kit.write(KeepDeadLetter(1, {"id": "a"}, b"call a"), KeepDeadLetter(2, {"id": "b"}, b"call b"))
+    kit.write(ForgetDeadLetters([1]), KeepDeadLetter(3, {"id": "c"}))
+    assert list(kit.reopen().dead_letters) == [(2, {"id": "b"}, b"call b"), (3, {"id": "c"}, b"")]
+
+
+def test_the_last_declaration_of_a_thing_counts_until_it_is_forgotten(kit: Kit) -> None:
+    bound = Declaration("binding", ["logs", "errors", "*.error"], {"headers": {"host": "a", "level": 3}}, NOW_S)
+    gone = Declaration("binding", ["logs", "all", "#"], None, NOW_S)
+    kit.write(KeepDeclarations([Declaration("pause", ["errors"], {"paused": True}, NOW_S), bound, gone]))
+    later = Declaration("pause", ["errors"], {"paused": False}, NOW_S + 1)
+    kit.write(KeepDeclarations([later]), ForgetDeclarations([gone.identity]))
+    assert sorted(kit.reopen().declarations, key=lambda each: each.kind) == [bound, later]
 
 
 # -- repeatable, fenced, bounded ---------------------------------------------------------------------------------
@@ -200,7 +220,8 @@ def test_a_batch_that_is_committed_again_changes_nothing(kit: Kit) -> None:
     batch = kit.store.prepare(
         [
             keep(3, 4), settle(1), KeepStarts([(3, 1)]), settle(4), KeepRevocations(["a"], FAR_S), KeepCode("a", b"1"),
-            ForgetCodes(["b"]), KeepDeadLetter(1, {"id": "x"}), KeepSpecs([(2, SPEC)]), KeepClient(2, "s", "n", "r"),
+            ForgetCodes(["b"]), KeepDeadLetter(1, {"id": "x"}), KeepDeclarations([DECLARATION]),
+            KeepSpecs([(2, SPEC)]), KeepClient(2, "s", "n", "r"),
         ]
     )  # fmt: skip
     for _ in range(3):
@@ -209,6 +230,7 @@ def test_a_batch_that_is_committed_again_changes_nothing(kit: Kit) -> None:
     assert rows_of(kept) == [2, 3] and dict(kept.started) == {3: 1}
     assert outcomes_of(kept) == ids([1, 4])
     assert [each[0] for each in kept.revocations] == ["a"]
+    assert list(kept.declarations) == [DECLARATION]
     assert len(kept.codes) == len(kept.dead_letters) == 1 and len(kept.specs) == len(kept.clients) == 2
 
 
@@ -236,7 +258,7 @@ def test_of_revocations_and_dead_letters_the_newest_are_kept_up_to_a_count(kit: 
     kit.store.rest()
     kept = kit.reopen(bounds)
     assert [each[0] for each in kept.revocations] == ["id-8", "id-9", "id-10"]
-    assert [number for number, _ in kept.dead_letters] == [9, 10]
+    assert [number for number, _, _ in kept.dead_letters] == [9, 10]
 
 
 @pytest.mark.parametrize("seed", range(10))

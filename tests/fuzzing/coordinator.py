@@ -30,10 +30,21 @@ HARD = {"workers", "worker_names", "watched", "orders", "code", "specs"}
 WEIGHTY = {m.Submit, m.Finished}
 """Said more often: most depends on them."""
 SAMPLES = {type(message): message for message in MESSAGES}
-COMMANDS = ("ping", "stats", "revoke", "coordinator", "queues", "dead_letters", "no such command")
+COMMANDS = (
+    "ping", "stats", "revoke", "coordinator", "queues", "dead_letters", "no such command", "declare", "topology", "consumers",
+    "queue_details", "purge_queues", "show_dead_letters", "replay_dead_letters", "purge_dead_letters",
+)  # fmt: skip
+DECLARED = (
+    ["exchange", ["logs"], {"type": "topic"}], ["exchange", ["all"], {"type": "broadcast"}], ["exchange", ["logs"], None],
+    ["binding", ["logs", "default", "#"], {}], ["binding", ["logs", "fast", "*.a"], {"headers": {"a": 1}}],
+    ["binding", ["logs", "fast", "*.a"], None], ["pause", ["default"], {"paused": True}],
+    ["pause", ["default"], {"paused": False}], ["queue", ["fast"], {"dead_letter_expired": True}], ["nonsense", [], 5],
+)  # fmt: skip
 STRANGE_SPECS = (
     CallSpec("add"), CallSpec("add", acks_late=False), CallSpec("add", max_deliveries=2), CallSpec("fn", code="d1gest"),
-    CallSpec("honest-fn", QUEUE, code="digest"), CallSpec("nobody offers it", priority=9), CallSpec("add", QUEUE),
+    CallSpec("add", "", exchange="logs", routing_key="a.a"), CallSpec("add", "", exchange="all"),
+    CallSpec("add", "worker.dq"), CallSpec("honest-fn", QUEUE, code="digest"), CallSpec("nobody offers it", priority=9),
+    CallSpec("add", QUEUE),
 )  # fmt: skip
 
 
@@ -235,8 +246,10 @@ class World:
             return msgspec.structs.replace(changed, held=self.attempts(stranger)) if kind is m.WorkerHello else changed
         if kind is m.ClientHello:
             return msgspec.structs.replace(sample, session=f"session-{tape.below(6)}")
-        if kind is m.Control:
-            return msgspec.structs.replace(sample, command=tape.choice(COMMANDS), destination=[])
+        if isinstance(sample, m.Control):
+            items = [tape.choice(DECLARED) for _ in range(tape.below(4))]
+            arguments = tape.choice((sample.arguments, {"items": items, "ids": ["a", "b"], "queues": ["default"]}))
+            return msgspec.structs.replace(sample, command=tape.choice(COMMANDS), destination=[], arguments=arguments)
         if kind is m.Reply:
             return m.Reply(self.core._broadcasts._count - tape.below(3), "pong")
         if kind is m.Query:

@@ -60,6 +60,7 @@ MESSAGES: list[Message] = [
     m.Renewed(1.5),
     m.Command(1, "ping", VALUE),
     m.Capacity(4, 2),
+    m.Consume(["default", "fast"]),
     m.Finished(1, outcomes(), True),
     m.Returned([("a", 1)]),
     m.Starting([("a", 1)]),

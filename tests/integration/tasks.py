@@ -12,7 +12,7 @@ from typing import Any
 
 from gevent import monkey
 
-from actorq import ActorQ
+from actorq import ActorQ, group
 from actorq.errors import SoftTimeLimitExceeded
 from actorq.wire.messages import VALUE, Call, CallSpec, Node, Plan
 
@@ -192,3 +192,57 @@ def note_run(directory: str, number: int, seconds: float = 0.0) -> None:
     with open(os.path.join(directory, str(number)), "a") as runs:
         runs.write("ran\n")
     time.sleep(seconds)
+
+
+@app.task
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@app.task
+def write(path: str, *words: Any) -> None:
+    """Append a line, so that a test sees who has run."""
+    with open(path, "a") as lines:
+        lines.write(" ".join(map(str, words)) + "\n")
+
+
+@app.task
+def write_after(value: Any, path: str) -> None:
+    """As `write`, for what is linked to another task."""
+    with open(path, "a") as lines:
+        lines.write(f"{value}\n")
+
+
+@app.task
+def write_cause(request: Any, error: BaseException, traceback: str, path: str) -> None:
+    """An errback."""
+    with open(path, "a") as lines:
+        lines.write(f"{request.id} {error}\n")
+
+
+@app.task
+def write_failed_id(task_id: str) -> str:
+    """An errback of the old form."""
+    return f"{task_id} has failed"
+
+
+@app.task(bind=True)
+def become_total(self: Any, numbers: list[int]) -> None:
+    """Goes on as a chord under its own id."""
+    self.replace(group(add.s(number, 0) for number in numbers) | total.s())
+
+
+@app.task(bind=True)
+def tell_places(self: Any, *before: Any) -> list[Any]:
+    """Where its call belongs to."""
+    request = self.request
+    return [request.id, request.root_id, request.parent_id, request.group]
+
+
+@app.task(bind=True)
+def report_and_wait(self: Any, path: str) -> str:
+    """Says how far it is, and ends when the file is there."""
+    self.update_state(state="PROGRESS", meta={"done": 1})
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return "done"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actorq import ActorQ
+from actorq import ActorQ, Exchange, Queue
 from actorq.errors import ImproperlyConfigured, NotRegistered
 from tests.support import REPOSITORY, NodeProcess, Nodes, eventually
 
@@ -119,6 +119,23 @@ sys.stdin.read()
 time.sleep(600)
 """
 
+WORKFLOWS = """
+from actorq import chain, chord, group
+from jobs import add, app
+
+@app.task
+def total(values):
+    return sum(values)
+
+assert (add.s(1, 1) | group(add.s(1), add.s(2)) | total.s() | add.s(1)).delay().get(timeout=20) == 8
+assert chord([add.s(i, i) for i in range(10)])(total.s()).get(timeout=20) == 90
+assert (add.s(1, 1) | group(add.s(1), add.s(2))).delay().get(timeout=20) == [3, 4]
+assert total.map([[1, 2], [3]]).delay().get(timeout=20) == [3, 3]
+assert add.starmap([(1, 2), (3, 4)]).delay().get(timeout=20) == [3, 7]
+assert add.chunks([(1, 2), (3, 4)], 1)().get(timeout=20) == [[3], [7]]
+print("done")
+"""
+
 Program = Callable[[str], NodeProcess]
 
 
@@ -146,6 +163,7 @@ def start(nodes: Nodes, tmp_path: Path) -> Program:
         pytest.param(PATCHED, id="patched by gevent"),
         pytest.param(ASYNCIO, id="asyncio"),
         pytest.param(FORKED, id="after a fork"),
+        pytest.param(WORKFLOWS, id="workflows"),
         pytest.param(AGAIN, id="closed and used again"),
     ],
 )
@@ -264,6 +282,21 @@ def test_queues_are_those_of_the_tasks_and_of_the_url() -> None:
             assert name.apply_async(queue=queue).get(timeout=20) == queue
         with pytest.raises(ImproperlyConfigured, match=r"not for 'slow'.*queues=default,slow"):
             name.apply_async(queue="slow")
+
+
+def test_queues_are_those_of_the_settings_as_well() -> None:
+    app = ActorQ(url="local://?processes=1")
+    app.conf.task_queues = [Queue("default"), Queue("feeds", Exchange("news", "topic"), "feed.#")]
+    app.conf.task_routes = {"*.routed": "routed"}
+
+    @app.task
+    def routed() -> str | None:
+        return routed.request.queue
+
+    with app:
+        assert routed.delay().get(timeout=20) == "routed"
+        assert routed.apply_async(exchange="news", routing_key="feed.sport").get(timeout=20) == "feeds"
+        assert list(routed.broadcast().get(timeout=20).values()) == ["worker-1@local.dq"]
 
 
 def test_a_program_without_a_python_to_start_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -315,7 +315,7 @@ def durable_parts(kept: Kept, core: Coordinator) -> Iterator[tuple[str, object, 
     steps = {row: step.state for row, step in kept.steps.items() if step.state != STARTED}
     yield "steps", steps, {entry.row + index: end for entry in durable for index, end in entry.ends.items()}
     yield "functions", dict(kept.codes), codes
-    yield "dead letters", [letter for _, letter in kept.dead_letters], list(state.dead_letters)
+    yield "dead letters", [letter for _, letter, _ in kept.dead_letters], list(state.dead_letters)
     awaited = {state.clients_by_number[call.client] for call in live if call.client in state.clients_by_number}
     told = {(each.number, each.session, each.reply_address) for each in awaited}
     yield "clients", told & {(each.number, each.session, each.reply_address) for each in clients.values()}, told

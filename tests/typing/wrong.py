@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actorq import AsyncResult
 from tests.typing.right import add, app, bound, name
 
 add.delay("1")  # error: arg-type
@@ -10,4 +11,6 @@ add.delay(1, z=2)  # error: call-arg
 text: str = add.delay(1).get()  # error: assignment
 number: int = name.delay("a").get()  # error: assignment
 bound.delay("x")  # error: arg-type
+wrong: str = ~add.s(1, 2)  # error: assignment
+other: AsyncResult[str] = add.s(1).apply_async()  # error: assignment
 app.submit(len, 5)  # error: arg-type

@@ -8,6 +8,7 @@ from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.queues import GONE
 from actorq.coordinator.core.workers import Contact
+from actorq.policies.routing import owner_of
 
 
 def check(core: Coordinator) -> None:
@@ -83,6 +84,12 @@ def _check_lanes(core: Coordinator) -> None:
         sizes[lane.queue.name] += size
         for group in core.state.lanes.groups.values():
             assert (lane in group.active) == (group.matches(lane) and size > 0), "a group overlooks a lane"
+        direct = core.state.lanes.direct
+        owners = direct.workers.get(owner_of(lane.queue.name), [])
+        is_seen = lane in direct.active or any(lane in owner.waiting for owner in owners)
+        assert is_seen or not (direct.matches(lane) and size > 0), "a worker's own lane is overlooked"
+        assert lane not in direct.active or (direct.matches(lane) and size > 0), "an own lane is looked at for nothing"
+        assert lane.queue.is_paused == (lane.queue.name in core.state.lanes.paused), "a queue is paused by half"
     for queue in core.state.lanes.queues.values():
         assert queue.size == sizes[queue.name], f"queue {queue.name} counts {queue.size}, holds {sizes[queue.name]}"
 
@@ -107,6 +114,14 @@ def _check_workers(core: Coordinator) -> None:
         assert core.state.is_leaving or not (ready and group.active), (
             "calls are ready, a worker has credit, and they do not meet"
         )
+    direct = core.state.lanes.direct
+    owners = [worker for workers in direct.workers.values() for worker in workers]
+    assert set(owners) == set(core.state.workers.values()), "not every worker can be addressed"
+    for worker in owners:
+        is_ready = worker.contact is Contact.READY and worker.peer is not None and worker.credit > 0
+        own = [lane for lane in direct.lanes.get(worker.name, ()) if lane.size > lane.gone and not lane.queue.is_paused]
+        waits = any(lane.offer in worker.group.offers for lane in own)
+        assert core.state.is_leaving or not (is_ready and waits), "a worker has credit and does not get its own calls"
     for call in core.state.calls:
         if call.spec != FOREIGN:
             assert call.spec in core.state.entries_by_number

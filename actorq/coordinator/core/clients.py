@@ -58,12 +58,18 @@ class Client:
     """Of that one."""
     is_kept: bool = False
     """Whether the journal knows it."""
+    is_addressing: bool = False
+    """Some of its specs have an address instead of a queue."""
+    routed: dict[CallSpec, int] = field(default_factory=dict)
+    """Numbers below 0, among `specs`: of the specs that such calls got, with their queues."""
 
     def forget_connection(self) -> None:
         """The connection ended; the client sends again what was not accepted."""
         self.peer = None
         self.seq = 0
         self.specs = {}
+        self.is_addressing = False
+        self.routed = {}
         self.deferred.clear()
         self.asking = self.asked = 0
         self.deferred_bytes = 0

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from actorq.coordinator.core import limits
+from actorq.coordinator.core import administration, limits
+from actorq.coordinator.core.administration import Administration
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
@@ -26,7 +27,7 @@ NAME_ONE = (
     "name the coordinator that is to leave. Several have this name, or none was given: give its address, which 'actorq "
     "inspect coordinator' shows"
 )
-ORDERS = frozenset({"revoke"})
+ORDERS = frozenset({"revoke"}) | administration.ORDERS
 """Commands that change what a coordinator keeps."""
 TIMEOUT_LIMIT_S = 3600.0
 """Nobody waits for longer for the replies to a command."""
@@ -36,12 +37,19 @@ class Commands:
     """What clients ask and order."""
 
     def __init__(
-        self, state: State, mesh: Mesh, searches: Searches, broadcasts: Broadcasts, handover: Handover
+        self,
+        state: State,
+        mesh: Mesh,
+        searches: Searches,
+        broadcasts: Broadcasts,
+        handover: Handover,
+        administration: Administration,
     ) -> None:
         self._state = state
         self._mesh = mesh
         self._searches = searches
         self._handover = handover
+        self._administration = administration
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
@@ -98,6 +106,8 @@ class Commands:
     def control(self, peer: Peer, client: Client, message: m.Control) -> None:
         own = self._own_commands().get(message.command)
         if own is not None:
+            if not client.is_coordinator:
+                self._administration.stamp(message.command, message.arguments)
             self._run_on_coordinators(peer, client, message, own)
             return
         limit = self._state.settings.order_limit
@@ -155,11 +165,12 @@ class Commands:
     def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
             "revoke": self._revoke,
+            "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
-            "dead_letters": lambda _: list(self._state.dead_letters),
             LEAVE: lambda _: self._leave(),
+            **self._administration.commands,
         }
 
     def _leave(self) -> dict[str, str]:
@@ -170,9 +181,7 @@ class Commands:
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are. Returns what became of each."""
-        given, terminate = arguments.get("ids"), bool(arguments.get("terminate"))
-        listed = given if isinstance(given, list) else []
-        ids = [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]
+        ids, terminate = _ids_in(arguments), bool(arguments.get("terminate"))
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
         became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
         if self._state.settings.durable:
@@ -183,6 +192,12 @@ class Commands:
         if self._state.trouble:
             return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
+
+    def _forget(self, arguments: dict[str, Any]) -> int:
+        """Drop the outcomes of calls that have settled. Returns how many there were. What a journal has of them stays
+        there until it is over age, and is here again after a restart.
+        """
+        return sum(map(self._state.outcomes.forget, _ids_in(arguments)))
 
     def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
         if self._state.outcomes.get(task_id) is not None:
@@ -230,6 +245,7 @@ class Commands:
             "coordinators": [
                 {"name": each.name, "address": each.address, "in_touch": each not in silent} for each in others
             ],
+            "paused": sorted(self._state.lanes.paused),
             "limits": limits.usage(self._state, max(self.broadcasts.open_by_peer.values(), default=0)),
             "link": self._state.counts(),
             "queues": {name: queue.size for name, queue in self._state.lanes.queues.items()},
@@ -275,3 +291,9 @@ def _show(names: dict[str, str]) -> dict[str, str]:
         shown[key] = candidate
         taken.add(candidate)
     return shown
+
+
+def _ids_in(arguments: dict[str, Any]) -> list[str]:
+    given = arguments.get("ids")
+    listed = given if isinstance(given, list) else []
+    return [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH]

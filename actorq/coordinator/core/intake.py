@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actorq.coordinator.core.addressing import Addressing
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
@@ -26,6 +27,7 @@ class Intake:
     def __init__(self, state: State, searches: Searches) -> None:
         self._state = state
         self._searches = searches
+        self._addressing = Addressing(state)
         self._deferring: dict[str, Client] = {}
         self._no_entry = SpecEntry(FOREIGN, CallSpec(""), state.no_lane, False)
         """Stands for the specs that a client has not sent."""
@@ -38,7 +40,8 @@ class Intake:
         client.seq = message.seq
         for number, spec in message.specs:
             if len(client.specs) < SPEC_LIMIT or number in client.specs:
-                client.specs[number] = self._state.entry(spec)
+                entry = self._state.entry(spec) if spec.queue else self._addressing.entry(client, spec)
+                client.specs[number] = entry
         if client.deferred or self._must_ask(client, message) or not self._has_room(client, message):
             waiting = sum([len(each.calls) for each in client.deferred])
             settings = self._state.settings
@@ -158,6 +161,8 @@ class Intake:
     def _accept(self, client: Client, message: m.Submit) -> None:
         """Take calls in. What most calls are is done here, in one pass; what some are is left to others."""
         state, resent = self._state, message.resent
+        if client.is_addressing:
+            message = self._addressing.route(client, message)
         may_be_settled, is_held_back = resent or not message.fresh, resent and state.is_young()
         calls, revoked, outcome_of = state.calls, state.revoked, state.outcomes.get
         refused: list[tuple[str, str]] = []

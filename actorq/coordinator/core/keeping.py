@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from actorq.coordinator.core.clients import Client, SpecEntry
+from actorq.coordinator.core.dead_letters import Letter
 from actorq.stores.api import (
     ForgetClients,
     ForgetCodes,
@@ -37,10 +38,10 @@ class Keeping:
         """Digests of the functions that the journal has: those that kept calls use. Of others it need not know, and must
         not, as they may be many while it cannot be written."""
 
-    def keep(self, client: Client, calls: list[Call]) -> None:
-        """The calls, which have their rows, were accepted from `client`."""
+    def keep(self, client: Client | None, calls: list[Call]) -> None:
+        """The calls, which have their rows, were accepted from `client`; from nobody who waits for them, if None."""
         operations, entries = self._state.operations, self._state.entries_by_number
-        if not client.is_kept:
+        if client is not None and not client.is_kept:
             self.keep_client(client)
         used = [entries[number] for number in {call.spec for call in calls}]
         self._keep_specs(used)
@@ -166,10 +167,11 @@ class Keeping:
             state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0))
         for task_id, until_s, terminate in kept.revocations:
             state.revoked[task_id] = (until_s, terminate)
+        for letter in kept.dead_letters:
+            state.dead_letters.keep(Letter(*letter))
+        state.dead_letters.excess()
+        state.topology.restore(kept.declarations)
         state.ledger.restore(kept.plans, kept.steps)
-        for number, letter in kept.dead_letters:
-            state.dead_letters.append(letter)
-            state.dead_letter_number = number
 
     def _restore_numbers(self, kept: Kept) -> None:
         """Specs and clients keep their numbers, which the kept calls name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actorq.coordinator.core import limits
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -12,10 +13,16 @@ from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Contact, Ring, Worker
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
+from actorq.policies.routing import owner_of
 from actorq.stores.api import KeepStarts
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.frames import bytes_of
+from actorq.wire.messages import DEAD_LETTER, Call, Outcome
+from actorq.wire.payload import describe_failure
+
+REASON_CHARS = 1000
+"""So much is kept of why a call was rejected."""
 
 
 class Leases:
@@ -27,6 +34,8 @@ class Leases:
     def dispatch(self) -> None:
         """Lease what is ready: first to workers with free slots, what is left to those that want calls at hand."""
         busy: list[Worker] = []
+        if self._state.lanes.direct.active:
+            self._serve_owners(busy)
         groups = list(self._state.lanes.groups.values())
         for group in groups:
             self._serve(group, group.free, busy)
@@ -51,6 +60,20 @@ class Leases:
                         busy.append(worker)
                     self._lease(worker, calls)
             worker.list_if_idle()
+
+    def _serve_owners(self, busy: list[Worker]) -> None:
+        """Give workers the calls that are for them alone: before all others, which others may take."""
+        direct = self._state.lanes.direct
+        for name in dict.fromkeys(owner_of(lane.queue.name) for lane in list(direct.active)):
+            for worker in direct.workers[name]:
+                if worker.contact is Contact.READY and worker.peer is not None and worker.credit > 0:
+                    calls = direct.take(worker, worker.credit)
+                    if calls:
+                        if not worker.outgoing:
+                            busy.append(worker)
+                        self._lease(worker, calls)
+                        worker.list_if_idle()
+            direct.put_off(name)
 
     def _lease(self, worker: Worker, calls: list[Call]) -> None:
         leases, number = worker.leases, worker.number
@@ -113,6 +136,7 @@ class Leases:
         leases, calls = worker.leases, self._state.calls
         taken: list[Outcome] = []
         ended: list[Call] = []
+        failed: list[tuple[Call, Outcome]] = []
         body_bytes = 0
         replaced: list[tuple[Call, Outcome]] = []
         relay: dict[int, list[Outcome]] = {}
@@ -136,6 +160,8 @@ class Leases:
                 continue
             taken.append(outcome)
             ended.append(call)
+            if outcome.state:
+                failed.append((call, outcome))
             if message.relay:
                 relay.setdefault(call.client, []).append(outcome)
         calls.close(key)
@@ -143,6 +169,9 @@ class Leases:
         calls.count -= count
         self._state.late_reports += len(message.outcomes) - count
         self._state.body_bytes -= body_bytes
+        for call, outcome in failed:
+            if outcome.content == DEAD_LETTER and call.spec != FOREIGN:
+                self._state.write_letter(call, _reason_of(outcome), worker.name)
         self._state.settle(ended, taken)
         for call, outcome in replaced:
             self._state.ledger.replace(call, outcome)
@@ -241,6 +270,26 @@ class Leases:
         self._state.count_slots()
         worker.list_if_idle()
 
+    def consume(self, peer: Peer, worker: Worker, message: m.Consume) -> None:
+        """The worker takes calls of other queues from now on. What it has of the earlier ones it runs."""
+        if limits.name_chars(message.queues) + limits.name_chars(worker.group.offers) > (
+            self._state.settings.worker_name_chars
+        ):
+            self._state.hits["worker_names"] += 1
+            self._state.hang_up(peer)
+            return
+        self.set_queues(worker, message.queues)
+        worker.list_if_idle()
+
+    def set_queues(self, worker: Worker, queues: Sequence[str]) -> None:
+        """Have the worker be in the group of those that are like it."""
+        before, lanes = worker.group, self._state.lanes
+        if before.queues == frozenset(queues):
+            return
+        worker.leave_line()
+        worker.group = lanes.join(queues, before.offers)
+        lanes.leave(before)
+
     def reconcile(self, worker: Worker, hello: m.WorkerHello) -> None:
         """Bring the leases in line with what the node says that it holds."""
         # Of one call it may hold two attempts: one that runs, and the outcome of an earlier one, not acknowledged yet.
@@ -332,6 +381,7 @@ class Leases:
                 self._state.hang_up(peer)
         del self._state.workers[worker.epoch], self._state.workers_by_number[worker.number]
         self._state.lanes.leave(worker.group)
+        self._state.lanes.direct.leave(worker)
         self._state.count_slots()
 
     def _may_have_run(self, worker: Worker, call: Call) -> bool:
@@ -349,3 +399,8 @@ class Leases:
         call.worker = 0
         times = f"{call.lost} times" if call.lost > 1 else "once"
         self._state.give_up(call, f"its worker was lost {times} while it ran (last: {reason})", worker.name)
+
+
+def _reason_of(outcome: Outcome) -> str:
+    """Why a call has failed, for people."""
+    return describe_failure(bytes_of(outcome.body))[:REASON_CHARS]

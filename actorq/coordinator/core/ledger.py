@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actorq.coordinator.core.calls import FOREIGN
-from actorq.errors import ChordError, DecodeError, TaskRevokedError
+from actorq.errors import ChordError, DecodeError, ImproperlyConfigured, TaskRevokedError
 from actorq.stores.api import CASCADED, STARTED, ForgetPlans, KeepPlan, KeepSteps, Settle, Step
 from actorq.wire.frames import body_of, bytes_of
 from actorq.wire.messages import (
@@ -326,7 +326,10 @@ class Ledger:
             why = "a body is not there"
         if why:
             raise DecodeError(f"what the task wants to go on with is unsound: {why}")
-        numbers = [state.entry(spec, is_owed=True).number for spec in specs]
+        try:
+            numbers = [state.entry(spec, is_owed=True).number for spec in specs]
+        except ImproperlyConfigured as error:
+            raise DecodeError(f"what the task wants to go on with leads nowhere: {error}") from None
         for node in plan.nodes:
             node.call.spec = numbers[node.call.spec - 1]
             node.call.body = body_of(bytes(bytes_of(node.call.body)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.state import SPEC_LIMIT, State
@@ -28,7 +30,7 @@ def _why_no_worker(state: State, hello: m.WorkerHello) -> str:
     if len(state.workers) >= settings.worker_limit and hello.epoch not in state.workers:
         state.hits["workers"] += 1
         return f"{settings.worker_limit:,} worker nodes are there, which is this coordinator's limit"
-    chars = sum(map(len, hello.queues)) + sum(map(len, hello.offers))
+    chars = name_chars(hello.queues) + name_chars(hello.offers)
     if chars > settings.worker_name_chars:
         state.hits["worker_names"] += 1
         return (
@@ -36,6 +38,11 @@ def _why_no_worker(state: State, hello: m.WorkerHello) -> str:
             f"{settings.worker_name_chars:,}: let it offer fewer tasks"
         )
     return ""
+
+
+def name_chars(names: Iterable[str]) -> int:
+    """Characters of these names together."""
+    return sum(map(len, names))
 
 
 def clients_to_forget(state: State) -> list[Client]:
@@ -72,6 +79,7 @@ def usage(state: State, orders: int) -> dict[str, dict[str, int]]:
         "clients_away": (sum(each.peer is None for each in clients), settings.client_count),
         "code": (state.code_bytes, settings.code_limit_bytes),
         "specs": (len(state.entries), SPEC_LIMIT),
+        "declarations": (len(state.topology), settings.declaration_limit),
     }
     return {name: {"now": now, "limit": limit, "hits": state.hits[name]} for name, (now, limit) in rows.items()}
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from actorq.config import CoordinatorSettings
 from actorq.coordinator.core import limits
+from actorq.coordinator.core.administration import Administration
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.commands import Commands
@@ -61,7 +62,10 @@ class Coordinator:
         self._sessions = Sessions(self.state, self.mesh, self._leases, self._broadcasts)
         self._handover = Handover(self.state, self.mesh)
         self._inheritance = Inheritance(self.state)
-        self._commands = Commands(self.state, self.mesh, self._searches, self._broadcasts, self._handover)
+        self._administration = Administration(self.state)
+        self._commands = Commands(
+            self.state, self.mesh, self._searches, self._broadcasts, self._handover, self._administration
+        )
         self._liveness_due_s = self._specs_due_s = now_s
         self._unconfirmed: deque[tuple[int, int, list[tuple[Peer, Message]]]] = deque()
         """Batches that are not durable yet: token, number of records, what is said when it is."""
@@ -75,6 +79,7 @@ class Coordinator:
             m.Control: self._commands.control,
             m.Ping: _do_nothing,  # From a session that is not known it is answered with Reset; that is its use.
             m.Capacity: self._leases.set_capacity,
+            m.Consume: self._leases.consume,
             m.Finished: self._leases.finished,
             m.Returned: self._leases.returned,
             m.Starting: self._leases.starting,
@@ -192,6 +197,7 @@ class Coordinator:
                 state.acks.append((peer, replies))
             else:
                 state.send(peer, replies)
+        state.ages.note(state.seq, state.now_s)
         if self.mesh.finish():
             self._tell_view()
         effects, state.effects = state.effects, Effects()

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.state import State
+from actorq.coordinator.core.topology import to_arguments
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
 from actorq.wire.batches import chunks
 from actorq.wire.messages import MEMBER_LIMIT, Member, Message
 
+DECLARATIONS_AT_ONCE = 500
+"""In one message, of which the size is limited."""
 LOOK_EVERY_S = 1.0
 """Of looking for members that nobody has met for too long."""
 
@@ -196,6 +199,7 @@ class Mesh:
         self._meet_or_part(link)
         self._learn(link, welcome.others)
         self._say_revocations(link)
+        self._say_topology(link)
         return True
 
     def _learn(self, link: PeerLink, others: Sequence[Member]) -> None:
@@ -209,6 +213,12 @@ class Mesh:
             for each in chunks(ids):
                 arguments = {"ids": list(each), "terminate": terminate}
                 self._state.send(link.peer, m.Control(0, "revoke", arguments, [], 0.0))
+
+    def _say_topology(self, link: PeerLink) -> None:
+        """What was declared while it was out of reach, or before it was there."""
+        for each in chunks(self._state.topology.all(), DECLARATIONS_AT_ONCE):
+            arguments = {"items": to_arguments(each)}
+            self._state.send(link.peer, m.Control(0, "declare", arguments, [], 0.0))
 
     def _meet_again(self, link: PeerLink) -> None:
         """As of now it is silent; it is remembered for a while from here on."""

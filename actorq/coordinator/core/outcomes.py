@@ -50,6 +50,16 @@ class OutcomeCache:
                 return outcome
         return None
 
+    def forget(self, task_id: str) -> bool:
+        """Drop the outcome of a call. False if it is not here."""
+        forgotten = False
+        for generation in self._generations:
+            outcome = generation.outcomes.pop(task_id, None)
+            if outcome is not None:
+                generation.bytes -= len(outcome.body)
+                forgotten = True
+        return forgotten
+
     def all(self) -> list[Outcome]:
         """All that are kept, the oldest first."""
         return [outcome for generation in self._generations for outcome in generation.outcomes.values()]

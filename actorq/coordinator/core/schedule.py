@@ -31,6 +31,10 @@ class Schedule:
             due.append(heapq.heappop(heap)[2])
         return due
 
+    def calls(self) -> list[Call]:
+        """All that are there, in no order; also those that are gone, and those that wait for several times twice."""
+        return [call for _, _, call in self._heap]
+
     def prune(self, is_live: Callable[[Call], bool]) -> None:
         """Forget the calls that are gone, if the heap has grown to twice of what was left the last time."""
         if len(self._heap) >= self._prune_at:

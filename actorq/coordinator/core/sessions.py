@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from actorq.coordinator.core import limits
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.clients import Client
@@ -13,7 +15,7 @@ from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.workers import Contact, Worker
-from actorq.errors import VersionMismatch
+from actorq.errors import ImproperlyConfigured, VersionMismatch
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
@@ -183,9 +185,11 @@ class Sessions:
             worker.joined_s = self._state.now_s
             self._state.workers[hello.epoch] = worker
             self._state.workers_by_number[worker.number] = worker
+            self._state.lanes.direct.join(worker)
         elif worker.peer is not None:
             self._state.peers.pop(worker.peer, None)
             self._state.hang_up(worker.peer)
+        self._leases.set_queues(worker, hello.queues)  # They may have changed while it was out of touch.
         worker.forget_session()
         worker.peer, worker.nonce = peer, hello.nonce
         worker.capacity = hello.capacity
@@ -194,8 +198,18 @@ class Sessions:
         worker.heard_s = self._state.now_s
         self._state.peers[peer] = worker
         self._leases.reconcile(worker, hello)
+        self._declare(hello)
         self._state.count_slots()
         worker.list_if_idle()
+
+    def _declare(self, hello: m.WorkerHello) -> None:
+        """What its application knows is declared, but for what is known already, also that it is gone."""
+        topology = self._state.topology
+        try:
+            at_s = topology.new_time_s()
+            topology.declare([msgspec.structs.replace(each, at_s=at_s) for each in hello.declares], only_new=True)
+        except ImproperlyConfigured:
+            self._state.hits["declarations"] += 1  # It has looked at them itself: there are too many.
 
     def _forget_other(self, peer: Peer) -> None:
         """Whoever says Hello on a connection that was another's has taken its place: that one is not there any more."""

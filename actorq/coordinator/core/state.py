@@ -6,22 +6,26 @@ A call is in exactly one place: a lane (ready), the schedule (waits for its time
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+
+import msgspec
 
 from actorq.config import CoordinatorSettings
+from actorq.coordinator.core.ages import Ages
 from actorq.coordinator.core.calls import Calls
 from actorq.coordinator.core.clients import Client, SpecEntry
+from actorq.coordinator.core.dead_letters import DeadLetters
 from actorq.coordinator.core.effects import Effects, Peer
 from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.ledger import Ledger
 from actorq.coordinator.core.outcomes import OutcomeCache
 from actorq.coordinator.core.queues import Lane, Lanes, Queue
 from actorq.coordinator.core.schedule import Schedule
+from actorq.coordinator.core.topology import Topology
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.errors import TaskRevokedError, WorkerLostError
-from actorq.stores.api import KeepDeadLetter, Operation
+from actorq.stores.api import ForgetDeadLetters, KeepDeadLetter, Operation
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
 from actorq.wire.frames import body_of
@@ -58,7 +62,7 @@ class State:
         self.outcomes = OutcomeCache(settings.outcome_count, settings.outcome_bytes, settings.outcome_age_s)
         self.revoked: dict[str, tuple[float, bool]] = {}
         """Calls that must not start if they come, or come back: until when (Unix time), and whether to end them too."""
-        self.dead_letters: deque[dict[str, Any]] = deque(maxlen=settings.dead_letter_count)
+        self.dead_letters = DeadLetters(settings.dead_letter_count, settings.dead_letter_bytes)
         self.watchers: dict[str, dict[Client, None]] = {}
         """Who else wants to hear of a call's outcome."""
         self.workers: dict[str, Worker] = {}
@@ -90,12 +94,14 @@ class State:
         self.operations: list[Operation] = []
         """To be stored at the end of the batch."""
         self.keeping = Keeping(self)
+        self.topology = Topology(self)
+        self.ages = Ages()
+        """When the calls in lanes came."""
         self.ledger = Ledger(self)
         self.notes: dict[str, m.Note] = {}
         """What calls that have not settled have said of themselves last."""
         self.is_leaving = False
         """It hands all that it has to other coordinators, and ends."""
-        self.dead_letter_number = 0
         self.token = self.confirmed = 0
         """Numbers of the last batch that was handed to the store, and of the last one that is durable."""
         self.trouble = ""
@@ -160,8 +166,13 @@ class State:
         return client
 
     def entry(self, spec: CallSpec, is_owed: bool = False) -> SpecEntry:
-        """Where calls with this spec belong. `is_owed`: they were accepted already, so there has to be room."""
+        """Where calls with this spec belong. `is_owed`: they were accepted already, so there has to be room.
+
+        Raises ImproperlyConfigured if it has no queue, and its address leads to none.
+        """
         entry = self.entries.get(spec)
+        if entry is None and not spec.queue:
+            return self.entry(msgspec.structs.replace(spec, queue=self.topology.targets(spec)[0]), is_owed)
         if entry is None:
             if len(self.entries) >= SPEC_LIMIT and not is_owed:
                 self.hits["specs"] += 1
@@ -173,7 +184,9 @@ class State:
 
     def enter_spec(self, number: int, spec: CallSpec) -> SpecEntry:
         """A new entry, under a number of its own."""
-        durable = self.settings.durable and spec.queue not in self.settings.transient_queues
+        # Who sends calls with an address does not know where they go, and takes all for kept.
+        is_transient = spec.queue in self.settings.transient_queues and not (spec.exchange or spec.routing_key)
+        durable = self.settings.durable and not is_transient
         lane = self.lanes.lane(spec.queue, spec.offer)
         entry = SpecEntry(number, spec, lane, not spec.ignore_result, durable)
         self.entries[spec] = self.entries_by_number[number] = entry
@@ -231,8 +244,28 @@ class State:
         if client is not None:
             self.tell(client, m.Settled([outcome]))
 
+    def settle_all_here(self, calls: Sequence[Call], state: int, error: Exception) -> None:
+        """As `settle_here`, of many."""
+        body = body_of(encode_failure(error, ""))
+        told: dict[int, list[Outcome]] = {}
+        outcomes = []
+        for call in calls:
+            self.calls.remove(call)
+            self.body_bytes -= len(call.body)
+            outcome = Outcome(call.id, max(call.attempt, 0), state, body)
+            outcomes.append(outcome)
+            told.setdefault(call.client, []).append(outcome)
+        self.settle(calls, outcomes)
+        for number, each in told.items():
+            client = self.clients_by_number.get(number)
+            if client is not None:
+                self.tell_settled(client, each)
+
     def expire(self, call: Call) -> None:
         """Its time is over, and it has not started."""
+        entry = self.entries_by_number.get(call.spec)
+        if entry is not None and self.topology.option(entry.spec.queue, "dead_letter_expired"):
+            self.write_letter(call, "it expired before it started")
         self.settle_here(call, m.REVOKED, TaskRevokedError("it expired before it started"))
 
     def tell(self, client: Client, message: Message) -> None:
@@ -249,20 +282,27 @@ class State:
         """End a call that is in no index but `calls` as failed, and keep it as a dead letter."""
         spec = self.entries_by_number[call.spec].spec
         text = f"{spec.task}[{call.id}] was given up: {reason}"
-        letter = {
+        self.write_letter(call, text, worker)
+        self.settle_here(call, m.FAILURE, WorkerLostError(text))
+
+    def write_letter(self, call: Call, reason: str, worker: str = "") -> None:
+        """Keep a call that ends now among the dead letters."""
+        spec = self.entries_by_number[call.spec].spec
+        said = {
             "id": call.id,
             "task": spec.task,
             "queue": spec.queue,
-            "reason": text,
+            "reason": reason,
             "worker": worker,
-            "deliveries": call.attempt,
+            "deliveries": max(call.attempt, 0),
             "time": self.wall_s,
         }
-        self.dead_letters.append(letter)
+        letter = self.dead_letters.write(said, spec, call)
+        gone = self.dead_letters.excess()
         if self.settings.durable:
-            self.dead_letter_number += 1
-            self.operations.append(KeepDeadLetter(self.dead_letter_number, letter))
-        self.settle_here(call, m.FAILURE, WorkerLostError(text))
+            self.operations.append(KeepDeadLetter(letter.number, letter.said, letter.call))
+            if gone:
+                self.operations.append(ForgetDeadLetters(gone))
 
     def place(self, call: Call, is_held_back: bool = False) -> bool:
         """Put a call, which is in `calls` and nowhere else, where it has to wait: in its lane, or in the schedule until its

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from actorq.coordinator.core.effects import Peer
-from actorq.coordinator.core.queues import Group
+from actorq.coordinator.core.queues import Group, Lane
 from actorq.wire.messages import Call
 
 Ring = OrderedDict["Worker", None]
@@ -65,6 +65,8 @@ class Worker:
     """Leased in this batch, to be sent at its end."""
     ring: Ring | None = field(default=None, repr=False)
     """The one of its group's rings that it stands in."""
+    waiting: dict[Lane, None] = field(default_factory=dict, repr=False)
+    """Lanes of its own that are put off until it has room."""
     running: dict[str, int] = field(default_factory=dict)
     """Attempts by call id that ran at the last heartbeat."""
     lag_s: float = 0.0
@@ -84,11 +86,20 @@ class Worker:
         held = len(self.leases)
         if self.contact is not Contact.READY or self.peer is None or held >= self.capacity:
             return
+        if self.waiting:
+            self._call_for_own()
         ring = self.group.free if held < self.slots else self.group.ahead
         if self.ring is not ring:
             self.leave_line()
             ring[self] = None
             self.ring = ring
+
+    def _call_for_own(self) -> None:
+        """There is room: have the calls that are for it alone looked at again."""
+        for lane in self.waiting:
+            if lane.size:
+                lane.show()
+        self.waiting.clear()
 
     def leave_line(self) -> None:
         """Stand in line no more."""

@@ -9,6 +9,7 @@ from typing import Any
 from actorq.config import WorkerSettings
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
+from actorq.wire.declarations import Declaration
 from actorq.wire.messages import REPLACED, Call, Message, Note, Outcome
 from actorq.worker.core.credit import share
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
@@ -36,7 +37,9 @@ class Worker:
         settings: WorkerSettings,
         addresses: Sequence[str],
         now_s: float = 0.0,
+        declares: Sequence[Declaration] = (),
     ) -> None:
+        """`declares`: what the application knows of exchanges, queues and bindings."""
         self.name, self.epoch = name, epoch
         self.queues, self.offers = list(queues), list(offers)
         self.settings = settings
@@ -46,8 +49,9 @@ class Worker:
         """By number. Also those whose coordinators are out of reach now."""
         self.directory = Directory(addresses, epoch, now_s, settings.loopback_only)
         self._shared = Shared(
-            name, epoch, pid, self.queues, self.offers, settings, make_job, settings.concurrency, now_s, self.leases
-        )
+            name, epoch, pid, self.queues, self.offers, settings, make_job, settings.concurrency, now_s, self.leases,
+            list(declares),
+        )  # fmt: skip
         self._numbers = self._nonces = 0
         self._window_s, self._window_count = now_s, 0
         self._rate = 0.0
@@ -191,6 +195,12 @@ class Worker:
         """Take nothing new, and give back what has not started."""
         self._shared.draining = True
         give_back_all(self.sessions, self.leases.take_waiting())
+
+    def consume(self, queues: Sequence[str]) -> None:
+        """Take calls of these queues from now on."""
+        self.queues[:] = queues
+        for session in self.sessions.values():
+            session.consume()
 
     def is_idle(self) -> bool:
         """Nothing is held, and every outcome is acknowledged."""

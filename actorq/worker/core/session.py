@@ -15,6 +15,7 @@ from actorq.config import WorkerSettings
 from actorq.errors import ProtocolError, TaskRevokedError
 from actorq.wire import messages as m
 from actorq.wire.batches import NOTE_BATCH, batches, chunks
+from actorq.wire.declarations import Declaration
 from actorq.wire.messages import Call, CallSpec, Member, Message, Note, Outcome
 from actorq.wire.payload import encode_failure
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
@@ -43,6 +44,7 @@ class Shared:
     slots: int
     now_s: float
     leases: Leases
+    declares: list[Declaration] = field(default_factory=list)
     draining: bool = False
     unreachable: dict[ReplyTo, float] = field(default_factory=dict)
     """Clients that could not be reached, and until when their outcomes go through the coordinators."""
@@ -130,6 +132,7 @@ class Session:
                 self.coordinator,
                 self._leases.of(self.number) + [(outcome.id, outcome.attempt) for outcome in self.unacked()],
                 shared.pid,
+                shared.declares,
             )
         )
 
@@ -400,6 +403,10 @@ class Session:
         if is_news:
             self.capacity = (capacity, self._shared.slots)
             self._send(m.Capacity(*self.capacity))
+
+    def consume(self) -> None:
+        """Say of which queues the node takes calls now. (Who is not welcomed yet says so in the next Hello.)"""
+        self._send(m.Consume(list(self._shared.queues)))
 
     def announce(self, attempts: list[tuple[str, int]]) -> None:
         """Say that guarded calls are about to start."""

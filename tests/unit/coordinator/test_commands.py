@@ -45,6 +45,19 @@ def test_a_command_can_be_for_some_nodes_and_names_those_that_are_not_there() ->
     assert client.take(m.Replies) == [m.Replies(1, {"here": 1}, ["nowhere"])]
 
 
+def test_an_outcome_is_forgotten_when_that_is_ordered() -> None:
+    bench = Bench()
+    client, worker = bench.client(), bench.worker()
+    client.submit("a", "b")
+    for task_id in "ab":
+        worker.report(task_id)
+    client.take(m.Settled)
+    assert client.order("forget", ids=["a", "unknown", 5]) == 1
+    client.say(m.Query(7, ["a", "b"]))
+    assert [outcome.id for each in client.take(m.Settled) for outcome in each.outcomes] == ["b"]
+    assert [each.states for each in client.take(m.Report)] == [[("a", "")]]
+
+
 def test_without_nodes_a_command_is_answered_at_once(bench: Bench) -> None:
     client = bench.client()
     client.say(m.Control(1, "ping", {}, [], 60.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from actorq.coordinator.core import Coordinator, machine
@@ -416,6 +418,17 @@ def test_dead_letters_outlive_the_coordinator_and_go_on(bench: Bench) -> None:
         restart(bench)
     letters = bench.client().order("dead_letters")
     assert [letter["id"] for letter in letters] == ["first", "second"]
+
+
+def test_a_call_with_an_address_is_kept_wherever_it_goes(bench: Bench) -> None:
+    # Its client takes it for kept: it does not know that its queue is transient.
+    bench.settings = replace(bench.settings, transient_queues=frozenset(["transient"]))
+    bench.start()
+    client = bench.client()
+    client.submit("a", spec=CallSpec("add", "", routing_key="transient"))
+    client.submit("b", spec=CallSpec("add", "transient"))
+    bench.start()
+    assert [bench.state_of(task_id) for task_id in ("a", "b")] == ["open", "unknown"]
 
 
 def test_a_worker_that_missed_a_revocation_hears_of_it_as_it_was_meant(bench: Bench) -> None:

@@ -79,6 +79,23 @@ def test_an_application_may_name_its_tasks_by_a_rule_of_its_own() -> None:
     assert Named("x").task(f).name == "own.f"
 
 
+def test_a_task_that_travels_by_value_brings_its_class_and_options_along() -> None:
+    class Traced(Task[Any, Any]):
+        def on_success(self, *_: Any) -> None: ...
+
+    task = make_app().task(name="t", base=Traced, max_retries=7, queue="q")(lambda x: x + 1)
+    arrived = cloudpickle.loads(cloudpickle.dumps(task))
+    assert type(arrived).__name__ == "Traced" and arrived.trace is not None
+    assert (arrived.max_retries, arrived.options, arrived(1)) == (7, task.options, 2)
+    assert task.is_more_than_its_function and not make_app().task(lambda: None).is_more_than_its_function
+
+
+def test_an_application_that_came_with_a_task_is_not_the_current_one() -> None:
+    app = make_app()
+    assert cloudpickle.loads(cloudpickle.dumps(make_app(set_as_current=False))) is not current_app
+    assert current_app == app
+
+
 def test_a_filter_makes_something_of_the_task() -> None:
     kept: list[Any] = []
     app = make_app()
@@ -142,6 +159,9 @@ class Sent:
 
     def send_plain(self, task: Any, args: Any, kwargs: Any) -> None:
         self.sent.append((task.name, args, kwargs, {}))
+
+    def routed(self, name: Any, own: Any, args: Any, kwargs: Any, options: Any) -> Any:
+        return options
 
     def send(self, spec: Any, args: Any, kwargs: Any, options: Any) -> None:
         self.sent.append((spec.task, args, kwargs, options))

@@ -119,6 +119,7 @@ def test_what_is_set_on_it_stays_for_the_call() -> None:
 def test_a_task_that_is_called_directly_has_a_request_of_its_own() -> None:
     @app.task(name="outer_of_look")
     def outer() -> list[Any]:
+        assert look.request.called_directly and look.request.id is None
         look(1, y=2)
         inner = dict(SEEN)
         return [inner["called_directly"], inner["id"], inner["args"], inner["kwargs"], outer.request.id]

@@ -19,6 +19,7 @@ from actorq.errors import (
     RemoteError,
     SoftTimeLimitExceeded,
 )
+from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import BY_VALUE, SUCCESS, Blob, Call, CallSpec, Extra
 from actorq.wire.payload import Serializers, code_blob, decode_failure, dumps, loads
@@ -107,8 +108,8 @@ def test_at_most_once_makes_a_job_guarded() -> None:
 
 def test_a_node_offers_its_tasks_and_functions_by_value_only_if_it_may() -> None:
     application = PlainApplication({"b": PlainTask(add), "a": PlainTask(add)})
-    assert Jobs(application).offers() == ["a", "b", BY_VALUE]
-    assert Jobs(application, by_value=False).offers() == ["a", "b"]
+    assert Jobs(application).offers() == ["a", "b", *BUILTIN_NAMES, BY_VALUE]
+    assert Jobs(application, by_value=False).offers() == ["a", "b", *BUILTIN_NAMES]
 
 
 # -- content and size ----------------------------------------------------------------------------------------------

@@ -1,0 +1,25 @@
+"""What a chain, group or chord is made of, in all the forms in which it may be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from actorq.errors import ImproperlyConfigured
+from actorq.tasks.canvas.signature import Signature, maybe_signature
+
+
+def signatures_of(given: Any, app: Any) -> list[Signature[Any]]:
+    """The signatures in a list, also of dicts, or in the only element of one. Raises ImproperlyConfigured."""
+    if isinstance(given, tuple) and len(given) == 1 and not isinstance(given[0], dict):
+        given = given[0]
+    if isinstance(given, dict) or not isinstance(given, Iterable):
+        given = [given]
+    return [_signature(each, app) for each in given]
+
+
+def _signature(given: Any, app: Any) -> Signature[Any]:
+    found = maybe_signature(given, app)
+    if not isinstance(found, Signature):
+        raise ImproperlyConfigured(f"a workflow is made of signatures, such as task.s(…), and not of {given!r}")
+    return found

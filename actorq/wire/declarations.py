@@ -1,0 +1,32 @@
+"""What is said of exchanges, queues and bindings, as all coordinators know it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+NAME_LENGTH = 512
+Name = Annotated[str, Meta(max_length=NAME_LENGTH)]
+Scalar = bool | int | float | Name | None
+
+EXCHANGE, QUEUE, BINDING, PAUSE = "exchange", "queue", "binding", "pause"
+
+
+class Declaration(Struct, array_like=True, frozen=True):
+    """What was said last of an exchange, a queue or a binding. Of two for the same one the later one counts."""
+
+    kind: Name
+    """EXCHANGE, QUEUE, BINDING, or PAUSE: whether a queue's calls wait."""
+    names: Annotated[list[Name], Meta(max_length=3)]
+    """Of the exchange; of the queue; of the binding: exchange, queue, routing key."""
+    value: dict[Name, Scalar | dict[Name, Scalar]] | None = {}
+    """EXCHANGE: its `type`. QUEUE: its options, `dead_letter_expired`. BINDING: its `headers`. PAUSE: `paused`. None: it
+    is gone."""
+    at_s: float = 0
+    """Unix time when it was said, at the coordinator that was told first."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What it is about."""
+        return (self.kind, *self.names)
