@@ -15,19 +15,15 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 import msgspec
 
 from actorq import native
+from actorq.client.bells import new_bell
 from actorq.client.checks import check_code, check_id, check_timeout
 from actorq.client.pending import Pending
-from actorq.client.session import Route, Session
+from actorq.client.session import Route, Session, Testbed
 from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
 from actorq.context import Running, current
 from actorq.control.control import Control
-from actorq.errors import (
-    ContentDisallowed,
-    DuplicateTaskNameWarning,
-    EncodeError,
-    MessageTooLarge,
-    NotRegistered,
-)
+from actorq.errors import ContentDisallowed, DuplicateTaskNameWarning, EncodeError, MessageTooLarge, NotRegistered
+from actorq.native import Bell
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.queues import queue_of
 from actorq.policies.retry import RetryPolicy
@@ -43,6 +39,7 @@ from actorq.tasks.attributes import DEFINITION_OPTIONS
 from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
+from actorq.tasks.inline import Inline
 from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
 from actorq.tasks.moments import as_moment
@@ -86,7 +83,7 @@ class Registry(dict[str, Task[Any, Any]]):
         raise NotRegistered(name, self)
 
 
-class ActorQ(Making, Questions, Configurable):
+class ActorQ(Configurable, Making, Questions):
     """An application.
 
         app = ActorQ("tasks")
@@ -143,8 +140,11 @@ class ActorQ(Making, Questions, Configurable):
         self.amqp = Amqp(lambda: self.conf.settings)
         self.control = Control(self)
         self._routing = Routing(self)
+        self.inline = Inline(self.conf)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
+        self.testbed: Testbed | None = None
+        """The mesh in this process in which a test runs it, in the place of the one at `url`."""
         self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
         self._codes: dict[str, bytes] = {}
         """Functions that were sent by value: each session needs them anew."""
@@ -324,7 +324,7 @@ class ActorQ(Making, Questions, Configurable):
         The workers of an embedded mesh can import what this program can, but have no module named to them: there the
         tasks of modules travel too, by reference.
         """
-        if self.is_worker:
+        if self.is_worker or self.testbed is not None:
             return ""
         is_local = self.url.startswith(LOCAL)
         if task.fn.__module__ != "__main__" and not is_local:
@@ -344,6 +344,8 @@ class ActorQ(Making, Questions, Configurable):
     def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
         route, session = task.route, self._session
         if route is None or session is None or route.session is not session or session.is_over:
+            if self.inline.runs_here:
+                return task.apply(args, kwargs)
             options, is_constant = self._routing.find(task.name, task.options, args, kwargs, {})
             changes, others = split_options(options)
             spec = make_spec(task.spec, changes) if changes else task.spec
@@ -440,7 +442,7 @@ class ActorQ(Making, Questions, Configurable):
         return result
 
     def _call_with(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Call:
-        now_s, running = time.time(), current.get()
+        now_s, running = self.wall_s(), current.get()
         if running is not None:
             route = self._with_inherited_priority(route, running)
         body: bytes = route.encode_call(args, kwargs)
@@ -496,6 +498,7 @@ class ActorQ(Making, Questions, Configurable):
 
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
+        self.inline.warn_of(name)
         spec, task = self._spec_by_name(name), self.tasks.get(name)
         if task is not None:
             return task.send(tuple(args or ()), kwargs or {}, options, spec)
@@ -559,7 +562,7 @@ class ActorQ(Making, Questions, Configurable):
                 return self.send(fallback, ([[item] for item in chunk],), {}, {})
 
         bar = Progress(spec.task) if progress else None
-        return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar)
+        return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar, self.new_bell())
 
     def gather(self, *results: AsyncResult[Any], timeout: float | None = None) -> list[Any]:
         """The values of all results, in order. Raises the first exception, or TimeoutError."""
@@ -575,13 +578,23 @@ class ActorQ(Making, Questions, Configurable):
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """A handle to a call by its id, whoever submitted it. Raises ImproperlyConfigured if it can be no id."""
         check_id(task_id)
-        if self._session is not None and not self._session.is_over:
+        outcome = self.inline.outcome_of(task_id)
+        if outcome is None and self._session is not None and not self._session.is_over:
             known = self._session.core.pending.get(task_id)
             if isinstance(known, AsyncResult):
                 return known
-        return AsyncResult(task_id, None, mesh=self)
+        return AsyncResult(task_id, None, outcome, mesh=self)
 
     # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
+
+    def now_s(self) -> float:
+        return time.monotonic() if self.testbed is None else self.testbed.now_s()
+
+    def wall_s(self) -> float:
+        return time.time() if self.testbed is None else self.testbed.wall_s()
+
+    def new_bell(self) -> Bell:
+        return new_bell() if self.testbed is None else self.testbed.new_bell()
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool:
         return pending.is_settled() or self.wait_all([pending], timeout_s)
@@ -637,13 +650,16 @@ class ActorQ(Making, Questions, Configurable):
         with self._lock:
             session = self._session
             if session is None or session.is_over:
-                session = self._session = Session(
-                    self._addresses(), self._session_settings(), self._link_keys(), self.insecure
-                )
+                session = self._session = self._new_session()
                 for digest, blob in self._codes.items():
                     session.add_code(digest, blob)
                 atexit.register(self.close)
             return session
+
+    def _new_session(self) -> Session:
+        if self.testbed is not None:
+            return self.testbed.open_session()
+        return Session(self._addresses(), self._session_settings(), self._link_keys(), self.insecure)
 
     def _link_keys(self) -> LinkKeys | None:
         """What the key file says. Raises BadKey."""
@@ -671,6 +687,11 @@ class ActorQ(Making, Questions, Configurable):
                 {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
             )
         return (self._local.address,)
+
+    def forget_specs(self) -> None:
+        """Find out anew how calls of each task are sent: it has another mesh from now on."""
+        for task in list(self.tasks.values()):
+            task.forget_spec()
 
     def close(self) -> None:
         """Send what waits (for at most 5 s), end the session, and an embedded mesh with it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +94,6 @@ def check_timeout(timeout_s: float | None) -> float | None:
     return timeout_s
 
 
-def deadline(timeout_s: float | None) -> float | None:
+def deadline(timeout_s: float | None, now_s: float) -> float | None:
     """The monotonic time when a wait is over that begins now. Raises ImproperlyConfigured for NaN."""
-    return None if check_timeout(timeout_s) is None else time.monotonic() + (timeout_s or 0.0)
+    return None if check_timeout(timeout_s) is None else now_s + (timeout_s or 0.0)

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from actorq import ids, native
 from actorq.client.bells import new_bell, stepping_aside
@@ -26,6 +26,7 @@ from actorq.client.core import Ask, Client, LookUp, Order, Watch
 from actorq.client.pending import Pending, failed
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, NotPermitted, OperationalError, ProtocolError, TimeoutError
+from actorq.native import Bell
 from actorq.policies.addresses import check_connecting
 from actorq.policies.numbering import numbered_ids
 from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter, Up
@@ -59,6 +60,21 @@ class Route:
         self.number = number
         self.encode_call = encode_call
         self.wait = not spec.ignore_result
+
+
+class Testbed(Protocol):
+    """A mesh in this process, with a time of its own, in which a test runs an application."""
+
+    def open_session(self) -> Session: ...
+
+    def now_s(self) -> float:
+        """The monotonic time."""
+
+    def wall_s(self) -> float:
+        """Unix time."""
+
+    def new_bell(self) -> Bell:
+        """What waiting is done with, so that the mesh runs meanwhile."""
 
 
 class Session:
@@ -96,6 +112,10 @@ class Session:
         self._ended = native.new_lock()
         self._ended.acquire()
         self._failure: BaseException | None = None
+        self._start()
+
+    def _start(self) -> None:
+        """Have `_link` and `core`, and somebody who runs `_turn`."""
         started = native.new_lock()
         started.acquire()
         native.start_thread(lambda: self._run(started))
@@ -105,6 +125,18 @@ class Session:
             raise self._failure
 
     # -- for users' threads --------------------------------------------------------------------------------------
+
+    def now_s(self) -> float:
+        """The monotonic time, by which the waits are measured."""
+        return time.monotonic()
+
+    def wall_s(self) -> float:
+        """Unix time, by which the mesh knows when a call may start and has expired."""
+        return time.time()
+
+    def new_bell(self) -> Bell:
+        """What the caller, a thread or greenlet, waits with for something of the mesh."""
+        return new_bell()
 
     def number(self, spec: CallSpec) -> int:
         """The session's number for a spec. The same for equal specs. Raises ImproperlyConfigured."""
@@ -211,7 +243,7 @@ class Session:
 
     def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
         """Wait until all of these have settled. False if the time was over first."""
-        deadline_s = deadline(timeout_s)
+        deadline_s = deadline(timeout_s, self.now_s())
         with stepping_aside():
             return self._wait_each(pendings, deadline_s)
 
@@ -316,11 +348,11 @@ class Session:
         """From the last to the first: calls end about in order, so nearly all waits are for the last ones."""
         for pending in reversed(pendings):
             if pending.outcome is None and not pending.is_settled():
-                bell = new_bell()
+                bell = self.new_bell()
                 unsubscribe = self.subscribe(pending, bell.ring)
                 try:
                     while not pending.is_settled():
-                        left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                        left_s = None if deadline_s is None else deadline_s - self.now_s()
                         if left_s is not None and left_s <= 0:
                             return False
                         bell.wait(left_s)
@@ -335,7 +367,7 @@ class Session:
 
     def _ask(self, request: Ask | Order, timeout_s: float | None) -> Any:
         self.wait_open(timeout_s if timeout_s is None else min(timeout_s, self.settings.publish_timeout_s))
-        bell = new_bell()
+        bell = self.new_bell()
         box: list[Any] = []
         self._answers[request.token] = (box, bell.ring)
         self.core.requests.append(request)
@@ -368,13 +400,13 @@ class Session:
     def _wait_until(
         self, condition: Callable[[], bool], bells: list[Callable[[], None]], timeout_s: float | None
     ) -> None:
-        deadline_s = deadline(timeout_s)
-        bell = new_bell()
+        deadline_s = deadline(timeout_s, self.now_s())
+        bell = self.new_bell()
         with self._lock:
             bells.append(bell.ring)
         try:
             while not condition():
-                left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                left_s = None if deadline_s is None else deadline_s - self.now_s()
                 if self._has_ended or (left_s is not None and left_s <= 0):
                     raise OperationalError(self._trouble(timeout_s))
                 with stepping_aside():
@@ -405,16 +437,7 @@ class Session:
     def _run(self, started: Any) -> None:
         try:
             self._link = Link(ThreadWaiter(), self._turn, keys=self._keys)
-            reply_address = self._listen(f"tcp://{host_towards(self.addresses)}:*")
-            self.core = Client(
-                f"client@{socket.gethostname()}:{os.getpid()}",
-                ids.random_id(),
-                self.addresses,
-                reply_address,
-                self.settings,
-                time.monotonic(),
-                "" if self._keys is None else self._keys.listener.public,
-            )
+            self.core = self._new_core(self._listen(f"tcp://{host_towards(self.addresses)}:*"))
         except BaseException as error:
             self._failure = error
             return
@@ -428,6 +451,11 @@ class Session:
         finally:
             self._end()
 
+    def _new_core(self, reply_address: str) -> Client:
+        name = f"client@{socket.gethostname()}:{os.getpid()}"
+        key = "" if self._keys is None else self._keys.listener.public
+        return Client(name, ids.random_id(), self.addresses, reply_address, self.settings, self.now_s(), key)
+
     def _listen(self, address: str) -> str:
         """As `Link.listen`; if that fails, the link is closed. One that is left open could not be collected later."""
         try:
@@ -438,7 +466,7 @@ class Session:
 
     def _turn(self, events: list[Event]) -> float | None:
         core = self.core
-        now_s = time.monotonic()
+        now_s = self.now_s()
         core.advance(now_s)
         for event in events:
             if isinstance(event, Received):

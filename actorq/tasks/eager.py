@@ -64,6 +64,7 @@ def run_here(canvas: Canvas) -> Any:
     naming = Naming(EagerResult)
     result, specs, plan = compiled(canvas, EagerMaker(mesh), naming)
     outcomes = run_plan(specs, plan, Runner(mesh).run)
+    mesh.inline.keep(outcomes)
     _settle(result, outcomes)
     return result
 

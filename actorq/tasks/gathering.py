@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from actorq.client.bells import new_bell, stepping_aside
+from actorq.client.bells import stepping_aside
 from actorq.client.checks import deadline
 from actorq.errors import TimeoutError
 from actorq.tasks.result import AsyncResult
@@ -28,15 +27,15 @@ def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | N
 
 def as_completed(mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float | None) -> Iterator[AsyncResult[R]]:
     """The results in the order in which they settle. Raises TimeoutError."""
-    deadline_s = deadline(timeout_s)
+    deadline_s = deadline(timeout_s, mesh.now_s())
     waiting = list(dict.fromkeys(results))
     settled: deque[AsyncResult[R]] = deque()
-    bell = new_bell()
+    bell = mesh.new_bell()
     unsubscribes = [mesh.subscribe(result, _notifier(result, settled, bell.ring)) for result in waiting]
     try:
         for count in range(len(waiting)):
             while not settled:
-                left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                left_s = None if deadline_s is None else deadline_s - mesh.now_s()
                 if left_s is not None and left_s <= 0:
                     raise TimeoutError(f"{len(waiting) - count:,} results did not come within {timeout_s} s")
                 with stepping_aside():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actorq.client.bells import new_bell, stepping_aside
+from actorq.client.bells import stepping_aside
 from actorq.client.checks import deadline
 from actorq.states import RETRY
 from actorq.wire.messages import OUTCOME_STATES, Note
@@ -36,14 +35,14 @@ def wait_and_tell(
     on_interval: Callable[[], object] | None,
 ) -> bool:
     """Wait until all have settled; False if the time was over first. What is given is called here meanwhile."""
-    deadline_s = deadline(timeout_s)
+    deadline_s = deadline(timeout_s, mesh.now_s())
     listener = _Listener(mesh, results, on_message)
     try:
         while True:
             listener.tell()
             if listener.waiting == 0:
                 return True
-            now_s = time.monotonic()
+            now_s = mesh.now_s()
             left_s = interval_s if deadline_s is None else min(interval_s, deadline_s - now_s)
             if left_s <= 0:
                 return False
@@ -67,7 +66,7 @@ class _Listener:
         self._foreign = [each for each in results if each.call is None and not each.is_settled()]
         """Calls of other sessions: their workers do not tell us."""
         self._last: dict[str, Note] = {}
-        self.bell = new_bell()
+        self.bell = mesh.new_bell()
         self.waiting = len(results)
         self._stops: list[Callable[[], None]] = []
         for result in results:

@@ -43,7 +43,7 @@ class Making:
 
     def eager_spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
         """As `spec_of`, for a call that runs here: its function does not travel. Raises NotRegistered."""
-        spec = CallSpec(task) if task in BUILTIN_NAMES else make_spec(CallSpec(task), self.tasks[task].options)
+        spec = CallSpec(task) if task in BUILTIN_NAMES else make_spec(CallSpec(task), self.options_of(self.tasks[task]))
         return _changed(spec, options)
 
     def check_arguments(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -74,6 +74,9 @@ class Making:
         return results
 
     # -- the application ---------------------------------------------------------------------------------------------
+
+    def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
+        raise NotImplementedError
 
     def send(
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]

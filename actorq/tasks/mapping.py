@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from actorq.client.bells import new_bell, stepping_aside
+from actorq.client.bells import stepping_aside
+from actorq.native import Bell
 from actorq.policies.chunks import ChunkSize
 from actorq.tasks.result import AsyncResult
 from actorq.wire.payload import decode_failure
@@ -39,6 +40,7 @@ class Map(Generic[R]):
         chunk_size: int | None,
         ordered: bool,
         progress: Progress | None,
+        bell: Bell,
     ) -> None:
         self._submit = submit
         self._items: Iterator[Any] = iter(items)
@@ -52,7 +54,7 @@ class Map(Generic[R]):
         self._under_way: deque[tuple[AsyncResult[Any], int]] = deque()
         self._settled: deque[AsyncResult[Any]] = deque()
         self._counts: dict[str, tuple[AsyncResult[Any], int]] = {}
-        self._bell = new_bell()
+        self._bell = bell
         self._results: deque[tuple[bool, Any]] = deque()
 
     def __iter__(self) -> Map[R]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
+from actorq.native import Bell
 from actorq.wire.messages import Call, CallSpec, Note, Outcome, Plan
 from actorq.wire.payload import Serializers
 
 if TYPE_CHECKING:
     from actorq.tasks.broadcast import BroadcastResult
     from actorq.tasks.canvas.signature import Signature
+    from actorq.tasks.inline import Inline
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.task import Task
 
@@ -21,6 +23,8 @@ class Mesh(Protocol):
 
     main: str
     serializers: Serializers
+    inline: Inline
+    """Calls that run in the caller."""
 
     @property
     def tasks(self) -> Mapping[str, Task[Any, Any]]:
@@ -89,6 +93,15 @@ class Mesh(Protocol):
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the task's function, if it has to travel by value; else an empty string."""
+
+    def now_s(self) -> float:
+        """The monotonic time, by which waits are measured."""
+
+    def wall_s(self) -> float:
+        """Unix time, as the mesh knows it: by it calls start and expire."""
+
+    def new_bell(self) -> Bell:
+        """What the caller, a thread or greenlet, waits with for something of the mesh."""
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool: ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ def retry_of(
     """
     changes, others = split_options(options, RETRY_OPTIONS)
     spec = make_spec(request.running.spec, changes) if changes else request.running.spec
-    now_s = time.time()
+    now_s = task.app.wall_s()
     call = request.call
     again = Call(
         call.id,

@@ -326,7 +326,7 @@ class Task(Generic[P, R]):
         succeeded, or has failed. Where it goes: queue, or exchange and routing_key (and, for a headers exchange,
         headers); what is not said here comes from the task, and then from `task_routes`.
         """
-        if "link" in options or "link_error" in options:
+        if "link" in options or "link_error" in options or self._mesh.inline.runs_here:
             return self.signature(args, kwargs).apply_async(**options)
         args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)

@@ -9,7 +9,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actorq.errors import nearest
 from actorq.wire.declarations import NAME_LENGTH
@@ -17,7 +17,9 @@ from actorq.wire.messages import Call, CallSpec
 from actorq.worker.core import Worker
 from actorq.worker.jobs import Jobs
 from actorq.worker.lines import short_repr
-from actorq.worker.pool import Pool
+
+if TYPE_CHECKING:
+    from actorq.worker.pool import Pool
 
 SHOWN_ITEMS = 100
 """Of a list, dict or string among the arguments that a reply shows."""

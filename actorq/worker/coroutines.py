@@ -43,6 +43,13 @@ class Runner(Protocol):
     ) -> None: ...
 
 
+class Steerable(Protocol):
+    """A coroutine that may be made to end."""
+
+    wanted: BaseException | None
+    """What it is to get in place of the CancelledError that is under way."""
+
+
 class CoroutineRun:
     """One running coroutine (see `actorq.context.Running`). The watchdog reads it as it does a `Slot`."""
 
@@ -164,7 +171,7 @@ class Coroutines:
 
     async def _main(self, run: CoroutineRun) -> None:
         try:
-            ended: Outcome | BaseException = await _steered(run, run.job.run_coroutine(run.call, run.note))
+            ended: Outcome | BaseException = await steered(run, run.job.run_coroutine(run.call, run.note))
         except BaseException as error:
             ended = error
         self._ended(run, ended)
@@ -180,7 +187,7 @@ class Coroutines:
 
 
 @types.coroutine
-def _steered(run: CoroutineRun, coroutine: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
+def steered(run: Steerable, coroutine: Coroutine[Any, Any, Outcome]) -> Generator[Any, Any, Outcome]:
     """``await coroutine``, but a cancellation of ours raises in it what is wanted in place of CancelledError.
 
     asyncio can only cancel a task; this stands between the task and the coroutine.

@@ -42,7 +42,7 @@ from actorq.worker.endings import Ending
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
 
-OWN_MODULES = ("actorq.worker", "actorq.tasks")
+OWN_MODULES = ("actorq.worker", "actorq.tasks", "actorq.testing.pool")
 """Their frames are left out at the top of tracebacks: these begin in the user's code."""
 JOBS_KEPT = 10_000
 """Jobs that are not made anew when a coordinator defines their specs again."""
@@ -256,6 +256,7 @@ class Job:
         self._jobs = jobs
         self._blob = blob
         self._content = ""
+        """Serializer of its results; empty: msgpack."""
         self._fn: Callable[..., Any] = _unresolved
         self._trace: Callable[[Call, Any, Any], TraceLike] | None = None
         self._run_fn: Callable[..., Any] = _unresolved
@@ -290,6 +291,10 @@ class Job:
         self._trace = trace
         self.run = self._run_plain if trace is None else self._run_traced
         self.run_coroutine = self._run_coroutine if trace is None else self._run_coroutine_traced
+
+    def wrap(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Have ``wrapper(function)`` run in the place of the function: for tests. After `resolve`."""
+        self._run_fn = wrapper(self._run_fn)
 
     def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
@@ -417,9 +422,9 @@ class Job:
         form = serializers.opener(format_name(spec.serializer, spec.compression))
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
         self._decode = form.decode_call
-        form = self._form_of_results(form)
-        self._content = "" if form.name == DEFAULT_SERIALIZER else form.name
-        self._encode = _nothing if spec.ignore_result else form.dumps
+        results = self._form_of_results(form)
+        self._content = "" if results.name == DEFAULT_SERIALIZER else results.name
+        self._encode = _nothing if spec.ignore_result else results.dumps
         if not spec.chunked:
             self._run_fn = fn
         else:
@@ -428,14 +433,14 @@ class Job:
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 
     def _form_of_results(self, of_arguments: Serializer) -> Serializer:
-        """How results are sent: as the settings say, and else as the arguments were."""
-        spec, serializers = self.spec, self._jobs.application.serializers
-        name = self._jobs.application.conf.settings.result_serializer
-        name = spec.serializer if spec.code or name is None else name
+        """How results are written: as the settings say; else as the arguments, and of functions by value always so."""
+        application, spec = self._jobs.application, self.spec
+        serializers = application.serializers
+        name = None if spec.code else application.conf.settings.result_serializer
         compression = spec.compression or serializers.result_compression
-        if (name, compression) == (spec.serializer, spec.compression):
+        if name is None and compression == spec.compression:
             return of_arguments
-        return serializers.get(name, compression)
+        return serializers.get(name or spec.serializer, compression)
 
     def _look_up(self) -> Any:
         tasks = self._jobs.application.tasks

@@ -26,12 +26,12 @@ class WorkerOptions:
     """Module with the application: ``proj.tasks``, or ``proj.tasks:app``. Empty: only functions by value."""
     include: tuple[str, ...] = ()
     """More modules to import, for the tasks in them."""
+    exclude_queues: tuple[str, ...] = ()
+    """Of the application's, those that are left out."""
     config: str = ""
     """Module or TOML file with settings, beside those that the application has."""
     queues: tuple[str, ...] = ()
-    """Empty: those of the application, or the default one."""
-    exclude_queues: tuple[str, ...] = ()
-    """Of the application's, those that are left out."""
+    """Empty: as the settings say."""
     concurrency: int | None = None
     """Calls that run at once in each process. None: as the settings say."""
     processes: int = 1

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from actorq.testing.loop import Loop
 from actorq.wire.messages import BY_VALUE
 from tests.simulation import ending
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
-from tests.simulation.loop import Loop
 from tests.simulation.network import Network
 from tests.simulation.nodes import ClientProcess, CoordinatorProcess, WorkerProcess
 from tests.simulation.options import Options, draw

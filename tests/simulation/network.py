@@ -15,7 +15,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.simulation.loop import Loop
+from actorq.testing.loop import Loop
 
 if TYPE_CHECKING:
     from tests.simulation.process import Machine, Process, Strand

@@ -180,9 +180,6 @@ class Oracle:
         if is_new and epoch in record.settled and self.mesh.options.forgets:
             del record.settled[epoch]  # Its outcome was dropped since, so it runs again.
             record.attempts.pop(epoch, None)
-        if is_new and epoch in record.adopted:
-            del record.adopted[epoch]  # It was known by its id only, and its worker was lost.
-            record.attempts.pop(epoch, None)
 
     def delivered(self, epoch: str, call: Call, worker: str) -> None:
         """A coordinator has leased a call to a worker."""
@@ -203,6 +200,12 @@ class Oracle:
         record.adoptions += 1
         record.attempts[epoch] = attempt
         record.lessors.setdefault((worker, attempt), []).append(epoch)
+
+    def forgotten(self, epoch: str, task_id: str) -> None:
+        """A coordinator knew of a call only that a worker had it, and that is gone. If it comes, it is a new one there."""
+        record = self.record(task_id)
+        record.adopted.pop(epoch, None)
+        record.attempts.pop(epoch, None)
 
     def is_revoked(self, record: Record, epoch: str) -> bool:
         """Whether this coordinator must know that the call was revoked."""

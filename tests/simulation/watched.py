@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actorq.coordinator.core import Coordinator
+from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.queues import GONE, Lane
 from actorq.coordinator.core.workers import Contact, Worker
@@ -174,7 +175,10 @@ class Watch:
         if not self._is_releasing:
             for call in calls:
                 self._check_given_back(worker, call)
+        forgotten = [call.id for call in calls if call.spec == FOREIGN]
         requeue(worker, calls)
+        for task_id in forgotten:
+            self.oracle.forgotten(self.state.epoch, task_id)
 
     def _check_given_back(self, worker: Worker, call: Call) -> None:
         self.mesh.note(f"{self.state.epoch} has {call.id} back from {worker.epoch}", call.id)

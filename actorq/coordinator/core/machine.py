@@ -159,6 +159,8 @@ class Coordinator:
             return
         self._sessions.lose(peer)
         self._receipts.forget(peer)
+        # If it was a worker, its grace is over then.
+        self._liveness_due_s = min(self._liveness_due_s, self.state.now_s + self.state.settings.liveness.grace_s)
 
     def persisted(self, token: int) -> None:
         """All operations up to `token` are durable: what waited for that may be said."""
@@ -304,6 +306,8 @@ class Coordinator:
     def _deadline_s(self) -> float | None:
         state = self.state
         due = [self._liveness_due_s] if state.workers or state.held_back else []
+        if state.held_back:
+            due.append(state.started_s + state.settings.liveness.grace_s)
         scheduled_s = state.schedule.next_s()
         if scheduled_s is not None:
             due.append(state.now_s + min(max(scheduled_s - state.wall_s, 0.0), LONGEST_WAIT_S))

@@ -266,7 +266,7 @@ class Sessions:
         for worker in list(self._state.workers.values()):
             silent_s = self._state.now_s - worker.heard_s
             if worker.is_out_of_touch():
-                if self._state.now_s - worker.lost_s >= liveness.grace_s:
+                if self._state.now_s >= worker.lost_s + liveness.grace_s:
                     self._leases.release(
                         worker, f"worker {worker.name} lost its connection and did not return", counted=True
                     )

@@ -311,17 +311,20 @@ class Signature(dict[str, Any], Generic[R]):
         self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult[R]:
         """Submit it, with these arguments before its own, and options as for `Task.apply_async`."""
+        if self.app.inline.runs_here:
+            return self.apply(args, kwargs, **options)  # type: ignore[no-any-return]
         return self.bound(args, kwargs, options).send()  # type: ignore[no-any-return]
 
     def apply(self, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run it here, now, with all that follows it, and return its result, which is ready. throw: raise what it fails
-        with. Arguments and values go through the serializer, as they do on their way to workers.
+        with; None: as the setting `task_eager_propagates` says. Arguments and values go through the serializer, as they
+        do on their way to workers.
         """
         from actorq.tasks.eager import run_here
 
-        throw = options.pop("throw", False)
+        throw = options.pop("throw", None)
         result = run_here(self.bound(args, kwargs, options))
-        if throw and result is not None:
+        if (self.app.inline.propagates if throw is None else throw) and result is not None:
             result.get()
         return result
 

@@ -156,6 +156,7 @@ class Sent:
 
     def __init__(self, sent: list[Any]) -> None:
         self.sent = sent
+        self.inline = ActorQ(set_as_current=False).inline
 
     def send_plain(self, task: Any, args: Any, kwargs: Any) -> None:
         self.sent.append((task.name, args, kwargs, {}))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actorq.native import NativeBell
 from actorq.tasks.mapping import Map
 from actorq.tasks.progress import Progress
 from actorq.wire.payload import encode_failure
@@ -33,7 +34,7 @@ class Done:
 
 def start_map(items: Any) -> tuple[Map[Any], Progress]:
     progress = Progress("test")
-    return Map(Done, items, lambda: 0, 1, True, progress), progress  # type: ignore[arg-type]
+    return Map(Done, items, lambda: 0, 1, True, progress, NativeBell()), progress  # type: ignore[arg-type]
 
 
 def is_shown(progress: Progress) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from actorq import AsyncResult, GroupResult, ResultSet
 from actorq.client.core import Client
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, TimeoutError
+from actorq.native import NativeBell
 from actorq.tasks.linked import LinkedResult
 from actorq.wire.messages import FAILURE, SUCCESS, Call, Note, Outcome
 from actorq.wire.payload import decode_failure, dumps, encode_failure, loads
@@ -26,6 +28,12 @@ class SpokenFor:
         self.noted: list[Note] = []
         self.asked = 0
         self.revoked: list[str] = []
+
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    def new_bell(self) -> NativeBell:
+        return NativeBell()
 
     def open_outcome(self, outcome: Outcome) -> Any:
         body = outcome.body

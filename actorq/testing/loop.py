@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 
 Run = Callable[[], object]
@@ -25,6 +26,10 @@ class Loop:
         """Have `run` called then."""
         self._count += 1
         heapq.heappush(self._heap, (when_s, self._count, run))
+
+    def next_s(self) -> float:
+        """When something happens next. Infinity: nothing is scheduled."""
+        return self._heap[0][0] if self._heap else math.inf
 
     def run_until(self, end_s: float) -> None:
         """Let everything happen up to `end_s`."""

@@ -1,0 +1,1 @@
+"""What is there for programs that come from Celery, under the names that they know."""
