@@ -42,10 +42,9 @@ from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.inline import Inline
 from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
-from actorq.tasks.moments import as_moment
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
-from actorq.tasks.publishing import Publication
+from actorq.tasks.publishing import Publication, published
 from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.request import child_of, extra_of
@@ -451,14 +450,10 @@ class ActorQ(Configurable, Making, Questions):
             check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
-            start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
-            expiry_time_s(self._moment(options, "expires"), now_s),
+            start_time_s(options.get("countdown"), options.get("eta"), now_s, self.conf.zone),
+            expiry_time_s(options.get("expires"), now_s, self.conf.zone),
             extra=extra_of(options, child_of(running)),
         )
-
-    def _moment(self, options: Mapping[str, Any], name: str) -> Any:
-        value = options.get(name)
-        return value if value is None else as_moment(name, value, self.conf.zone)
 
     def send_plan(
         self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
@@ -467,9 +462,12 @@ class ActorQ(Configurable, Making, Questions):
         for spec in specs:
             self._check_queue(spec)
         numbers = [session.number(spec) for spec in specs]
+        sent = [(node.call.id, specs[node.call.spec - 1]) for node in plan.nodes] if publishing.heard else ()
         for node in plan.nodes:
             node.call.spec = numbers[node.call.spec - 1]
         session.submit_plan(plan, results, self._patience_s(options))
+        for task_id, spec in sent:
+            published(spec, task_id)
 
     def _with_inherited_priority(self, route: Route, running: Running) -> Route:
         """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
