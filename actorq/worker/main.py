@@ -70,6 +70,7 @@ def run(options: WorkerOptions) -> int:
         known = application.amqp.queues
         queues = select_queues(known, options.queues, options.exclude_queues)
         declares = msgspec.convert(known.declarations(), list[Declaration])
+        options = life.options = replace(options, queues=tuple(queues))
         life.set_up()
     except BadKey as error:  # It was all right when the worker was started, and may be so again.
         sys.stderr.write(f"actorq worker: {error}\n")
@@ -107,7 +108,7 @@ def run(options: WorkerOptions) -> int:
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)
     if options.banner:
-        sys.stderr.write(banner(name, replace(options, queues=tuple(queues)), application))
+        sys.stderr.write(banner(name, options, application))
     _tune_memory()
     node.run()
     status = _refuse(node.error) if node.error else node.status
