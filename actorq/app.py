@@ -39,7 +39,7 @@ from actorq.policies.routing import owner_of
 from actorq.settings.annotations import annotations_of
 from actorq.settings.configurable import Configurable
 from actorq.settings.embedded import embedded_options
-from actorq.settings.tasks import default_options, options_over_defaults, publish_timeout_s
+from actorq.settings.tasks import default_options, options_over_defaults, payloads_of, publish_timeout_s
 from actorq.settings.unused import check_unused
 from actorq.signals import publishing
 from actorq.tasks.apps import APPS
@@ -51,10 +51,9 @@ from actorq.tasks.inline import Inline
 from actorq.tasks.keys import keys_of, with_keys
 from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
-from actorq.tasks.moments import as_moment
 from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
 from actorq.tasks.progress import Progress
-from actorq.tasks.publishing import Publication
+from actorq.tasks.publishing import Publication, published
 from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
 from actorq.tasks.request import child_of, extra_of
@@ -183,7 +182,7 @@ class ActorQ(Configurable, Making, Questions):
     def _use_settings(self) -> None:
         """The settings were read, or are others now: forget what was made of them."""
         settings = self.conf.settings
-        self.serializers.accept(settings.accept_content)
+        self.serializers.follow(*payloads_of(settings))
         accepted = settings.result_accept_content
         self._open_result = self.serializers.loads if accepted is None else partial(self._open_if_in, accepted)
         for task in list(self.tasks.values()):
@@ -356,11 +355,12 @@ class ActorQ(Configurable, Making, Questions):
         if route is None or session is None or route.session is not session or session.is_over:
             if self.inline.runs_here:
                 return task.apply(args, kwargs)
-            if publishing.heard:
-                return self._send_announced(task.spec, args, kwargs, {})
             options, is_constant = self._routing.find(task.name, task.options, args, kwargs, {})
             changes, others = split_options(options)
-            route = self._route(make_spec(task.spec, changes) if changes else task.spec)
+            spec = make_spec(task.spec, changes) if changes else task.spec
+            if publishing.heard:
+                return self._send_announced(spec, args, kwargs, others)
+            route = self._route(spec)
             if others:
                 return self._send_with(route, args, kwargs, others)
             if is_constant:
@@ -462,16 +462,12 @@ class ActorQ(Configurable, Making, Questions):
             check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
             route.number,
             body if len(body) < BLOB_BYTES else self._large(route, body),
-            start_time_s(options.get("countdown"), self._moment(options, "eta"), now_s),
-            expiry_time_s(self._moment(options, "expires"), now_s),
+            start_time_s(options.get("countdown"), options.get("eta"), now_s, self.conf.zone),
+            expiry_time_s(options.get("expires"), now_s, self.conf.zone),
             extra=with_keys(
                 extra_of(options, child_of(running)), route.spec.task, options, args, kwargs, route.encode_call, now_s
             ),
         )
-
-    def _moment(self, options: Mapping[str, Any], name: str) -> Any:
-        value = options.get(name)
-        return value if value is None else as_moment(name, value, self.conf.zone)
 
     def _send_unique(
         self, route: Route, result: AsyncResult[Any], call: Call, options: Mapping[str, Any]
@@ -490,9 +486,12 @@ class ActorQ(Configurable, Making, Questions):
         for spec in specs:
             self._check_queue(spec)
         numbers = [session.number(spec) for spec in specs]
+        sent = [(node.call.id, specs[node.call.spec - 1]) for node in plan.nodes] if publishing.heard else ()
         for node in plan.nodes:
             node.call.spec = numbers[node.call.spec - 1]
         session.submit_plan(plan, results, self._patience_s(options))
+        for task_id, spec in sent:
+            published(spec, task_id)
 
     def _with_inherited_priority(self, route: Route, running: Running) -> Route:
         """The way for a call that the running task makes: with the priority of its own, if that is inherited."""

@@ -116,6 +116,10 @@ class WorkerSettings:
     liveness: LivenessSettings = LivenessSettings()
     concurrency: int = 100
     """Calls that run at once."""
+    max_calls: int = 0
+    """After so many a fresh process takes the node's place; 0: never."""
+    max_rss_bytes: int = 0
+    """Resident memory beyond which a fresh process takes the node's place, once calls have run in it; 0: no limit."""
     lookahead_work_s: float = 0.01
     """How much work a worker keeps at hand beside its running calls, so that short ones go out in hundreds."""
     lookahead_limit: int = 4096

@@ -16,6 +16,11 @@ class Running(Protocol):
     node: str
     """Name of the worker node."""
 
+    def is_cancelled(self) -> bool:
+        """Whether the call was revoked, is over its hard time limit, or its worker ends. An exception that ends it may
+        be on its way; code that keeps it from coming can look here. From any thread.
+        """
+
     def pause(self) -> None:
         """The task is about to wait for other calls: its slot is free for them meanwhile."""
 
@@ -24,9 +29,6 @@ class Running(Protocol):
 
     def tell(self, note: Note) -> None:
         """Pass on what the task says of itself. From any thread."""
-
-    def is_cancelled(self) -> bool:
-        """Whether the call was revoked, and runs on. From any thread."""
 
 
 current: ContextVar[Running | None] = ContextVar("actorq_running", default=None)

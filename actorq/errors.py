@@ -241,10 +241,6 @@ class Reject(TaskPredicate):
     __repr__ = __str__
 
 
-class WorkerShutdown(SystemExit):
-    """Has the worker end once what runs has ended."""
-
-
 class WorkerTerminate(SystemExit):
     """Has the worker end at once."""
 
@@ -282,8 +278,14 @@ class SoftTimeLimitExceeded(ActorqError):
     """Raised inside a task that ran for longer than its soft time limit."""
 
 
-class Terminated(ActorqError):
-    """Raised inside a task that is ended by ``revoke(terminate=True)`` or by a shutdown that no longer waits."""
+class Terminated(TaskRevokedError):
+    """The task was ended by ``revoke(terminate=True)``, or by a shutdown that no longer waits."""
+
+
+class WorkerShutdown(SystemExit):
+    """Raised inside a task whose worker ends now: it may save what it has, and its call goes to another worker. Raised by
+    a task, it has the worker end once what runs has ended.
+    """
 
 
 class MaxRetriesExceededError(TaskError):

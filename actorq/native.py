@@ -13,6 +13,9 @@ from typing import Any, Protocol
 _LONGEST_S = 1e9
 """More than this, some locks refuse."""
 
+_PATIENCE_S = 0.05
+"""For how long a thread is not to be reached while it waits."""
+
 
 class Bell(Protocol):
     """Rung by one, waited for by another. Made by the one who waits, where it waits. Repeated rings count as one."""
@@ -61,6 +64,20 @@ class NativeBell:
     def wait(self, timeout_s: float | None) -> bool:
         heard: bool = self._lock.acquire(True, -1 if timeout_s is None else min(max(timeout_s, 0.0), _LONGEST_S))
         return heard
+
+
+class PatientBell(NativeBell):
+    """Comes back to the interpreter now and then while it waits, where an exception may be raised in the thread."""
+
+    __slots__ = ()
+
+    def wait(self, timeout_s: float | None) -> bool:
+        left_s = _LONGEST_S if timeout_s is None else timeout_s
+        while left_s > _PATIENCE_S:
+            if super().wait(_PATIENCE_S):
+                return True
+            left_s -= _PATIENCE_S
+        return super().wait(left_s)
 
 
 def sleep(seconds: float) -> None:

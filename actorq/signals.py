@@ -28,7 +28,8 @@ before_task_publish = Signal(
 the call, under the names of Celery's protocol (id, task, eta, …); what a receiver adds travels with the call, and is
 in `request.headers`. routing_key: the queue."""
 after_task_publish = Signal("after_task_publish", ("body", "exchange", "routing_key", "headers"), publishing)
-"""A call was handed to the session, which sends it. As `before_task_publish`."""
+"""A call was handed to the session, which sends it. As `before_task_publish`; of the calls of a workflow, which are sent
+together, `body` is None, and the headers are id and task."""
 
 # -- calls are run, in the worker --------------------------------------------------------------------------------
 

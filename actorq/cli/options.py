@@ -87,7 +87,7 @@ json_option = click.option("-j", "--json", "as_json", is_flag=True, help="Print 
 loglevel_option = click.option(
     "-l",
     "--loglevel",
-    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"], case_sensitive=False),
     help="What to log to standard error. [WARNING]",
 )
 destination_option = click.option(

@@ -62,7 +62,6 @@ def command(
     tell_where_calls_are(data, transient)
     config = os.path.abspath(config) if config.endswith(".toml") else config
     early = early_settings(config)
-    processes = processes or early.worker_processes or cpu_count()
     loglevel = loglevel or early.worker_log_level
     log.configure(loglevel, "up")
     coordinator = CoordinatorChild(
@@ -73,8 +72,17 @@ def command(
         if status:
             ctx.exit(status)
         addresses = [dialled(coordinator.address)]
-        chosen = worker_options(addresses, processes=processes, loglevel=loglevel, config=config, **options)
-        click.echo(f"coordinator at {coordinator.address}, {processes} worker processes. Ctrl-C ends all.", err=True)
+        usual_processes = early.worker_processes or cpu_count()
+        chosen = worker_options(
+            addresses,
+            processes=processes,
+            loglevel=loglevel,
+            config=config,
+            usual_processes=usual_processes,
+            **options,
+        )
+        text = f"coordinator at {coordinator.address}, {chosen.processes} worker processes. Ctrl-C ends all."
+        click.echo(text, err=True)
         status = run_supervisor(chosen)
     finally:
         coordinator.close()

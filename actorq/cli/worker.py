@@ -18,9 +18,11 @@ from actorq.cli.options import (
     loglevel_option,
     url_option,
 )
+from actorq.cli.pools import pool_options, shape_of
 from actorq.config import DEFAULT_QUEUE
 from actorq.policies.addresses import check_connecting
 from actorq.worker.choices import addresses_in, early_settings
+from actorq.worker.kinds import GREEN
 from actorq.worker.options import WorkerOptions
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -54,12 +56,6 @@ def node_options(command: C) -> C:
                 help="Take no calls of these of task_queues.",
             ),
             click.option(
-                "-c",
-                "--concurrency",
-                type=click.IntRange(min=1),
-                help="Calls that run at once in each process. Default: the setting worker_concurrency, else 100.",
-            ),
-            click.option(
                 "--drain",
                 "drain_s",
                 metavar="SECONDS",
@@ -77,7 +73,7 @@ def node_options(command: C) -> C:
         ]
     ):
         command = option(command)
-    return command
+    return pool_options(command)
 
 
 def worker_options(
@@ -85,14 +81,18 @@ def worker_options(
     app: str | None,
     include: Sequence[str],
     queues: Sequence[str],
-    concurrency: int | None,
-    processes: int,
-    drain_s: float | None,
     exclude_queues: Sequence[str],
+    pool: str,
+    concurrency: int | None,
+    processes: int | None,
+    max_calls: int | None,
+    max_rss_bytes: int,
+    drain_s: float | None,
     no_code: bool,
     loglevel: str | None,
     config: str,
     name: str = DEFAULTS.name,
+    usual_processes: int = 1,
 ) -> WorkerOptions:
     """The options as the supervisor takes them. Raises UsageError where nothing would be left to run.
 
@@ -105,6 +105,7 @@ def worker_options(
         if no_code:
             raise click.UsageError("with --no-code a worker needs tasks: name their module with -A")
         click.echo("no -A: the workers have no tasks of their own, and run functions by value only.", err=True)
+    shape = shape_of(pool, concurrency, processes, usual_processes)
     return WorkerOptions(
         addresses=tuple(addresses),
         app=app or "",
@@ -112,8 +113,11 @@ def worker_options(
         queues=tuple(queues),
         exclude_queues=tuple(exclude_queues),
         config=config,
-        concurrency=concurrency,
-        processes=processes,
+        pool=shape.pool,
+        concurrency=shape.concurrency if concurrency or shape.pool != GREEN else None,
+        processes=shape.processes,
+        max_calls=max_calls or 0,
+        max_rss_bytes=max_rss_bytes,
         name=name,
         drain_s=DEFAULTS.drain_s if drain_s is None else drain_s,
         loglevel=loglevel or early.worker_log_level,
@@ -136,7 +140,7 @@ def checked_key() -> str:
 @click.command(short_help="Run worker processes.")
 @node_options
 @url_option
-@click.option("--processes", type=click.IntRange(min=1), help="Processes, each a node of its own. [1]")
+@click.option("--processes", type=click.IntRange(min=1), help="Processes, each a node of its own.  [default: 1]")
 @click.option(
     "-n",
     "--name",
@@ -155,6 +159,9 @@ def command(
     What the command line does not say the settings do: the application's, the file's of --config, and the
     environment's (ACTORQ_WORKER_CONCURRENCY=8 and so on).
     The exit status is 78 if the module cannot be imported, or a setting cannot be used.
+    Ctrl-C or TERM lets running calls end within --drain seconds and gives the others back; a second one, or QUIT, does
+    not wait. HUP starts one process after the other anew, with the code as it is now. USR1 writes all stacks to the
+    log. The exit status is 0, 78 if the module cannot be imported, and 1 if a process had to be killed.
 
     \b
     Examples:
@@ -162,12 +169,14 @@ def command(
       actorq worker -A proj.tasks -u tcp://10.0.0.5:5570 --key cluster.key -Q fast,default --processes 2
       actorq worker -A proj.tasks:app -n gpu@%h --no-code -l INFO
       actorq worker -A proj.tasks --config /etc/proj.toml
+      actorq worker -A proj.tasks -P threads -c 8
+      actorq worker -A proj.tasks -P prefork -c 4 --max-tasks-per-child 1000 --max-memory-per-child 500MiB
     """
     config = os.path.abspath(config) if config.endswith(".toml") else config
     early = early_settings(config)
     addresses = () if url is None and app is not None else addresses_in(url or early.url)
     chosen = worker_options(
-        addresses, app, processes=processes or early.worker_processes or 1, config=config, **options
+        addresses, app, processes=processes or early.worker_processes or None, config=config, **options
     )
     check_connecting(addresses, bool(chosen.key), chosen.insecure)
     from actorq.worker.supervisor import run_supervisor

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from actorq import context
-from actorq.native import Bell, NativeBell
+from actorq.native import Bell, NativeBell, PatientBell
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _is_patched() -> bool:
 def new_bell() -> Bell:
     """The kind of bell that suits the caller."""
     if not is_green():
-        return NativeBell()
+        return NativeBell() if context.current.get() is None else PatientBell()
     from gevent import get_hub
 
     from actorq.actors.bells import GreenBell

@@ -20,6 +20,11 @@ def serializer_of(settings: Settings) -> str:
     return PREFERRED_SERIALIZER if PREFERRED_SERIALIZER in accepted or not accepted else accepted[0]
 
 
+def payloads_of(settings: Settings) -> tuple[tuple[str, ...], str | None, str | None]:
+    """What is opened, and how arguments and results are compressed (see `Serializers.follow`)."""
+    return settings.accept_content, settings.task_compression, settings.result_compression
+
+
 def default_options(settings: Settings) -> dict[str, Any]:
     """The options of a task, by the names that ``@app.task`` has for them."""
     return {

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from actorq.client.session import Route
+from actorq.signals import publishing
 from actorq.tasks.canvas.signature import Signature, signature
 from actorq.tasks.options import make_spec, split_options
+from actorq.tasks.publishing import Publication
 from actorq.tasks.reference import reference_to
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.task import Task
@@ -61,6 +63,8 @@ class Making:
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Call:
         args, kwargs, options = self.prepared(spec.task, args, kwargs, options)
+        if publishing.heard and "task_id" in options:
+            options = Publication(spec, str(options["task_id"]), args, kwargs, options).before()
         return self._call_with(self._route(spec), args, dict(kwargs), options)
 
     def send_group(self, group_id: str, calls: Sequence[Signature[Any]]) -> list[AsyncResult[Any]]:

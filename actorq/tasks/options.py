@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import msgspec
@@ -160,30 +160,40 @@ def check_options(options: Mapping[str, Any], known: Collection[str]) -> None:
             raise ImproperlyConfigured(f"there is no option {name!r}: {hint}")
 
 
-def start_time_s(countdown: float | None, eta: datetime | float | str | None, now_s: float) -> float:
-    """Unix time of the earliest start; 0: at once. Raises ImproperlyConfigured."""
+def start_time_s(
+    countdown: float | None, eta: datetime | float | str | None, now_s: float, zone: tzinfo | None = None
+) -> float:
+    """Unix time of the earliest start; 0: at once. `zone` is meant where none is said; None: local time.
+
+    Raises ImproperlyConfigured.
+    """
     if countdown is not None and eta is not None:
         raise ImproperlyConfigured("give countdown or eta, not both")
     if countdown is not None:
         seconds = _finite("countdown", countdown)
         return _in_calendar("countdown", now_s + seconds) if seconds > 0 else 0.0
-    return 0.0 if eta is None else _in_calendar("eta", max(_unix_s("eta", eta), 0.0))
+    return 0.0 if eta is None else _in_calendar("eta", max(_unix_s("eta", eta, zone), 0.0))
 
 
-def expiry_time_s(expires: datetime | float | str | None, now_s: float) -> float:
-    """Unix time of the latest start; 0: none. A number is in seconds from now. Raises ImproperlyConfigured."""
+def expiry_time_s(expires: datetime | float | str | None, now_s: float, zone: tzinfo | None = None) -> float:
+    """Unix time of the latest start; 0: none. A number is in seconds from now. `zone` as for `start_time_s`.
+
+    Raises ImproperlyConfigured.
+    """
     if expires is None:
         return 0.0
     if isinstance(expires, (datetime, str)):
-        return max(_unix_s("expires", expires), _LONG_AGO_S)
+        return max(_unix_s("expires", expires, zone), _LONG_AGO_S)
     return _in_calendar("expires", now_s + max(_finite("expires", expires), 0.0))
 
 
-def _unix_s(what: str, moment: datetime | float | str) -> float:
+def _unix_s(what: str, moment: datetime | float | str, zone: tzinfo | None) -> float:
     if isinstance(moment, str):
         moment = _parsed(what, moment)
     if not isinstance(moment, datetime):
         return _finite(what, moment)
+    if moment.tzinfo is None and zone is not None:
+        moment = moment.replace(tzinfo=zone)
     try:
         return moment.timestamp()
     except (OverflowError, OSError, ValueError) as error:

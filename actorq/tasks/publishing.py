@@ -47,6 +47,12 @@ class Publication:
         signals.after_task_publish.send(self._spec.task, **self._message)
 
 
+def published(spec: CallSpec, task_id: str) -> None:
+    """A call of a workflow was handed over, with all others of that."""
+    headers = {"task": spec.task, "id": task_id}
+    signals.after_task_publish.send(spec.task, body=None, exchange="", routing_key=spec.queue, headers=headers)
+
+
 _NOTHING = object()
 
 

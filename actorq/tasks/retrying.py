@@ -54,14 +54,14 @@ def retry_of(
     """
     changes, others = split_options(options, RETRY_OPTIONS)
     spec = make_spec(request.running.spec, changes) if changes else request.running.spec
-    now_s = task.app.wall_s()
+    now_s, zone = task.app.wall_s(), task.app.conf.zone
     call = request.call
     again = Call(
         call.id,
         1,
         call.body,
-        start_time_s(start["countdown"], start["eta"], now_s),
-        expiry_time_s(others["expires"], now_s) if "expires" in others else call.expires,
+        start_time_s(start["countdown"], start["eta"], now_s, zone),
+        expiry_time_s(others["expires"], now_s, zone) if "expires" in others else call.expires,
         extra=_extra(call.extra or Extra(), others),
     )
     is_same = args is None and kwargs is None and spec.serializer == request.running.spec.serializer

@@ -291,7 +291,11 @@ class Task(Generic[P, R]):
         self.update_state(state=states.PROGRESS, meta={"done": done, "total": total, "message": message})
 
     def is_cancelled(self) -> bool:
-        """Whether this call was revoked. Without `terminate` it runs on, unless it looks here and ends."""
+        """Whether this call is to end: it was revoked, is over its hard time limit, or its worker ends.
+
+        Revoked without `terminate` it runs on, unless it looks here and ends. Else an exception says so as well, but not
+        to code that holds it off.
+        """
         request = self.request
         return isinstance(request, RunningRequest) and request.running.is_cancelled()
 

@@ -237,9 +237,9 @@ class Pool:
 
 def failed(call: Call, job: Job, error: BaseException) -> Outcome | None:
     """The outcome of a call that did not return, as a worker makes it; None if its lease goes back. It is logged."""
-    from actorq.worker import pool as real  # It brings gevent.
+    from actorq.worker import base as real  # It brings gevent.
 
-    text = traceback_text(real._cause(error))
-    outcome = real._failure(call, job, error, text)
-    real._log_safely(real._log_failure, call, job, error, text)
+    text = traceback_text(real.cause_of(error))
+    outcome = real.outcome_of(call, job, error, text)
+    real.log_safely(real.log_failure, call, job, error, text)
     return outcome

@@ -11,6 +11,7 @@ from actorq.errors import ImproperlyConfigured, nearest
 from actorq.policies.queues import Queues
 from actorq.settings import Settings
 from actorq.settings.configurable import Configurable
+from actorq.settings.tasks import payloads_of
 from actorq.wire.payload import Serializers
 from actorq.worker.jobs import Application, TaskLike
 
@@ -37,7 +38,7 @@ class NoApplication(Configurable):
         return Queues(settings.task_queues, settings.task_create_missing_queues, settings.task_default_queue)
 
     def _use_settings(self) -> None:
-        self.serializers.accept(self.conf.settings.accept_content)
+        self.serializers.follow(*payloads_of(self.conf.settings))
 
 
 def find_application(name: str) -> Application:

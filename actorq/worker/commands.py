@@ -19,7 +19,7 @@ from actorq.worker.jobs import Jobs
 from actorq.worker.lines import short_repr
 
 if TYPE_CHECKING:
-    from actorq.worker.pool import Pool
+    from actorq.worker.base import Pool
 
 SHOWN_ITEMS = 100
 """Of a list, dict or string among the arguments that a reply shows."""

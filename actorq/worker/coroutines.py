@@ -1,6 +1,6 @@
 """``async def`` tasks: one asyncio loop in a greenlet of the hub, beside the pool's greenlets.
 
-The loop waits in gevent's selector, so greenlets run while it waits, and it while they do (see `patching`). It is
+The loop waits in gevent's selector, so greenlets run while it waits, and it while they do (see `green_selector`). It is
 started, and asyncio imported, at the first such task.
 """
 
@@ -37,7 +37,7 @@ class Runner(Protocol):
 
     def leave(self) -> None: ...
     def tell(self, call: Call, note: Note) -> None: ...
-    def enter(self, wait: bool = True) -> None: ...
+    def enter_at_once(self) -> None: ...
     def coroutine_ended(
         self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float, value: Any
     ) -> None: ...
@@ -53,13 +53,15 @@ class Steerable(Protocol):
 class CoroutineRun:
     """One running coroutine (see `actorq.context.Running`). The watchdog reads it as it does a `Slot`."""
 
-    __slots__ = ("_pauses", "_runner", "call", "job", "node", "spec", "started_s", "task", "value", "wanted")
+    __slots__ = ("_pauses", "_runner", "call", "ending", "job", "node", "spec", "started_s", "task", "value", "wanted")
 
     def __init__(self, runner: Runner, node: str, call: Call, job: Job) -> None:
         self.started_s = monotonic()
         self.node = node
         self.spec = job.spec
         self.call = call
+        self.ending = NO_CALL
+        """The call, once the watchdog has ordered it to end."""
         self.job = job
         self.task: Task[None] | None = None
         self.wanted: BaseException | None = None
@@ -88,22 +90,22 @@ class CoroutineRun:
             return
         self._pauses -= 1
         if not self._pauses:
-            self._runner.enter(wait=False)
+            self._runner.enter_at_once()
 
     def tell(self, note: Note) -> None:
         """Pass on what the task says of itself. From any thread."""
         self._runner.tell(self.call, note)
 
     def is_cancelled(self) -> bool:
-        """Whether the call was revoked, and runs on. From any thread."""
-        return self.call.id in self._runner.cancelled
+        """Whether the call was revoked, or is to end now. From any thread."""
+        return self.ending is self.call or self.call.id in self._runner.cancelled
 
     def end(self) -> None:
         """The call has ended, maybe while something that it has left behind still waits."""
         self.call = NO_CALL
         if self._pauses:
             self._pauses = 0
-            self._runner.enter(wait=False)
+            self._runner.enter_at_once()
 
 
 class Coroutines:
@@ -116,7 +118,9 @@ class Coroutines:
         self._frame: FrameType | None = None
         import asyncio
 
-        self._loop = asyncio.new_event_loop()
+        from actorq.worker.green_selector import GreenSelector
+
+        self._loop = asyncio.SelectorEventLoop(GreenSelector())
         self._current_task = asyncio.current_task
         self._greenlet = spawn(self._run_loop)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorq.errors import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
+from actorq.errors import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError, WorkerShutdown
 from actorq.wire.messages import FAILURE, REVOKED, CallSpec
 
 
@@ -18,6 +18,10 @@ class Ending(BaseException):
         super().__init__(str(error))
         self.state = state
         self.error = error
+
+
+class ShutDown(Ending, WorkerShutdown):
+    """The ending of a task whose worker ends, by a name that the task may catch."""
 
 
 def soft_limit(spec: CallSpec) -> SoftTimeLimitExceeded:
@@ -44,5 +48,5 @@ def forgotten() -> Ending:
 def shut_down(spec: CallSpec) -> Ending:
     """For a task whose worker ends now. Its lease goes back, unless it may run at most once: then it has failed."""
     if spec.at_most_once:
-        return Ending(FAILURE, WorkerLostError(f"{spec.task} was ended with its worker, and may run only once"))
-    return Ending(None, Terminated("it was ended with its worker; its lease goes back"))
+        return ShutDown(FAILURE, WorkerLostError(f"{spec.task} was ended with its worker, and may run only once"))
+    return ShutDown(None, Terminated("it was ended with its worker; its lease goes back"))

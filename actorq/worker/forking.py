@@ -11,7 +11,7 @@ import signal
 
 from gevent._hub_local import get_hub_if_exists, set_hub, set_loop  # No public way: `Hub.destroy` runs the hub first.
 
-from actorq.worker.pool import Pool
+from actorq.worker.base import Pool
 
 
 def protect_children(pool: Pool, handled: tuple[signal.Signals, ...]) -> None:

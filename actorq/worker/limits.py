@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from actorq.wire.messages import Call
 from actorq.worker.endings import Ending, hard_limit, soft_limit
+from actorq.worker.slots import NO_CALL
 
 if TYPE_CHECKING:
-    from actorq.worker.pool import Run
+    from actorq.worker.base import Run
 
 GRACE_S = 1.0
 """For how long a call may clean up after it was made to end."""
@@ -78,6 +79,8 @@ class Limits:
         if run.call is not call:
             return None
         end = self._ends[run] = End(run, call, error, now_s)
+        if end.is_final:
+            run.ending = call
         return end
 
     def check(self, runs: Iterable[Run], now_s: float) -> list[End]:
@@ -105,6 +108,7 @@ class Limits:
         for run, end in list(self._ends.items()):
             if end.is_over:
                 del self._ends[run]
+                run.ending = NO_CALL
             elif not end.delivered_s:
                 if now_s - end.asked_s >= GRACE_S and end.is_final:
                     steps.replace.append(end)

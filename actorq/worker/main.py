@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # Before anything else is imported, so that nothing holds on to what is not patched.
-    from actorq.worker.patching import patch_all
+    import sys
 
-    patch_all()
+    from actorq.worker.patching import patch_process
+
+    patch_process(sys.argv)
 
 import atexit
-import faulthandler
 import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,10 +30,11 @@ from actorq.transport import LinkKeys
 from actorq.wire.declarations import Declaration
 from actorq.worker.application import find_application
 from actorq.worker.choices import chosen, early_settings, too_late
+from actorq.worker.dump import dump_threads_at_signal
 from actorq.worker.jobs import Application
 from actorq.worker.life import Life
 from actorq.worker.node import Node
-from actorq.worker.options import EXIT_CONFIG, EXIT_TOLD, WorkerOptions, expand_name
+from actorq.worker.options import EXIT_CONFIG, WorkerOptions, expand_name
 
 logger = logging.getLogger("actorq.worker")
 
@@ -42,7 +43,7 @@ def run(options: WorkerOptions) -> int:
     """Run a node until it is told to end. Returns its exit status."""
     name = expand_name(options.name, os.getpid())
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    dump_threads_at_signal()
     try:
         application: Any = find_application(options.app)
         if options.config:
@@ -69,6 +70,7 @@ def run(options: WorkerOptions) -> int:
         known = application.amqp.queues
         queues = select_queues(known, options.queues, options.exclude_queues)
         declares = msgspec.convert(known.declarations(), list[Declaration])
+        options = life.options = replace(options, queues=tuple(queues))
         life.set_up()
     except BadKey as error:  # It was all right when the worker was started, and may be so again.
         sys.stderr.write(f"actorq worker: {error}\n")
@@ -80,7 +82,12 @@ def run(options: WorkerOptions) -> int:
 
         return _refuse(f"the application cannot be imported:\n{traceback.format_exc()}")
     assert options.concurrency is not None
-    bounds = WorkerSettings(concurrency=options.concurrency, loopback_only=not (keys or options.insecure))
+    bounds = WorkerSettings(
+        concurrency=options.concurrency,
+        max_calls=options.max_calls,
+        max_rss_bytes=options.max_rss_bytes,
+        loopback_only=not (keys or options.insecure),
+    )
     if options.pulse_fd is not None:
         os.set_inheritable(options.pulse_fd, False)
     node = Node(
@@ -96,14 +103,15 @@ def run(options: WorkerOptions) -> int:
         keys,
         declares,
         life,
+        options.pool,
     )
     if options.parent_fd is not None:
         node.stop_with_parent(options.parent_fd)
     if options.banner:
-        sys.stderr.write(banner(name, replace(options, queues=tuple(queues)), application))
+        sys.stderr.write(banner(name, options, application))
     _tune_memory()
     node.run()
-    status = _refuse(node.error) if node.error else EXIT_TOLD
+    status = _refuse(node.error) if node.error else node.status
     life.ended(status)
     return status
 
@@ -153,7 +161,7 @@ def banner(name: str, options: WorkerOptions, application: Application) -> str:
         f"actorq {VERSION} worker {name}\n"
         f"  app:         {options.app or 'none'}\n"
         f"  mesh:        {', '.join(options.addresses)}\n"
-        f"  concurrency: {options.concurrency} (green)\n"
+        f"  concurrency: {options.concurrency} ({options.pool})\n"
         f"  queues:      {', '.join(options.queues)}\n"
         f"[tasks]{tasks or ' none'}{by_value}\n"
     )

@@ -19,22 +19,26 @@ from actorq.actors.gate import HubGate
 from actorq.config import WorkerSettings
 from actorq.transport import LinkKeys
 from actorq.wire.declarations import Declaration
+from actorq.worker.base import Pool
 from actorq.worker.commands import Commands
 from actorq.worker.core import Worker
+from actorq.worker.dump import dump_all_at_signal
 from actorq.worker.forking import protect_children
 from actorq.worker.jobs import Application, Jobs
+from actorq.worker.kinds import GREEN
 from actorq.worker.life import Life
-from actorq.worker.pool import Pool
+from actorq.worker.options import EXIT_RECYCLED, EXIT_TOLD, remapped
+from actorq.worker.pools import make_pool
 from actorq.worker.shell import Consume, Drain, WorkerActor
 from actorq.worker.watchdog import SIGNAL, Watchdog
 
-HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, SIGNAL, signal.SIGALRM)
+HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, SIGNAL, signal.SIGALRM)
 
 logger = logging.getLogger("actorq.worker")
 
 
 class Node:
-    """One worker node, for the main thread of a monkey-patched process."""
+    """One worker node, for the main thread of a process; monkey-patched, if its pool is of that `kind`."""
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Node:
         keys: LinkKeys | None = None,
         declares: Sequence[Declaration] = (),
         life: Life | None = None,
+        kind: str = GREEN,
     ) -> None:
         self.error = ""
         """Why the node could not go on, once `run` has returned; empty if it ended as it was told."""
@@ -63,7 +68,14 @@ class Node:
         jobs = Jobs(application, by_value)
         epoch, now_s = ids.random_id(), time.monotonic()
         core = Worker(name, epoch, pid, queues, jobs.offers(), jobs.make, settings, addresses, now_s, declares)
-        self._pool = Pool(core.ready, name, settings.concurrency, lambda outcomes: self._worker.ended(outcomes))
+        self._pool: Pool = make_pool(
+            kind,
+            core.ready,
+            name,
+            settings.concurrency,
+            lambda outcomes: self._worker.ended(outcomes),
+            self._gate.call_soon,
+        )
         self._pool.cancelled = core.leases.cancelled
         commands = Commands(core, self._pool, jobs, self._shut_down, self._consume)
         self._watchdog = Watchdog(core, self._pool, commands, self._gate, settings, pulse_fd, keys, life)
@@ -79,9 +91,22 @@ class Node:
             system.start(ChildSpec(lambda: WatchdogActor(self._watchdog), "watchdog"))
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
-            signal.signal(signal.SIGQUIT, self._on_quit)
+            signal.signal(signal.SIGQUIT, self._on_signal)
+            signal.signal(signal.SIGHUP, lambda *_: self.restart("told to restart by SIGHUP"))
+            dump_all_at_signal(self._pool)
             protect_children(self._pool, HANDLED_SIGNALS)
             system.join()
+
+    @property
+    def status(self) -> int:
+        """The exit status of the process, once `run` has returned without an error."""
+        return self._watchdog.end_status if self._stops or not self._worker.retires else EXIT_RECYCLED
+
+    def restart(self, reason: str) -> None:
+        """As `stop`, with a status that has a fresh process take this one's place. From any thread."""
+        if not self._stops:
+            self._watchdog.end_status = EXIT_RECYCLED
+            self._end(reason, self._drain_s)
 
     def stop(self, reason: str, signal_name: str = "") -> None:
         """End: first give back what has not started, and let run what runs for `drain_s`. Again: end that as well, now.
@@ -89,13 +114,16 @@ class Node:
         From any thread, also in a signal handler.
         """
         self._stops += 1
-        self._reason = self._reason or reason
-        now_s = time.monotonic()
-        self._watchdog.shut_down_at_s = now_s + self._drain_s if self._stops == 1 else now_s
-        self._watchdog.wake()
-        self._gate.call_soon(self._drain)
+        self._watchdog.end_status = EXIT_TOLD
+        self._end(reason, self._drain_s if self._stops == 1 else 0.0)
         if self._life is not None:
             self._gate.call_soon(self._life.ending, signal_name, self._stops > 1)
+
+    def _end(self, reason: str, drain_s: float) -> None:
+        self._reason = self._reason or reason
+        self._watchdog.shut_down_at_s = time.monotonic() + drain_s
+        self._watchdog.wake()
+        self._gate.call_soon(self._drain)
 
     def _shut_down(self) -> None:
         """The command, which may come twice: the second time is no order to make haste, as a second signal is."""
@@ -130,12 +158,10 @@ class Node:
             self._system.root.stop()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if remapped(signal.Signals(number)) == signal.SIGQUIT:
+            self._stops += 1
         name = signal.Signals(number).name
         self.stop(f"told to end by {name}", name)
-
-    def _on_quit(self, number: int, frame: FrameType | None) -> None:
-        self._stops += 1
-        self._on_signal(number, frame)
 
 
 class WatchdogActor(Actor):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from actorq.worker.kinds import GREEN
 
 EXIT_CONFIG = 78
 """Exit status of a node that cannot run as it is told to (EX_CONFIG): starting it again would not help."""
 EXIT_TOLD = 79
 """Exit status of a node that was told to end. Not 0, with which a task can end it, too: then another one is started."""
+EXIT_RECYCLED = 80
+"""Exit status of a node that has ended in good order for a fresh process to take its place at once."""
 EXIT_REPLACE = 75
 """Exit status of a node that a fresh process is to replace at once (EX_TEMPFAIL)."""
 
@@ -34,11 +40,17 @@ class WorkerOptions:
     """Empty: as the settings say."""
     concurrency: int | None = None
     """Calls that run at once in each process. None: as the settings say."""
+    pool: str = GREEN
+    """One of `actorq.worker.kinds.KINDS`."""
     processes: int = 1
     name: str = "worker-%i@%h"
     """Of each process. %h: host, %n: host without domain, %i: number of the process from 1, %p: its process id."""
     drain_s: float = 25.0
     """How long running calls may go on after the worker is told to end."""
+    max_calls: int = 0
+    """After so many a fresh process takes the place of a process; 0: never."""
+    max_rss_bytes: int = 0
+    """Resident memory beyond which the same happens; 0: no limit."""
     loglevel: str = "WARNING"
     banner: bool = True
     """Whether each node says at its start what it is and offers, as users of Celery know it."""
@@ -77,6 +89,13 @@ class WorkerOptions:
             name = f"{node}-%i{at}{host}"
         name = name.replace("%i", str(number))
         return replace(self, name=name, processes=1, parent_fd=parent_fd, pulse_fd=pulse_fd)
+
+
+def remapped(number: signal.Signals) -> signal.Signals:
+    """What a signal stands for: the environment may say ``REMAP_SIGTERM=SIGQUIT``, for platforms that send no other."""
+    if number == signal.SIGTERM and os.environ.get("REMAP_SIGTERM") == "SIGQUIT":
+        return signal.SIGQUIT
+    return number
 
 
 def expand_name(pattern: str, pid: int) -> str:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+import json
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 from gevent import monkey
+
+from actorq.worker.kinds import GREEN, is_patched
+
+
+def patch_process(arguments: Sequence[str]) -> None:
+    """`patch_all`, unless the options of the node (`WorkerOptions` as JSON) name a pool that runs code as it is."""
+    try:
+        kind = json.loads(arguments[-1])["pool"]
+    except (ValueError, TypeError, KeyError, IndexError):
+        kind = GREEN
+    if is_patched(kind):
+        patch_all()
 
 
 def patch_all() -> None:
@@ -27,27 +40,9 @@ def patch_all() -> None:
 
 
 def _patch_selectors() -> None:
-    """Have each asyncio loop step aside while it waits.
-
-    asyncio knows one running loop for a native thread, and sets one pair of hooks for asynchronous generators. But here
-    the pool's loop shares a thread with those that plain tasks start (``asyncio.run``). All of them wait in
-    `selectors.DefaultSelector`, and only there others get to run: so no loop counts as running for that time, and the
-    one that goes on has what belongs to it.
-    """
+    """Have each asyncio loop step aside while it waits."""
     import selectors
 
-    class Selector(selectors.DefaultSelector):
-        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            events = sys.modules.get("asyncio.events")
-            loop = None if events is None else events._get_running_loop()
-            if events is None or loop is None:
-                return super().select(timeout)
-            hooks = sys.get_asyncgen_hooks()
-            events._set_running_loop(None)
-            try:
-                return super().select(timeout)
-            finally:
-                events._set_running_loop(loop)
-                sys.set_asyncgen_hooks(*hooks)
+    from actorq.worker.green_selector import GreenSelector
 
-    selectors.DefaultSelector = Selector  # type: ignore[misc]
+    selectors.DefaultSelector = GreenSelector  # type: ignore[misc]

@@ -12,171 +12,57 @@ themselves again before it looks at sockets and timers.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import time
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from contextvars import copy_context
 from time import monotonic
+from types import FrameType
 from typing import Any
 
-from gevent import Greenlet, GreenletExit, get_hub, getcurrent
+from gevent import Greenlet, GreenletExit, getcurrent
 
-from actorq import native
-from actorq.errors import TaskPredicate, TaskRevokedError
-from actorq.wire.messages import REVOKED, Call, Note, Outcome
-from actorq.worker import announcing, lines, predicates
-from actorq.worker.coroutines import CoroutineRun, Coroutines
-from actorq.worker.endings import Ending
-from actorq.worker.jobs import Job, failure, traceback_text
-from actorq.worker.jobs import __name__ as job_module
+from actorq.wire.messages import Call, Outcome
+from actorq.worker import lines
+from actorq.worker.base import Deliver, InHub, Pool, Ready, Run, cause_of, log_failure, log_safely, outcome_of
+from actorq.worker.jobs import Job, traceback_text
 from actorq.worker.slots import NO_CALL, Slot
 
 SLICE_S = 0.002
 """For how long calls run one after another before the hub takes a turn: sockets, timers, what has finished."""
 FLUSH_COUNT = 512
 """And how many, at the most."""
-NOTES_KEPT = 10_000
-"""What tasks say of themselves in one turn of the hub; of more, the first are dropped."""
 
 logger = logging.getLogger("actorq.worker")
 
-Ready = deque[tuple[Call, Job]]
-Run = Slot | CoroutineRun
-"""A running call: in a slot, or as a coroutine."""
-Deliver = Callable[[list[Outcome]], None]
 
+class GreenPool(Pool):
+    """Runs calls in greenlets of the hub."""
 
-class Pool:
-    """Runs what is in `ready`, at most `concurrency` calls at once beside those that wait for other calls.
-
-    All methods are for the hub's thread, unless they say otherwise. `deliver` gets the outcomes of each turn of the
-    hub, and is also called, with none, when `paused` has changed.
-    """
-
-    def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver) -> None:
-        self.concurrency = concurrency
-        self.active = 0
-        """Calls that run and do not wait for others; never more than `concurrency`, but for what was made to end."""
-        self.paused = 0
-        """Calls that wait for others."""
-        self.finished: list[Outcome] = []
-        """Outcomes that were not delivered yet. The watchdog copies it (see `actorq.worker.watchdog`)."""
-        self.notes: deque[tuple[Call, int, Note]] = deque(maxlen=NOTES_KEPT)
-        """What running calls have said of themselves and was not passed on yet, each with its call, and the number of
-        the client that the call was for then."""
-        self.cancelled: set[str] = set()
-        """Ids of running calls that were revoked and run on: the core's own set, in a node."""
-        self.slots: set[Slot] = set()
-        self._ready = ready
-        self._node = node
-        self._deliver = deliver
-        self._resuming: deque[Any] = deque()
-        self._idle: list[Slot] = []
-        self._hub = get_hub()
-        self._run_callback = self._hub.loop.run_callback
-        self._next_turn = self._hub.loop.timer(0)
-        self._context = copy_context()
-        self._get_ident: Callable[[], int] = native.original("_thread", "get_ident")
-        self.thread = self._get_ident()
-        """The hub's native thread."""
-        self._feed_due = False
-        self._flush_due = False
-        self._is_verbose = False
+    def __init__(self, ready: Ready, node: str, concurrency: int, deliver: Deliver, in_hub: InHub) -> None:
+        super().__init__(ready, node, concurrency, deliver, in_hub)
         self._slice_ends_s = 0.0
-        self._coroutines: Coroutines | None = None
 
-    # -- for the shell -------------------------------------------------------------------------------------------
+    # -- for the watchdog ----------------------------------------------------------------------------------------
 
-    def wake(self) -> None:
-        """There is something in `ready`."""
-        if not self._feed_due:
-            self._feed_due = True
-            self._run_callback(self._feed)
-
-    def running(self) -> list[Run]:
-        """What runs now, paused or not. From any thread: `list` of a set is one step of the interpreter."""
-        runs: list[Run] = [slot for slot in list(self.slots) if slot.call is not NO_CALL]
-        if self._coroutines is not None:
-            runs += self._coroutines.running()
-        return runs
-
-    def end(self, run: Run, call: Call, error: BaseException) -> bool:
-        """Throw `error` into `call` if `run` still runs it. Returns whether it did. Only from the hub's greenlet."""
-        if run.call is not call:
-            return False
-        if isinstance(run, Slot):
-            run.greenlet.throw(error)
-        else:
-            assert self._coroutines is not None
-            self._coroutines.end(run, error)
+    def _end_slot(self, slot: Slot, call: Call, error: BaseException) -> bool:
+        slot.greenlet.throw(error)
         return True
 
-    def is_on_cpu(self, run: Run) -> bool:
-        """Whether the hub's thread is executing this call now. From any thread."""
-        frame = sys._current_frames().get(self.thread)
-        if not isinstance(run, Slot):
-            return self._coroutines is not None and self._coroutines.is_on_cpu(run, frame)
-        while frame is not None and frame is not run.frame:
-            frame = frame.f_back
-        return frame is not None
+    def _is_current_slot(self, slot: Slot) -> bool:
+        return bool(getcurrent() is slot.greenlet)
 
-    def stack_of(self, run: Run) -> str:
-        """Where a call is now, as a traceback shows it. From any thread."""
-        import traceback
-
-        frame, frames = sys._current_frames().get(self.thread), []
-        bottom = run.frame if isinstance(run, Slot) else None
+    def _frame_of(self, run: Run) -> tuple[FrameType | None, FrameType | None]:
         if isinstance(run, Slot) and not self.is_on_cpu(run):
-            frame = run.greenlet.gr_frame
-        while frame is not None and frame is not bottom:
-            frames.append((frame, frame.f_lineno))
-            frame = frame.f_back
-        own = (job_module, __name__)
-        shown = [each for each in reversed(frames) if each[0].f_globals.get("__name__") not in own]
-        return "Stack of the call:\n" + "".join(traceback.StackSummary.extract(iter(shown)).format())
-
-    def is_current(self, run: Run) -> bool:
-        """Whether the caller, a signal handler, interrupts this call."""
-        if isinstance(run, Slot):
-            return bool(getcurrent() is run.greenlet)
-        return self._coroutines is not None and self._coroutines.is_current(run)
-
-    def is_own_thread(self) -> bool:
-        """Whether the caller is on the hub's thread."""
-        return bool(self._get_ident() == self.thread)
-
-    def take_notes(self) -> list[tuple[Call, int, Note]]:
-        """What calls have said of themselves since this was asked the last time. Each `popleft` is one step."""
-        return [self.notes.popleft() for _ in range(len(self.notes))]
-
-    def leave_to_parent(self) -> None:
-        """In a forked child: everything here is the parent's business. The task that has forked ends the process."""
-        self._ready.clear()
-        self.finished.clear()
-        self._flush_due = False
-        self.thread = 0  # So what waits for results there leaves no slot, and comes back to none.
-        self._run_callback = lambda *_: os._exit(0)
+            return run.greenlet.gr_frame, run.frame
+        return super()._frame_of(run)
 
     # -- for slots -----------------------------------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """A call waits for others: its slot is free."""
-        self.active -= 1
-        self.paused += 1
-        self._flush_soon()
-        if self._ready or self._resuming:
-            self.wake()
-
-    def enter(self, wait: bool = True) -> None:
+    def enter(self) -> None:
         """A call goes on. Returns when it has a slot."""
+        if self.active < self.concurrency:
+            self.enter_at_once()
+            return
         self.paused -= 1
         self._flush_soon()
-        if not wait or self.active < self.concurrency:
-            self.active += 1
-            return
         ticket = _Ticket(getcurrent())
         self._resuming.append(ticket)
         try:
@@ -187,14 +73,6 @@ class Pool:
                 self._resuming.remove(ticket)
                 self.active += 1
             raise
-
-    def tell(self, call: Call, note: Note) -> None:
-        """A call says something of itself. From any thread."""
-        self.notes.append((call, call.client, note))
-        if self.is_own_thread():
-            self._flush_soon()
-        else:
-            self._hub.loop.run_callback_threadsafe(self._flush_soon)
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -234,11 +112,10 @@ class Pool:
             try:
                 self._run_calls(slot)
             except BaseException:  # It came between two calls, or from the pool itself: the slot serves on.
-                _log_safely(logger.exception, "an exception in a slot of the pool")
+                log_safely(logger.exception, "an exception in a slot of the pool")
             finally:
                 self.active -= 1
-            if self._ready or self._resuming:
-                self.wake()
+            self._wake_if_needed()
             if len(self._idle) >= self.concurrency:  # It was added because others waited.
                 self.slots.discard(slot)
                 return
@@ -281,8 +158,8 @@ class Pool:
                 failed = None
             except BaseException as error:
                 slot.call = NO_CALL
-                failed = error, traceback_text(_cause(error))
-                outcome = _failure(call, job, *failed)
+                failed = error, traceback_text(cause_of(error))
+                outcome = outcome_of(call, job, *failed)
             if not finished:
                 self._flush_soon()
             if outcome is not None:
@@ -293,11 +170,11 @@ class Pool:
                 self.paused -= 1
                 self.active += 1
             if failed is not None:
-                _log_safely(_log_failure, call, job, *failed)
+                log_safely(log_failure, call, job, *failed)
                 failed = slot.value = None  # It has the frames of the task, and with them all that these hold.
                 now_s = monotonic()  # Handlers of logs take their time, which is not the next call's.
             elif note is not None:
-                _log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value, job.longest_repr)
+                log_safely(lines.succeeded, job.spec, call, now_s - slot.started_s, slot.value, job.longest_repr)
                 slot.value = None
                 now_s = monotonic()
             slot.started_s = now_s
@@ -306,87 +183,13 @@ class Pool:
 
     def _is_to_run(self, call: Call, job: Job) -> bool:
         """Whether a call is to run in the slot that took it."""
-        if call.expires and call.expires <= time.time():
-            self.finished.append(failure(call, TaskRevokedError("it expired before it started"), state=REVOKED))
-            self._flush_soon()
-            _log_safely(lines.discarded, job.spec, call)
-            _log_safely(announcing.expired, job.spec, call)
+        if self._has_expired(call, job):
             return False
         job.resolve()
         if not job.is_coroutine:
             return True
-        if self._coroutines is None:
-            self._coroutines = Coroutines(self, self._node, self._context)
-        self.active += 1
-        job.runs += 1
-        self._coroutines.start(call, job)
+        self._start_coroutine(call, job)
         return False
-
-    # -- outcomes ------------------------------------------------------------------------------------------------
-
-    def coroutine_ended(
-        self, call: Call, job: Job, ended: Outcome | BaseException, runtime_s: float, value: Any
-    ) -> None:
-        """A coroutine is done and has returned `value`, or is given up. Its slot is free."""
-        self.active -= 1
-        self._flush_soon()
-        if self._ready or self._resuming:
-            self.wake()
-        if not isinstance(ended, BaseException):
-            self.finished.append(ended)
-            if self._is_verbose:
-                _log_safely(lines.succeeded, job.spec, call, runtime_s, value, job.longest_repr)
-            return
-        text = traceback_text(_cause(ended))
-        outcome = _failure(call, job, ended, text)
-        if outcome is not None:
-            self.finished.append(outcome)
-        _log_safely(_log_failure, call, job, ended, text)
-
-    def _flush_soon(self) -> None:
-        """Deliver when the hub has run what it is running: all that ends until then goes together."""
-        if not self._flush_due:
-            self._flush_due = True
-            self._run_callback(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        outcomes = self.finished.copy()
-        self.finished.clear()
-        self._deliver(outcomes)
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What is told of a call that did not return."""
-    if isinstance(error, Ending):
-        return error.error.with_traceback(error.__traceback__)  # It shows what the task was doing.
-    return error
-
-
-def _failure(call: Call, job: Job, error: BaseException, text: str) -> Outcome | None:
-    """The outcome of a call that did not return; None if its lease goes back."""
-    if isinstance(error, TaskPredicate):
-        return predicates.outcome_of(error, call, job) or failure(call, error, text)
-    if not isinstance(error, Ending):
-        return failure(call, error, text)
-    return None if error.state is None else failure(call, error.error, text, error.state)
-
-
-def _log_failure(call: Call, job: Job, error: BaseException, text: str) -> None:
-    if isinstance(error, TaskPredicate):
-        lines.said(job.spec, call, error, text)
-    elif isinstance(error, Ending):
-        lines.ended(job.spec, call, _cause(error), text)
-    elif isinstance(error, job.expected):
-        lines.expected(job.spec, call, error)
-    else:
-        lines.raised(job.spec, call, error, text)
-
-
-def _log_safely(write: Callable[..., None], *parts: Any) -> None:
-    """Log what has ended. That runs users' code (`repr`, handlers, what a task has left behind): it costs the line."""
-    with suppress(BaseException):
-        write(*parts)
 
 
 class _Ticket:

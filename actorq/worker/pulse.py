@@ -32,6 +32,11 @@ class Pulse:
             pass
         return now_s - self._heard_s if self._heard_s else 0.0
 
+    def is_heard(self, now_s: float) -> bool:
+        """Whether anything has come yet."""
+        self.silence_s(now_s)
+        return self._heard_s > 0
+
     def excuse(self, now_s: float) -> None:
         """There is a reason for the silence up to now."""
         if self._heard_s:

@@ -20,13 +20,13 @@ from actorq.wire import messages as m
 from actorq.wire.messages import Note, Outcome
 from actorq.wire.payload import dumps
 from actorq.worker import lines
+from actorq.worker.base import Pool
 from actorq.worker.core import Effects, Worker
 from actorq.worker.jobs import Jobs
 from actorq.worker.life import Life
-from actorq.worker.pool import Pool
 from actorq.worker.replies import Replies
 from actorq.worker.sender import Sender
-from actorq.worker.watchdog import Watchdog
+from actorq.worker.watchdog import Watchdog, rss_bytes
 
 TICK_S = 0.5
 """How often the worker looks at what comes with time, such as connections that nobody uses."""
@@ -87,6 +87,9 @@ class WorkerActor(LinkOwner):
         self._next_tick_s = 0.0
         self._says_unheard_s = math.inf
         """When to say that no coordinator answers; 0: it was said, or that the connection is lost."""
+        self.retires = False
+        """Whether it ends of itself, so that a fresh process takes its place."""
+        self._has_run = False
         self._drain_reason = ""
         self._goodbye_until_s = 0.0
         self._has_left = False
@@ -102,6 +105,7 @@ class WorkerActor(LinkOwner):
             self._next_tick_s = now_s + TICK_S
             self._replies.hang_up_idle(now_s)
             self._note_starts(now_s)
+            self._weigh()
         return max(min(self._next_tick_s, self._core.next_s()) - now_s, 0.0)
 
     def ended(self, outcomes: list[Outcome]) -> None:
@@ -113,6 +117,7 @@ class WorkerActor(LinkOwner):
             if self._pool.notes:
                 self._core.noted(self._pool.take_notes())
             self._core.ended(outcomes)
+            self._has_run = self._has_run or bool(outcomes)
             self._go_on(now_s)
         except Exception as error:
             self.stop(error)
@@ -140,6 +145,8 @@ class WorkerActor(LinkOwner):
         now_s = time.monotonic()
         self._core.advance(now_s)
         self._drain_reason = self._drain_reason or message.reason
+        if self.retires:
+            self._goodbye_until_s = 0.0  # It was told to end after all.
         self._core.drain()
         self._go_on(now_s)
 
@@ -153,6 +160,8 @@ class WorkerActor(LinkOwner):
             self._pool.wake()
         if self._watchdog.dozes and core.held:
             self._watchdog.wake()
+        if core.has_had_its_share:
+            self._retire(f"it has run {core.settings.max_calls} calls")
         if self._drain_reason:
             self._leave_if_done(now_s)
 
@@ -193,6 +202,8 @@ class WorkerActor(LinkOwner):
                     self._life.received(self._core.job_of(call).spec, call)
             if lines.is_verbose():
                 for call in message.calls:
+                    if self._core.held.get(call.id) is not call:
+                        continue  # It went back at once, or runs already.
                     lines.received(self._core.job_of(call).spec, call)
         elif isinstance(message, (m.View, m.Welcome)):
             session = self._core.session_of(peer)
@@ -223,6 +234,8 @@ class WorkerActor(LinkOwner):
         for peer, messages in effects.sends.items():
             for message in messages:
                 send(peer, message)
+        for call, job in effects.discarded:
+            lines.discarded(job.spec, call)
         if effects.end:
             self._watchdog.end(effects.end)
         for peer in effects.hang_ups:
@@ -248,6 +261,27 @@ class WorkerActor(LinkOwner):
         if now_s >= self._says_unheard_s:
             self._says_unheard_s = 0.0
             logger.warning("no coordinator answers at %s yet; this worker waits for one", ", ".join(self._addresses))
+
+    # -- a fresh start -------------------------------------------------------------------------------------------
+
+    def _weigh(self) -> None:
+        """Retire if the process has grown too large: not before a call has run, so that something comes of each."""
+        limit_bytes = self._core.settings.max_rss_bytes
+        if limit_bytes and self._has_run and not self._drain_reason:
+            size_bytes = rss_bytes()
+            if size_bytes > limit_bytes:
+                self._core.drain()
+                self._retire(f"it has grown to {size_bytes / 2**20:.0f} MiB")
+                self._go_on(time.monotonic())
+
+    def _retire(self, reason: str) -> None:
+        """Take nothing new, and leave once all is done, for a fresh process to take this one's place."""
+        if not self._drain_reason:
+            logger.info("this process ends when its calls have, and is replaced: %s", reason)
+            self._drain_reason = reason
+            self.retires = True
+            # Not before its outcomes are taken: nobody has told it to end, and calls would run once more.
+            self._goodbye_until_s = math.inf
 
     # -- the end -------------------------------------------------------------------------------------------------
 

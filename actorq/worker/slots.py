@@ -1,4 +1,4 @@
-"""A slot: what a running call has of the pool, and the way in which it steps aside while it waits for other calls."""
+"""Slots: what a running call has of the pool, and the way in which it steps aside while it waits for other calls."""
 
 from __future__ import annotations
 
@@ -10,58 +10,76 @@ from actorq.context import current
 from actorq.wire.messages import Call, CallSpec, Note
 
 if TYPE_CHECKING:
-    from actorq.worker.pool import Pool
+    from actorq.worker.base import Pool
+    from actorq.worker.pool import GreenPool
 
 NO_CALL = Call("", 0, b"")
 """Stands in a slot that runs nothing."""
 NO_SPEC = CallSpec("")
 
 
-class Slot:
-    """The running call of one of the pool's greenlets, again and again (see `actorq.context.Running`).
+class BaseSlot:
+    """The running call of one of the pool's greenlets or threads, again and again (see `actorq.context.Running`).
 
-    Written by the hub's thread only. The watchdog's thread reads `call`, then `spec` and `started_s`, and then `call`
-    again: each attempt is an object of its own, and the others are set before it, so if `call` is still the same, they
-    belong together.
+    Written by what runs the calls only. The watchdog's thread reads `call`, then `spec` and `started_s`, and then
+    `call` again: each attempt is an object of its own, and the others are set before it, so if `call` is still the
+    same, they belong together.
     """
 
-    __slots__ = (
-        "call",
-        "context",
-        "frame",
-        "greenlet",
-        "is_called",
-        "node",
-        "pauses",
-        "pool",
-        "spec",
-        "started_s",
-        "value",
-    )
+    __slots__ = ("call", "context", "ending", "frame", "node", "pauses", "pool", "spec", "started_s", "value")
 
     def __init__(self, pool: Pool, node: str, context: Context) -> None:
+        self.pool = pool
         self.call = NO_CALL
         self.spec = NO_SPEC
         self.node = node
         self.started_s = 0.0
         """When the call started, monotonic."""
+        self.ending = NO_CALL
+        """The call that the watchdog has ordered to end."""
         self.pauses = 0
-        """Waits that are going on: of the task, or of greenlets that share its context."""
+        """Waits that are going on: of the task, or of greenlets or threads that share its context."""
         self.context = context.copy()
         """What the context of each call is copied from."""
         self.context.run(current.set, self)
-        self.pool = pool
-        self.greenlet: Any = None
-        self.is_called = False
-        """Whether the pool has switched to its greenlet, so that nobody else's switch is taken for it."""
         self.frame: FrameType | None = None
-        """The frame below all that the greenlet runs: tells whose code a thread's stack is."""
+        """The frame below all that the greenlet or thread runs: tells whose code a native thread's stack is."""
         self.value: Any = None
         """What the call has returned, until it is logged."""
 
     def note(self, value: Any) -> None:
         """Keep what the call has returned, for the log."""
         self.value = value
+
+    def tell(self, note: Note) -> None:
+        """Pass on what the task says of itself. From any thread."""
+        self.pool.tell(self.call, note)
+
+    def is_cancelled(self) -> bool:
+        """Whether the call was revoked, or is to end now. From any thread."""
+        return self.ending is self.call or self.call.id in self.pool.cancelled
+
+    def pause(self) -> None:
+        """The task waits for other calls: another call may have its slot."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """The wait is over. Returns when there is a slot."""
+        raise NotImplementedError
+
+
+class Slot(BaseSlot):
+    """The slot of a greenlet. Written by the hub's thread."""
+
+    __slots__ = ("greenlet", "is_called")
+
+    pool: GreenPool
+
+    def __init__(self, pool: GreenPool, node: str, context: Context) -> None:
+        super().__init__(pool, node, context)
+        self.greenlet: Any = None
+        self.is_called = False
+        """Whether the pool has switched to its greenlet, so that nobody else's switch is taken for it."""
 
     def pause(self) -> None:
         """The task waits for other calls: another call may have its slot."""
@@ -78,11 +96,3 @@ class Slot:
         self.pauses -= 1
         if not self.pauses:
             self.pool.enter()
-
-    def tell(self, note: Note) -> None:
-        """Pass on what the task says of itself. From any thread."""
-        self.pool.tell(self.call, note)
-
-    def is_cancelled(self) -> bool:
-        """Whether the call was revoked, and runs on. From any thread."""
-        return self.call.id in self.pool.cancelled

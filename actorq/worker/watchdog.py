@@ -30,6 +30,7 @@ from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Call, Outcome
 from actorq.worker import lines
+from actorq.worker.base import Pool, Run
 from actorq.worker.commands import Commands
 from actorq.worker.control_link import ControlLink
 from actorq.worker.core import FORGOTTEN, Worker
@@ -38,7 +39,6 @@ from actorq.worker.jobs import failure
 from actorq.worker.life import Life
 from actorq.worker.limits import GRACE_S, End, Limits
 from actorq.worker.options import EXIT_REPLACE, EXIT_TOLD
-from actorq.worker.pool import Pool, Run
 from actorq.worker.sender import Sender
 
 SIGNAL = signal.SIGUSR2
@@ -49,7 +49,14 @@ ALARM_PAUSE_S = 0.01
 If that goes on for so long, the kernel's timer interrupts it, and the handler sleeps, which lets other threads run.
 What neither lets go of the lock nor looks for signals cannot be reached from within the process."""
 UNINTERRUPTED = frozenset(
-    {"actorq.worker.pool", "actorq.worker.slots", "actorq.worker.coroutines", "actorq.client.bells"}
+    {
+        "actorq.worker.base",
+        "actorq.worker.pool",
+        "actorq.worker.slots",
+        "actorq.worker.threads",
+        "actorq.worker.coroutines",
+        "actorq.client.bells",
+    }
 )
 """Modules that count slots, in steps: an exception between two of them would leave one lost, or one too many."""
 DOZE_AFTER_S = 1.0
@@ -93,6 +100,8 @@ class Watchdog:
         """The coordinators to talk to, by number of the session, once that is welcomed. Set by the hub's thread."""
         self.shut_down_at_s = 0.0
         """When what still runs is ended because the node ends; 0: not. Set by the hub's thread."""
+        self.end_status = EXIT_TOLD
+        """Exit status of the process if it has to go at once while the node ends. Set by the hub's thread."""
         self._core, self._pool, self._commands = core, pool, commands
         self._in_hub = gate.call_soon
         self._pulse_fd = pulse_fd
@@ -145,7 +154,7 @@ class Watchdog:
         self.wake()
 
     def _throw(self, end: End) -> None:
-        """In the hub's greenlet: raise the exception where the call waits."""
+        """In the hub's greenlet, if need be: raise the exception where the call waits, or runs on its own thread."""
         if not end.is_over:
             end.delivered_s = time.monotonic()
             self._pool.end(end.run, end.call, end.error)
@@ -332,7 +341,7 @@ class Watchdog:
     def _finished(self) -> dict[int, list[Outcome]]:
         """Outcomes that the hub has not taken yet, by number of the session."""
         finished: dict[int, list[Outcome]] = {}
-        for outcome in self._pool.finished.copy():
+        for outcome in self._pool.unreported():
             call = self._core.held.get(outcome.id)
             if outcome.attempt != FORGOTTEN and call is not None:
                 finished.setdefault(call.worker, []).append(outcome)
@@ -345,14 +354,14 @@ class Watchdog:
             self._end(*self._orders.popleft(), now_s)
         runs = self._pool.running()
         for end in self._limits.check(runs, now_s):
-            self._ask_hub(end)
+            self._ask(end)
             if not end.is_final:
                 self._in_hub(lines.soft_limit, end.run.spec, end.call)
         if self.shut_down_at_s and now_s >= self.shut_down_at_s:
             self._shut_down(runs, now_s)
         steps = self._limits.steps(now_s, self._settings.stall_s)
         for end in steps.throw:
-            self._ask_hub(end)
+            self._ask(end)
         if any(self._is_on_cpu(end) for end in steps.overdue):
             signal.pthread_kill(self._pool.thread, SIGNAL)
         for end in steps.replace:
@@ -360,7 +369,7 @@ class Watchdog:
                 self._give_up(end, now_s)
                 return
         if self.shut_down_at_s and now_s >= self.shut_down_at_s + LAST_RESORT_S:
-            self._exit_with(EXIT_TOLD, "shut down while its hub was stuck", now_s, None)
+            self._exit_with(self.end_status, "shut down while its hub was stuck", now_s, None)
 
     def _is_stuck_in_no_call(self, runs: Iterable[Run], now_s: float) -> bool:
         """Whether the hub is kept busy by what a call has started, such as a thread, which is a greenlet here."""
@@ -390,10 +399,13 @@ class Watchdog:
     def _end(self, run: Run, call: Call, error: Ending, now_s: float) -> None:
         end = self._limits.end(run, call, error, now_s)
         if end is not None:
-            self._ask_hub(end)
+            self._ask(end)
 
-    def _ask_hub(self, end: End) -> None:
-        self._in_hub(self._throw, end)
+    def _ask(self, end: End) -> None:
+        if self._pool.needs_hub(end.run):
+            self._in_hub(self._throw, end)
+        else:
+            self._throw(end)
 
     def _is_on_cpu(self, end: End) -> bool:
         return self._pool.is_on_cpu(end.run)
@@ -402,9 +414,11 @@ class Watchdog:
 
     def _give_up(self, end: End, now_s: float) -> None:
         """A call cannot be made to end: the process goes. It is replaced, unless it was to end anyway."""
-        status = EXIT_TOLD if self.shut_down_at_s else EXIT_REPLACE
+        status = self.end_status if self.shut_down_at_s else EXIT_REPLACE
         how = "caught every exception that was to end it" if end.delivered_s else "does not let go of the CPU in C code"
-        if not end.delivered_s and not self._is_on_cpu(end):
+        if not self._pool.needs_hub(end.run):
+            how = "waits or works in C code in its thread, or caught every exception that was to end it"
+        elif not end.delivered_s and not self._is_on_cpu(end):
             how = "waits while a thread or greenlet that is no call of its own keeps the CPU"
         then = "" if self.shut_down_at_s else ": its process is replaced"
         reason = f"{end.run.spec.task}[{end.call.id}] was to end ({end.error}), and {how}{then}"

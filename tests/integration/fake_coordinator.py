@@ -103,7 +103,7 @@ class FakeCoordinator:
         self, task: str, *args: Any, count: int = 1, lost: int = 0, client: int = 0, **options: Any
     ) -> list[str]:
         """Lease calls to the worker. Returns their ids."""
-        name = task if BY_VALUE in task else f"tests.integration.worker_tasks.{task}"
+        name = task if BY_VALUE in task or "." in task else f"tests.integration.worker_tasks.{task}"
         number = self.define(CallSpec(name, **options))
         body = encode_call(args, {})
         calls = [Call(self._ids(), number, body, attempt=1 + lost, lost=lost, client=client) for _ in range(count)]

@@ -98,6 +98,39 @@ def test_a_second_signal_does_not_wait_for_what_runs(nodes: Nodes, coordinator: 
     assert coordinator.outcomes() == {} and len(coordinator.all(m.Bye)) == 2
 
 
+def test_a_third_signal_kills_what_has_not_ended(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator, processes=1, drain_s=600.0)
+    (child,) = children(supervisor)
+    child.suspend()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        supervisor.signal(number)
+    assert supervisor.wait() == 1
+    assert "did not end in time" in supervisor.output()
+
+
+def test_sigusr1_has_all_nodes_say_what_they_do(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+    supervisor = supervised(nodes, coordinator)
+    calls = coordinator.deliver("nap", 60)
+    coordinator.wait_until_running(calls[0])
+    supervisor.signal(signal.SIGUSR1)
+    eventually(lambda: supervisor.output().count("end of the dump") == 2, 20, "the dumps of both nodes")
+    assert f"worker_tasks.nap[{calls[0]}] has run for" in supervisor.output()
+    assert len(children(supervisor)) == 2
+
+
+def test_a_hangup_of_a_node_with_a_bound_ends_what_runs_too_long_and_another_one_starts(
+    nodes: Nodes, coordinator: FakeCoordinator
+) -> None:
+    supervisor = supervised(nodes, coordinator, processes=1, drain_s=0.2)
+    (running,) = coordinator.deliver("stubborn")
+    coordinator.wait_until_running(running)
+    (child,) = children(supervisor)
+    supervisor.signal(signal.SIGHUP)
+    again = coordinator.wait_for(m.WorkerHello, 2)
+    assert again.pid != child.pid and coordinator.outcomes() == {}
+    assert len(coordinator.all(m.Bye)) == 1
+
+
 def test_when_all_nodes_are_told_to_shut_down_the_supervisor_ends_too(
     nodes: Nodes, coordinator: FakeCoordinator
 ) -> None:

@@ -64,8 +64,11 @@ class Serializers:
         """The names of the serializers whose payloads are opened here."""
         return frozenset(self._names.get(name, name) for name in self._listed)
 
-    def accept(self, accept_content: Iterable[str]) -> None:
-        """From now on, open payloads of these serializers, and of no others."""
+    def follow(
+        self, accept_content: Iterable[str], task_compression: str | None, result_compression: str | None
+    ) -> None:
+        """From now on, open payloads of these serializers and of no others, and compress so what says nothing else."""
+        self.task_compression, self.result_compression = task_compression or "", result_compression or ""
         self._listed = frozenset(accept_content)
         self._accept()
 

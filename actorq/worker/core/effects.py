@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
-from actorq.wire.messages import Message, Note, Outcome
+from actorq.wire.messages import Call, Message, Note, Outcome
 
 Peer = int
 
@@ -32,6 +33,8 @@ class Effects:
     """For coordinators, in order."""
     end: list[tuple[str, int, bool]] = field(default_factory=list)
     """Running attempts to end: id, attempt (FORGOTTEN if it is that), and whether an outcome is still wanted."""
+    discarded: list[tuple[Call, Any]] = field(default_factory=list)
+    """Calls that were revoked before they started, with their jobs, for the log."""
     hang_ups: list[Peer] = field(default_factory=list)
     """Connections to close, after their messages were sent."""
     dial: list[str] = field(default_factory=list)

@@ -75,6 +75,11 @@ class Worker:
         return self._shared.draining
 
     @property
+    def has_had_its_share(self) -> bool:
+        """It was given as many calls as it may run."""
+        return 0 < self.settings.max_calls <= self._shared.taken
+
+    @property
     def welcomed(self) -> bool:
         """Whether a coordinator knows this node."""
         return any(session.welcomed for session in self.sessions.values())

@@ -46,6 +46,8 @@ class Shared:
     leases: Leases
     declares: list[Declaration] = field(default_factory=list)
     draining: bool = False
+    taken: int = 0
+    """Calls that came to be run here; counted where there is a limit of them."""
     unreachable: dict[ReplyTo, float] = field(default_factory=dict)
     """Clients that could not be reached, and until when their outcomes go through the coordinators."""
 
@@ -238,7 +240,7 @@ class Session:
         held, append = leases.held, leases.ready.append
         lowest, is_sorted = leases.lowest if leases.ready else HIGHEST_PRIORITY, True
         last: Any = None
-        for call in message.calls:
+        for call in self._share_of(message.calls) if self._shared.settings.max_calls else message.calls:
             job = jobs.get(call.spec)
             if job is None:
                 raise ProtocolError(f"call {call.id} names options that the coordinator has not defined")
@@ -261,6 +263,16 @@ class Session:
         leases.lowest = lowest
         if not is_sorted:
             leases.sort()
+
+    def _share_of(self, calls: list[Call]) -> list[Call]:
+        """As many as may still run here. The rest goes back, and with the last one the node takes nothing new."""
+        shared = self._shared
+        left = shared.settings.max_calls - shared.taken
+        if len(calls) > left:
+            self._send(m.Returned([(call.id, call.attempt) for call in calls[left:]]))
+        shared.taken += min(len(calls), left)
+        shared.draining = len(calls) >= left
+        return calls[:left]
 
     def _begin(self, ids: Sequence[str]) -> None:
         leases = self._leases
@@ -289,6 +301,7 @@ class Session:
                     continue  # The watchdog has just given it back: the coordinator revokes it.
                 if not forget:
                     self._report_revoked(call)
+                    self._effects().discarded.append(pair)
             elif not (terminate or forget):
                 leases.cancelled.add(task_id)
             else:

@@ -218,6 +218,7 @@ class FakeSession:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.plans: list[Any] = []
         self.settings: Any = app._session_settings()
 
     def number(self, spec: CallSpec) -> int:
@@ -228,6 +229,9 @@ class FakeSession:
 
     def submit(self, result: Any, call: Call, *_: Any) -> None:
         self.calls.append(call)
+
+    def submit_plan(self, plan: Any, *_: Any) -> None:
+        self.plans.append(plan)
 
     def close(self) -> None: ...
 
@@ -284,3 +288,11 @@ def test_the_fast_way_asks_nobody_and_is_left_when_somebody_connects(session: Fa
     signals.after_task_publish.disconnect(listen)
     add.delay(1, 2)
     assert len(heard) == 1 and add.route is not None
+
+
+def test_each_call_of_a_workflow_is_announced(heard: list[tuple[str, dict[str, Any]]], session: FakeSession) -> None:
+    last = (add.s(1, 2) | add.s(3)).apply_async()
+    assert names(heard) == ["before_task_publish"] * 2 + ["after_task_publish"] * 2
+    told = [named["headers"]["id"] for _, named in heard]
+    assert told[:2] == told[2:] == [last.parent.id, last.id]
+    assert [node.call.id for node in session.plans[0].nodes] == told[:2]

@@ -11,7 +11,7 @@ from actorq.errors import Ignore, Retry
 from actorq.wire import messages as m
 from actorq.wire.messages import REPLACED, CallSpec, Note, Outcome
 from actorq.worker import lines
-from actorq.worker.pool import NOTES_KEPT
+from actorq.worker.base import NOTES_KEPT
 from tests.unit.worker import core_support
 from tests.unit.worker.core_support import ME, REPLY_TO
 from tests.unit.worker.support import PlainTask, call_of, jobs_of

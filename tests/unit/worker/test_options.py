@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -14,7 +15,7 @@ from actorq.wire.messages import Call, CallSpec
 from actorq.worker import lines
 from actorq.worker.application import find_application
 from actorq.worker.commands import SHOWN_ITEMS, plain
-from actorq.worker.options import WorkerOptions, expand_name
+from actorq.worker.options import WorkerOptions, expand_name, remapped
 from tests.unit.worker.support import PlainApplication, run_patched
 
 HOST = os.uname().nodename
@@ -52,6 +53,12 @@ def test_every_process_gets_a_name_of_its_own_also_where_the_pattern_has_no_numb
     assert names == ["slow-1@%h", "slow-2@%h"]
     assert WorkerOptions(name="slow@%h").of_process(1, None).name == "slow@%h"
     assert WorkerOptions(name="w%i", processes=2).of_process(2, 5).name == "w2"
+
+
+def test_sigterm_stands_for_sigquit_only_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert remapped(signal.SIGTERM) == signal.SIGTERM
+    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+    assert [remapped(number) for number in (signal.SIGTERM, signal.SIGINT)] == [signal.SIGQUIT, signal.SIGINT]
 
 
 # -- the application ---------------------------------------------------------------------------------------------------
