@@ -56,6 +56,8 @@ MESSAGES: list[Message] = [
     m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, CALLS),
     m.HandOverOutcomes(1, OUTCOMES),
     m.Unwatch(["a"]),
+    m.Noted([m.Note("a", 1, "PROGRESS", b"\xc0")]),
+    m.Told("session", [m.Note("a", 1, "RETRY", b"\xc0")]),
 ]
 ALL_KINDS = frames.kinds(Message.__subclasses__())
 
