@@ -44,6 +44,7 @@ def run(processes: int, concurrency: int, queues: list[str], result_expires: flo
         threading.Thread(target=_announce, args=(coordinator,), daemon=True).start()
         return run_supervisor(
             WorkerOptions(
+                key="",
                 addresses=(coordinator.address,),
                 queues=tuple(queues),
                 concurrency=concurrency,

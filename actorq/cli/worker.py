@@ -121,7 +121,7 @@ def worker_options(
         name=name,
         drain_s=DEFAULTS.drain_s if drain_s is None else drain_s,
         loglevel=loglevel or early.worker_log_level,
-        key=checked_key(),
+        key=checked_key() or None,
         insecure=is_insecure(),
         by_value=False if no_code else None,
     )

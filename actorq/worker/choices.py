@@ -22,9 +22,11 @@ def chosen(options: WorkerOptions, settings: Settings) -> WorkerOptions:
         options,
         addresses=options.addresses or addresses_in(settings.url),
         queues=options.queues or settings.worker_queues,
+        max_calls=options.max_calls or settings.worker_max_tasks_per_child or 0,
+        max_rss_bytes=options.max_rss_bytes or (settings.worker_max_memory_per_child or 0) * 1024,  # That is in KiB.
         concurrency=options.concurrency or settings.worker_concurrency or WorkerSettings().concurrency,
         by_value=settings.worker_by_value if options.by_value is None else options.by_value,
-        key=options.key or settings.key,
+        key=settings.key if options.key is None else options.key,
         insecure=options.insecure or settings.insecure,
     )
 

@@ -54,8 +54,8 @@ class WorkerOptions:
     loglevel: str = "WARNING"
     banner: bool = True
     """Whether each node says at its start what it is and offers, as users of Celery know it."""
-    key: str = ""
-    """Path of the cluster's key file; empty: as the settings say."""
+    key: str | None = None
+    """Path of the cluster's key file; empty: none. None: as the settings say."""
     insecure: bool = False
     """Whether coordinators on other hosts are taken without a key. The settings may say so, too."""
     by_value: bool | None = None

@@ -181,7 +181,7 @@ def test_commands_are_answered_in_the_shapes_that_are_known_from_celery(
     assert replies["stats"]["pool"]["max-concurrency"] == 1
     assert f"{APP}.add" in replies["registered"]
     assert [(each["id"], each["args"]) for each in replies["reserved"]] == [(reserved, [{"key": [1, 2]}])]
-    assert replies["active_queues"] == [{"name": "default"}]
+    assert replies["active_queues"] == [{"name": "default", "routing_key": "default"}]
     assert "unknown command 'pnig'" in replies["pnig"]["error"]
 
 

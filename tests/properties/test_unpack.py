@@ -57,6 +57,8 @@ MESSAGES: list[Message] = [
     m.HandOverOutcomes(1, OUTCOMES),
     m.Unwatch(["a"]),
     m.Duplicates([("a", "b")]),
+    m.Noted([m.Note("a", 1, "PROGRESS", b"\xc0")]),
+    m.Told("session", [m.Note("a", 1, "RETRY", b"\xc0")]),
 ]
 ALL_KINDS = frames.kinds(Message.__subclasses__())
 

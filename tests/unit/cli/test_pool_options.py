@@ -30,9 +30,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[WorkerOptions]:
 @pytest.mark.parametrize(
     ("arguments", "shape"),
     [
-        ([], ("green", 100, 1)),
+        ([], ("green", None, 1)),
         (["-c", "7", "--processes", "2"], ("green", 7, 2)),
-        (["-P", "gevent", "-c", "auto"], ("green", 100, 1)),
+        (["-P", "gevent", "-c", "auto"], ("green", None, 1)),
         (["-P", "eventlet", "-c", "500"], ("green", 500, 1)),
         (["-P", "threads"], ("threads", min(32, cpu_count() + 4), 1)),
         (["-P", "threads", "-c", "8", "--processes", "3"], ("threads", 8, 3)),
@@ -49,6 +49,7 @@ def test_pool_concurrency_and_processes(
     result = run(*TASKS, *arguments)
     assert result.exit_code == 0, result.output
     (options,) = started
+    # None: as the settings of the application say, which the processes know.
     assert (options.pool, options.concurrency, options.processes) == shape
 
 

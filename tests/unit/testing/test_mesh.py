@@ -464,7 +464,7 @@ def test_nodes_answer_control_commands(app: ActorQ) -> None:
     with mesh(app, workers=2) as running:
         assert app.control.ping() == [{"worker-1": {"ok": "pong"}}, {"worker-2": {"ok": "pong"}}]
         registered = app.control.inspect().registered()
-        assert registered["worker-1"] == ["add", "awaiting", "fail", "fib", "kind", "sleep"]
+        assert {"add", "awaiting", "fail", "fib", "kind", "sleep"} <= set(registered["worker-1"])
         task(running, "add").apply_async((1, 1), countdown=60)
         running.run_until_idle()
         assert app.control.inspect().coordinator()["coordinator"]["scheduled"] == 1

@@ -21,7 +21,7 @@ def test_options_go_before_settings_and_these_before_defaults() -> None:
     left_open = chosen(WorkerOptions(), settings)
     assert (left_open.addresses, left_open.queues) == (("tcp://a:1", "tcp://b:1"), ("q",))
     assert (left_open.concurrency, left_open.by_value) == (3, False)
-    said = WorkerOptions(addresses=("tcp://c:1",), queues=("r",), concurrency=4, by_value=True)
+    said = WorkerOptions(addresses=("tcp://c:1",), queues=("r",), concurrency=4, by_value=True, key="")
     assert chosen(said, settings) == said
     assert chosen(WorkerOptions(), Settings()).concurrency == 100
 
