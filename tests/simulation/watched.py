@@ -24,6 +24,10 @@ Rank = tuple[int, int]
 Ready = dict[str, "tuple[Call, Lane, Rank]"]
 
 
+ROUNDING_S = 1e-6
+"""Sums of times differ in their last digits, by their order."""
+
+
 class Watch:
     """Stands in front of the methods in which a core decides, and calls them."""
 
@@ -162,9 +166,9 @@ class Watch:
             return  # It is gone. (Or it is not, and the Hello of an earlier process of that name came very late.)
         liveness = self.state.settings.liveness
         if worker.is_out_of_touch():
-            is_gone = self.process.awake_since(self._down[worker.epoch]) >= liveness.grace_s
+            is_gone = self.process.awake_since(self._down[worker.epoch]) >= liveness.grace_s - ROUNDING_S
         else:
-            is_gone = self.process.awake_since(self._heard[worker.epoch]) >= liveness.lease_s
+            is_gone = self.process.awake_since(self._heard[worker.epoch]) >= liveness.lease_s - ROUNDING_S
         if not is_gone:
             self.oracle.fail("living worker", f"{worker.epoch} is given up too soon: {reason}", *worker.leases)
         holder = self.mesh.worker(worker.epoch)
