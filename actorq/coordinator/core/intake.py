@@ -78,7 +78,8 @@ class Intake:
             if client.peer != peer:
                 return  # It has connected anew, and sends them again.
             client.asking, client.asked = 0, message.seq
-            elsewhere = [task_id for task_id in unknown if states.get(task_id)]
+            plans = {plan.id for plan in message.plans}
+            elsewhere = [task_id for task_id in unknown if states.get(task_id) and task_id not in plans]
             for task_id in elsewhere:
                 state.watch(client, task_id, asks_again=True)
             self._searches.watch(elsewhere)

@@ -134,10 +134,14 @@ class Ledger:
         state = self._state
         ended = []
         for index, node in enumerate(entry.plan.nodes):
-            outcome, known = state.outcomes.get(node.call.id), state.calls.get(node.call.id)
+            outcome = state.outcomes.get(node.call.id)
             if outcome is not None:
                 ended.append(outcome)
-            elif not node.needs or (known is not None and known.spec != FOREIGN):
+                self._unwait(entry, index)  # Before anything is released, which it may follow.
+                state.body_bytes -= len(node.call.body)
+        for index, node in enumerate(entry.plan.nodes):
+            known = state.calls.get(node.call.id)
+            if not node.needs or (known is not None and known.spec != FOREIGN):
                 self._release(entry, index, is_held_back)
         self.settled(ended)
 
