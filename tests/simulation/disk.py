@@ -8,6 +8,7 @@ from random import Random
 from actorq.errors import StoreFailed
 from actorq.stores.api import (
     STARTED,
+    ForgetPlans,
     KeepCalls,
     KeepPlan,
     KeepRevocations,
@@ -76,6 +77,9 @@ class Disk:
         elif isinstance(operation, KeepSteps):
             ended = [step for step in operation.steps if step.state not in (STARTED, REPLACED)]
             self.settled.update(dict.fromkeys(self.rows[step.row] for step in ended))
+        elif isinstance(operation, ForgetPlans):  # All of it has ended, or is another coordinator's.
+            rows = [row for first, count in operation.plans for row in range(first, first + count)]
+            self.settled.update(dict.fromkeys(self.rows[row] for row in rows))
         elif isinstance(operation, KeepRevocations):
             self.revoked.update(dict.fromkeys(operation.ids))
 

@@ -282,7 +282,10 @@ class Ledger:
         state = self._state
         state.uniques.free([call])  # The one that goes on takes its key.
         try:
-            plan, note = self._continuation(call, outcome)
+            replacement = _decoded(outcome, call.id)
+            if call.spec == FOREIGN and not self._has_code(replacement):
+                return  # Its client brings the call, and the function with it.
+            plan, note = self._continuation(call, replacement), replacement.note
         except DecodeError as error:
             state.end(call, Outcome(call.id, outcome.attempt, FAILURE, body_of(encode_failure(error, ""))))
             return
@@ -314,25 +317,17 @@ class Ledger:
             self._state.body_bytes += len(entry.plan.nodes[last].call.body)
             self._release(entry, last)
 
-    def _continuation(self, call: Call, outcome: Outcome) -> tuple[Plan, bytes]:
+    def _has_code(self, replacement: Replacement) -> bool:
+        """Whether the functions that it names, which were sent by value, are here."""
+        return all(not spec.code or spec.code in self._state.codes for spec in replacement.specs)
+
+    def _continuation(self, call: Call, replacement: Replacement) -> Plan:
         """The plan, with our spec numbers. Raises DecodeError."""
-        state = self._state
+        state, plan = self._state, replacement.plan
+        if not self._has_code(replacement):
+            raise DecodeError("the task wants to go on with a function that was sent by value, and that is not here")
         try:
-            replacement = _decode_replacement(bytes_of(outcome.body))
-        except (ValueError, RecursionError) as error:
-            raise DecodeError(f"what the task wants to go on with cannot be decoded: {error}") from None
-        plan, specs = replacement.plan, replacement.specs
-        why = why_unsound(plan)
-        if not why and plan.nodes[-1].call.id != call.id:
-            why = "its last call has not the id of the one that it replaces"
-        if not why and not all(0 < node.call.spec <= len(specs) for node in plan.nodes):
-            why = "it names options that did not come with it"
-        if not why and any(isinstance(node.call.body, int) for node in plan.nodes):
-            why = "a body is not there"
-        if why:
-            raise DecodeError(f"what the task wants to go on with is unsound: {why}")
-        try:
-            numbers = [state.entry(spec, is_owed=True).number for spec in specs]
+            numbers = [state.entry(spec, is_owed=True).number for spec in replacement.specs]
         except ImproperlyConfigured as error:
             raise DecodeError(f"what the task wants to go on with leads nowhere: {error}") from None
         for node in plan.nodes:
@@ -341,7 +336,7 @@ class Ledger:
             node.call.attempt = node.call.lost = 0
         last = plan.nodes[-1]
         last.call.attempt, last.replies = call.attempt, bool(call.client)
-        return plan, replacement.note
+        return plan
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -416,11 +411,11 @@ class Ledger:
     def _end_again(self, entry: Entry, index: int, step: Step) -> list[int]:
         """A call of the plan has ended before. Returns what starts by that; what has failed by it is among the ended."""
         node = entry.plan.nodes[index]
+        entry.ends[index] = step.state
         if not self._unwait(entry, index):
-            return []
+            return []  # It followed an errback that was dropped since.
         self._state.body_bytes -= len(node.call.body)
         self._forget_member(node.call.id, entry)
-        entry.ends[index] = step.state
         ready: list[int] = []
         if step.outcome is not None:
             ready, _ = self._tell(entry, index, step.outcome, step.state == CASCADED)
@@ -507,3 +502,22 @@ class Ledger:
 def _without_inputs(call: Call, released: Call) -> Call:
     """A call of a plan as it is now."""
     return msgspec.structs.replace(call, attempt=max(released.attempt, 0), lost=released.lost)
+
+
+def _decoded(outcome: Outcome, task_id: str) -> Replacement:
+    """What the call with this id goes on as. Raises DecodeError."""
+    try:
+        replacement = _decode_replacement(bytes_of(outcome.body))
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"what the task wants to go on with cannot be decoded: {error}") from None
+    nodes, count = replacement.plan.nodes, len(replacement.specs)
+    why = why_unsound(replacement.plan)
+    if not why and nodes[-1].call.id != task_id:
+        why = "its last call has not the id of the one that it replaces"
+    if not why and not all(0 < node.call.spec <= count for node in nodes):
+        why = "it names options that did not come with it"
+    if not why and any(isinstance(node.call.body, int) for node in nodes):
+        why = "a body is not there"
+    if why:
+        raise DecodeError(f"what the task wants to go on with is unsound: {why}")
+    return replacement
