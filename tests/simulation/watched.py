@@ -52,6 +52,7 @@ class Watch:
             (core._intake, "_accept", self._accept),
             (core._commands, "_revoke_one", self._revoke_one),
             (self.state, "settle", self._settle),
+            (self.state.ledger, "replace", self._replace),
             (core._handover, "_forget", self._forget),
             (leases, "dispatch", self._dispatch),
             (leases, "release", self._release),
@@ -121,6 +122,12 @@ class Watch:
         for outcome in outcomes:
             self.oracle.settled(self.state.epoch, outcome, self.state.outcomes.get(outcome.id) is not None)
         settle(calls, outcomes)
+
+    def _replace(self, replace: Callable[..., None], call: Call, outcome: Outcome) -> None:
+        self.mesh.note(f"{self.state.epoch} hears that {call.id} goes on as a plan", call.id)
+        replace(call, outcome)
+        if call.spec == FOREIGN and self.state.calls.get(call.id) is None and not self.state.outcomes.get(call.id):
+            self.oracle.forgotten(self.state.epoch, call.id)
 
     def _adopt(self, adopt: Callable[..., bool], worker: Worker, task_id: str, attempt: int) -> bool:
         is_adopted = adopt(worker, task_id, attempt)
