@@ -64,24 +64,16 @@ from actorq.tasks.task import Task, make_task
 from actorq.transport import LinkKeys
 from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import (
-    SUCCESS,
-    Blob,
-    Body,
-    Call,
-    CallSpec,
-    Outcome,
-    Plan,
-    Replies,
-)
+from actorq.wire.messages import Replies
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
+from actorq.wire.records import SUCCESS, Blob, Body, Call, CallSpec, Outcome, Plan
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
 NAME_LENGTH = 512
-"""As `actorq.wire.messages.Name` says."""
+"""As `actorq.wire.declarations.Name` says."""
 
 
 class Registry(dict[str, Task[Any, Any]]):

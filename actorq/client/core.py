@@ -18,8 +18,9 @@ from actorq.config import MAX_BATCH, ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.policies.addresses import can_be_called
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, REPLACED, Call, CallSpec, Message, Note, Outcome, Plan
+from actorq.wire.messages import CODE_MISSING, Message
 from actorq.wire.plans import size_of_plan
+from actorq.wire.records import REPLACED, Call, CallSpec, Member, Note, Outcome, Plan
 
 logger = logging.getLogger("actorq.client")
 
@@ -343,7 +344,7 @@ class Client:
         self._looked_up.clear()
         self.requests.extend(Watch(each.id) for each in list(self.pending.values()) if each.call is None)
 
-    def _learn(self, others: Sequence[m.Member]) -> None:
+    def _learn(self, others: Sequence[Member]) -> None:
         """These coordinators are to be tried too, when ours is lost; those that were named before and left are not."""
         address = self.addresses[self._address_index]
         local = self.settings.loopback_only

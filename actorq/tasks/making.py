@@ -16,7 +16,7 @@ from actorq.tasks.reference import reference_to
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.task import Task
 from actorq.wire.builtin import BUILTIN_NAMES
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from actorq.worker.builtin import TaskMapping
 
 

@@ -11,7 +11,8 @@ from actorq.client.pending import Pending
 from actorq.config import ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, SUCCESS, Call, CallSpec, Message, Outcome
+from actorq.wire.messages import CODE_MISSING, Message
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 from tests.unit.client.core_support import failure_of
 
 PEER = 1
