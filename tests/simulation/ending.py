@@ -223,7 +223,7 @@ def _check_clients(mesh: Mesh) -> None:
             "again": core._again,
             "untaken": core._untaken,
             "unaccepted": core._unaccepted,
-            "asked": core._asked,
+            "asked": core._awaited.asked,
         }
         for what, value in left.items():
             if value:
