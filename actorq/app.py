@@ -6,92 +6,61 @@ import atexit
 import functools
 import os
 import time
-import warnings
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
 from actorq import native
 from actorq.client.bells import new_bell
-from actorq.client.checks import check_code, check_id, check_timeout
+from actorq.client.checks import check_code, check_id
 from actorq.client.pending import Pending
-from actorq.client.session import Route, Session, Testbed
-from actorq.config import BLOB_BYTES, MAX_BODY_BYTES, ClientSettings
-from actorq.context import Running, current
+from actorq.client.session import Session, Testbed
+from actorq.config import ClientSettings
+from actorq.context import current
 from actorq.control.control import Control
-from actorq.errors import (
-    AlreadyQueued,
-    ContentDisallowed,
-    DuplicateTaskNameWarning,
-    EncodeError,
-    ImproperlyConfigured,
-    MessageTooLarge,
-    NotRegistered,
-)
+from actorq.errors import ContentDisallowed, EncodeError, ImproperlyConfigured, MessageTooLarge
 from actorq.native import Bell
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.queues import queue_of
-from actorq.policies.retry import RetryPolicy
-from actorq.policies.routing import owner_of
-from actorq.settings.annotations import annotations_of
 from actorq.settings.configurable import Configurable
 from actorq.settings.embedded import embedded_options
 from actorq.settings.tasks import default_options, options_over_defaults, payloads_of, publish_timeout_s
 from actorq.settings.unused import check_unused
 from actorq.signals import publishing
 from actorq.tasks.apps import APPS
-from actorq.tasks.attributes import DEFINITION_OPTIONS
-from actorq.tasks.broadcast import BroadcastResult
-from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.gathering import as_completed, gather
 from actorq.tasks.inline import Inline
-from actorq.tasks.keys import keys_of, with_keys
+from actorq.tasks.keys import keys_of
 from actorq.tasks.making import Making
 from actorq.tasks.mapping import Map
-from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_time_s
+from actorq.tasks.options import make_spec, split_options
 from actorq.tasks.progress import Progress
-from actorq.tasks.publishing import Publication, published
 from actorq.tasks.questions import Questions
 from actorq.tasks.reference import reference_to
-from actorq.tasks.request import child_of, extra_of
+from actorq.tasks.registering import Registering, Registry
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.routed import Routing
 from actorq.tasks.router import Amqp
-from actorq.tasks.task import Task, make_task
+from actorq.tasks.task import Task
 from actorq.transport import LinkKeys
 from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import (
-    SUCCESS,
-    Blob,
-    Body,
-    Call,
-    CallSpec,
-    Outcome,
-    Plan,
-    Replies,
-)
+from actorq.wire.messages import Replies
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
+from actorq.wire.records import SUCCESS, CallSpec, Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
 NAME_LENGTH = 512
-"""As `actorq.wire.messages.Name` says."""
+"""As `actorq.wire.declarations.Name` says."""
 
 
-class Registry(dict[str, Task[Any, Any]]):
-    """Tasks by name. An unknown name raises NotRegistered, with the nearest known one."""
-
-    def __missing__(self, name: str) -> Task[Any, Any]:
-        raise NotRegistered(name, self)
-
-
-class ActorQ(Configurable, Making, Questions):
+class ActorQ(Configurable, Registering, Making, Questions):
     """An application.
 
         app = ActorQ("tasks")
@@ -200,10 +169,6 @@ class ActorQ(Configurable, Making, Questions):
             raise ContentDisallowed(content, accepted)
         return self.serializers.loads(content, body)
 
-    def _annotate(self, task: Task[Any, Any]) -> None:
-        """Have `task_annotations` change what was said of a task."""
-        task.amend(annotations_of(task, self.conf.settings.task_annotations))
-
     def _session_settings(self) -> ClientSettings:
         return replace(self.settings, publish_timeout_s=self._publish_timeout_s)
 
@@ -212,81 +177,6 @@ class ActorQ(Configurable, Making, Questions):
         return publish_timeout_s(self.conf.settings, self.settings.publish_timeout_s)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
-
-    @overload
-    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-
-    @overload
-    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
-
-    @overload
-    def task(
-        self, *, bind: Literal[True], name: str | None = ..., **options: Any
-    ) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
-
-    @overload
-    def task(
-        self, *, bind: Literal[False] = ..., name: str | None = ..., **options: Any
-    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
-
-    def task(self, *functions: Any, **options: Any) -> Any:
-        """Register a function, or a coroutine function, as a task: ``@app.task`` or ``@app.task(queue="fast", …)``.
-
-        name: default ``module.function``, with `main` for ``__main__``. bind: pass the task itself as first argument.
-        base: a subclass of `Task`. filter: called with the task; what it returns stands in the module. Of its calls:
-        queue, priority (0 to 9, higher first, default 4), time_limit and soft_time_limit (seconds), max_deliveries
-        (default 3), acks_late (default True; False: at most once), ignore_result, serializer, compression (gzip,
-        zlib, bzip2, lzma, zstd, or one's own; of arguments and result), sensitive (True: arguments and result are shown
-        in no log, and to nobody who asks what runs), rate_limit, max_concurrency, scope, key, fair_key, unique,
-        unique_until, unique_conflict (see the attributes of `Task` of these names). Of the task: the
-        attributes of `Task`, such as max_retries and autoretry_for, and those that `base` adds.
-        """
-        if not functions:
-            return lambda fn: self._register(fn, dict(options))
-        if len(functions) > 1 or not callable(functions[0]):
-            raise TypeError(
-                f"@app.task takes a function, or options by keyword, and not {', '.join(map(repr, functions))}"
-            )
-        return self._register(functions[0], dict(options))
-
-    def _register(self, fn: Callable[..., Any], options: dict[str, Any]) -> Any:
-        base, bind = options.pop("base", None) or self.task_cls, bool(options.pop("bind", False))
-        name = options.pop("name", None) or self.gen_task_name(fn.__qualname__, fn.__module__)
-        amend = options.pop("filter", None)
-        for accepted in DEFINITION_OPTIONS:
-            options.pop(accepted, None)
-        known = self.tasks.get(name)
-        if known is None:
-            known = self._add(make_task(base, self, name, fn, bind, options))
-        elif _place_of(known.fn) != _place_of(fn):
-            warnings.warn(
-                f"a task {name!r} is there already, of {known.fn!r}, and stays: give {fn!r} another name",
-                DuplicateTaskNameWarning,
-                stacklevel=3,
-            )
-        return known if amend is None else amend(known)
-
-    def register_task(self, task: Any, **options: Any) -> Any:
-        """Register an instance of a subclass of `Task`, or the class, under its `name` (default: that of the class)."""
-        cls = task if isinstance(task, type) else type(task)
-        if not issubclass(cls, Task):
-            raise TypeError(f"register_task() takes an instance of a subclass of Task, and not {task!r}")
-        name = options.pop("name", None) or cls.name or self.gen_task_name(cls.__qualname__, cls.__module__)
-        if name in self.tasks:
-            return self.tasks[name]
-        instance = cls() if isinstance(task, type) else task
-        instance.register_in(self, name, None, False, options)
-        return self._add(instance)
-
-    def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
-        self.serializers.get(task.options.get("serializer", DEFAULT_SERIALIZER), task.options.get("compression") or "")
-        if self.conf.is_loaded:
-            self._annotate(task)
-        return self.tasks.setdefault(task.name, task)
-
-    def gen_task_name(self, name: str, module: str) -> str:
-        """The name of a task that is given none: of its function's (or class's) name, and the module of that."""
-        return f"{self.main if module == '__main__' else module}.{name}"
 
     def finalize(self, auto: bool = False) -> None:
         """Say, once, that the application is complete (`on_after_finalize`). A worker does so when it has imported all
@@ -307,25 +197,6 @@ class ActorQ(Configurable, Making, Questions):
         """The task that runs here; None if none does."""
         running = current.get()
         return None if running is None or not running.call.id else self.tasks.get(running.spec.task)
-
-    def autodiscover_tasks(
-        self,
-        packages: Iterable[str] | Callable[[], Iterable[str]] | None = None,
-        related_name: str = "tasks",
-        force: bool = False,
-    ) -> None:
-        """Have workers import the module `related_name` of each package, where there is one: when they start, or with
-        `force` now. What such a module raises comes out. Without `packages`: Django's INSTALLED_APPS.
-        """
-        self._discoveries.append((django_packages if packages is None else packages, related_name))
-        if force:
-            self.import_tasks()
-
-    def import_tasks(self) -> None:
-        """Import what `autodiscover_tasks` was told of. A worker does so when it starts."""
-        pending, self._discoveries = self._discoveries, []
-        for packages, related_name in pending:
-            discover(packages() if callable(packages) else packages, related_name)
 
     def code_of(self, task: Task[Any, Any]) -> str:
         """The digest of the function, if it has to travel by value: one of `__main__`, which no worker can import.
@@ -349,167 +220,6 @@ class ActorQ(Configurable, Making, Questions):
         return digest
 
     # -- calls ---------------------------------------------------------------------------------------------------
-
-    def send_plain(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
-        route, session = task.route, self._session
-        if route is None or session is None or route.session is not session or session.is_over:
-            if self.inline.runs_here:
-                return task.apply(args, kwargs)
-            options, is_constant = self._routing.find(task.name, task.options, args, kwargs, {})
-            changes, others = split_options(options)
-            spec = make_spec(task.spec, changes) if changes else task.spec
-            if publishing.heard:
-                return self._send_announced(spec, args, kwargs, others)
-            route = self._route(spec)
-            if others:
-                return self._send_with(route, args, kwargs, others)
-            if is_constant:
-                task.route = route
-        return self._submit(route, args, kwargs)
-
-    def routed(
-        self,
-        name: str,
-        own: Mapping[str, Any],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        return self._routing.find(name, own, args, kwargs, options)[0]
-
-    def broadcast(self, task: Task[Any, Any], args: Sequence[Any], kwargs: dict[str, Any]) -> BroadcastResult[Any]:
-        return self._routing.broadcast(task, args, kwargs)
-
-    def send(
-        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> AsyncResult[Any]:
-        if publishing.heard:
-            return self._send_announced(spec, args, kwargs, options)
-        route = self._route(spec)
-        if not options:
-            return self._submit(route, args, dict(kwargs))
-        return self._send_with(route, args, dict(kwargs), options)
-
-    def _send_announced(
-        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> AsyncResult[Any]:
-        task_id = options.get("task_id") or self.session.new_id()
-        publication = Publication(spec, str(task_id), args, kwargs, options)
-        result = self._send_with(self._route(spec), args, dict(kwargs), publication.before())
-        publication.after()
-        return result
-
-    def _forget_routes(self) -> None:
-        """Somebody wants to hear of calls, or nobody does any more: those by the fast way ask nobody."""
-        for task in list(self.tasks.values()):
-            task.route = None
-
-    def _route(self, spec: CallSpec) -> Route:
-        session = self.session
-        self._check_queue(spec)
-        form = self.serializers.get(spec.serializer, spec.compression or self.serializers.task_compression)
-        serializer, _, compression = form.name.partition("+")
-        if (serializer, compression) != (spec.serializer, spec.compression):  # It was named by an alias.
-            spec = msgspec.structs.replace(spec, serializer=serializer, compression=compression)
-        self.serializers.max_body_bytes = session.max_body_bytes or MAX_BODY_BYTES
-        return Route(session, spec, session.number(spec), form.encode_call)
-
-    def _check_queue(self, spec: CallSpec) -> None:
-        """Raise ImproperlyConfigured if no worker of an embedded mesh takes calls of its queue."""
-        if self._local is not None and spec.queue and not owner_of(spec.queue):
-            self._local.check_queue(spec.queue)
-
-    def _large(self, route: Route, body: bytes) -> Body:
-        """A large body as it travels. Raises MessageTooLarge."""
-        limit_bytes = route.session.max_body_bytes or MAX_BODY_BYTES
-        if len(body) > limit_bytes:
-            raise MessageTooLarge(f"the body of {route.spec.task}'s arguments", len(body), limit_bytes)
-        route.session.expect_large_bodies()
-        return Blob(body)
-
-    def _submit(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any]) -> AsyncResult[Any]:
-        """The hot path: what a producer can submit in a second depends on each line here."""
-        if current.get() is not None:
-            return self._send_with(route, args, kwargs, {})
-        session = route.session
-        body = route.encode_call(args, kwargs)
-        task_id = session.new_id()
-        call = Call(task_id, route.number, body if len(body) < BLOB_BYTES else self._large(route, body))
-        result: AsyncResult[Any] = AsyncResult(task_id, call, None, None, self)
-        session.submit(result, call, session.settings.publish_timeout_s, route.wait)
-        if not route.wait:
-            result.ignored = True
-        return result
-
-    def _send_with(
-        self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]
-    ) -> AsyncResult[Any]:
-        session, chosen_id = route.session, options.get("task_id")
-        call = self._call_with(route, args, kwargs, options)
-        result: AsyncResult[Any] = AsyncResult(call.id, call, mesh=self, ignored=not route.wait)
-        if call.extra is not None and call.extra.unique:
-            return self._send_unique(route, result, call, options)
-        session.submit(result, call, self._patience_s(options), route.wait, bool(chosen_id))
-        return result
-
-    def _call_with(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Call:
-        now_s, running = self.wall_s(), current.get()
-        if running is not None:
-            route = self._with_inherited_priority(route, running)
-        body: bytes = route.encode_call(args, kwargs)
-        chosen_id = options.get("task_id")
-        return Call(
-            check_id(str(chosen_id)) if chosen_id else route.session.new_id(),
-            route.number,
-            body if len(body) < BLOB_BYTES else self._large(route, body),
-            start_time_s(options.get("countdown"), options.get("eta"), now_s, self.conf.zone),
-            expiry_time_s(options.get("expires"), now_s, self.conf.zone),
-            extra=with_keys(
-                extra_of(options, child_of(running)), route.spec.task, options, args, kwargs, route.encode_call, now_s
-            ),
-        )
-
-    def _send_unique(
-        self, route: Route, result: AsyncResult[Any], call: Call, options: Mapping[str, Any]
-    ) -> AsyncResult[Any]:
-        holder = route.session.submit_unique(result, call, self._patience_s(options), route.wait)
-        if holder == call.id:
-            return result
-        if options.get("unique_conflict") == "raise":
-            raise AlreadyQueued(route.spec.task, holder)
-        return self.AsyncResult(holder)
-
-    def send_plan(
-        self, specs: Sequence[CallSpec], plan: Plan, results: Sequence[Pending], options: Mapping[str, Any]
-    ) -> None:
-        session = self.session
-        for spec in specs:
-            self._check_queue(spec)
-        numbers = [session.number(spec) for spec in specs]
-        sent = [(node.call.id, specs[node.call.spec - 1]) for node in plan.nodes] if publishing.heard else ()
-        for node in plan.nodes:
-            node.call.spec = numbers[node.call.spec - 1]
-        session.submit_plan(plan, results, self._patience_s(options))
-        for task_id, spec in sent:
-            published(spec, task_id)
-
-    def _with_inherited_priority(self, route: Route, running: Running) -> Route:
-        """The way for a call that the running task makes: with the priority of its own, if that is inherited."""
-        settings, priority = self.conf.settings, running.spec.priority
-        default = settings.task_default_priority
-        if not settings.task_inherit_parent_priority or route.spec.priority != default or priority == default:
-            return route
-        return self._route(make_spec(route.spec, {"priority": priority}))
-
-    def _patience_s(self, options: Mapping[str, Any]) -> float | None:
-        """For how long a call may try to reach the mesh."""
-        if not options.get("retry", True):
-            return 0.0
-        if "retry_policy" in options:
-            return check_timeout(RetryPolicy.of(options["retry_policy"]).budget_s())
-        if "publish_timeout" in options:
-            return check_timeout(options["publish_timeout"])
-        return check_timeout(self._publish_timeout_s)
 
     def send_task(
         self, name: str, args: Iterable[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -759,9 +469,3 @@ def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], .
 
 def _chunked(spec: CallSpec) -> CallSpec:
     return msgspec.structs.replace(spec, chunked=True, ignore_result=False)
-
-
-def _place_of(fn: Callable[..., Any]) -> object:
-    """Where a function is written: the same for one whose module was imported twice."""
-    code = getattr(fn, "__code__", None)
-    return fn if code is None else (code.co_filename, code.co_firstlineno)

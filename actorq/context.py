@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Protocol
 
-from actorq.wire.messages import Call, CallSpec, Note
+from actorq.wire.records import Call, CallSpec, Note
 
 
 class Running(Protocol):

@@ -182,7 +182,7 @@ class TaskPredicate(ActorqError):
     """Base of what a task raises to say what is to become of its call, in place of a value or a failure."""
 
     replacement: bytes = b""
-    """What the call goes on as (an encoded `actorq.wire.messages.Replacement`); empty: it does not go on."""
+    """What the call goes on as (an encoded `actorq.wire.records.Replacement`); empty: it does not go on."""
 
 
 class Retry(TaskPredicate):

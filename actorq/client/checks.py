@@ -13,10 +13,11 @@ from actorq.config import MAX_BODY_BYTES
 from actorq.errors import EncodeError, ImproperlyConfigured, MessageTooLarge, ProtocolError
 from actorq.wire import frames
 from actorq.wire.free_form import DEEPEST, is_too_deep
-from actorq.wire.messages import CallSpec, Control
+from actorq.wire.messages import Control
+from actorq.wire.records import CallSpec
 
 ID_LENGTH = 256
-"""As `actorq.wire.messages.Id` says."""
+"""As `actorq.wire.records.Id` says."""
 ENVELOPE_BYTES = 4096
 """What a message has beside a function's code at the most."""
 _CONTROL = frames.kinds([Control])

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from actorq.wire.frames import body_of
-from actorq.wire.messages import FAILURE, Call, Outcome, Plan
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import FAILURE, Call, Outcome, Plan
 
 logger = logging.getLogger("actorq.client")
 

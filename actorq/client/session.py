@@ -33,8 +33,9 @@ from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter
 from actorq.transport.addresses import check_to_dial
 from actorq.transport.routes import host_towards
 from actorq.wire import frames
-from actorq.wire.messages import Call, CallSpec, Message, Note, Outcome, Plan, Replies, Results, Told
+from actorq.wire.messages import Message, Replies, Results, Told
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import Call, CallSpec, Note, Outcome, Plan
 
 logger = logging.getLogger("actorq.client")
 

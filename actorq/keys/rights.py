@@ -9,6 +9,7 @@ from enum import Enum
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
 from actorq.wire.payload import PLAIN_FORMATS
+from actorq.wire.records import CallSpec
 
 CODE = "by-value"
 """The right to send functions by value, and arguments as pickles: which is to run any code on the workers."""
@@ -26,7 +27,7 @@ QUESTIONS = frozenset(
 """Control commands that change nothing: these need no right."""
 
 
-def brings_code(spec: m.CallSpec) -> bool:
+def brings_code(spec: CallSpec) -> bool:
     """Whether calls with these options need the right CODE."""
     is_plain = spec.serializer in PLAIN_FORMATS and spec.compression in PLAIN_COMPRESSIONS
     return bool(spec.code) or not is_plain

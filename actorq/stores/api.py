@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import Call, CallSpec, Outcome, Plan
+from actorq.wire.records import Call, CallSpec, Outcome, Plan
 
 
 @dataclass(frozen=True, slots=True)

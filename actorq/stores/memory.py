@@ -35,7 +35,7 @@ from actorq.stores.api import (
     unsettled,
 )
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import Call, CallSpec, Outcome, Plan
+from actorq.wire.records import Call, CallSpec, Outcome, Plan
 
 
 class Shelf:

@@ -50,7 +50,7 @@ from actorq.stores.salvage import DAMAGE, salvage, set_aside
 from actorq.wire.batches import batches
 from actorq.wire.declarations import Declaration
 from actorq.wire.frames import body_of
-from actorq.wire.messages import Blob, Call, CallSpec, Outcome, Plan
+from actorq.wire.records import Blob, Call, CallSpec, Outcome, Plan
 
 logger = logging.getLogger("actorq.stores")
 

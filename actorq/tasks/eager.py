@@ -19,7 +19,8 @@ from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.sending import Canvas, compiled
 from actorq.tasks.linked import LinkedResult
 from actorq.tasks.request import extra_of
-from actorq.wire.messages import (
+from actorq.wire.payload import describe_failure, encode_failure
+from actorq.wire.records import (
     FAILURE,
     NOTHING,
     REPLACED,
@@ -33,7 +34,6 @@ from actorq.wire.messages import (
     Part,
     Plan,
 )
-from actorq.wire.payload import describe_failure, encode_failure
 from actorq.wire.replacements import decode_replacement
 from actorq.worker.jobs import Job, Jobs, failure, traceback_text
 from actorq.worker.predicates import outcome_of

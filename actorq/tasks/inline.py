@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from actorq.errors import AlwaysEagerIgnored
-from actorq.wire.messages import Outcome
+from actorq.wire.records import Outcome
 
 KEPT = 10_000
 """Outcomes that are kept, with `task_store_eager_result`."""

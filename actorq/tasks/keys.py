@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from actorq.errors import ImproperlyConfigured
-from actorq.wire.messages import UNTIL_START, Extra
+from actorq.wire.records import UNTIL_START, Extra
 
 KEY_OPTIONS = ("key", "fair_key", "unique", "unique_until", "unique_conflict")
 """Options of a task, or of one call."""
 KEY_LENGTH = 200
-"""As `actorq.wire.messages.Key` says."""
+"""As `actorq.wire.records.Key` says."""
 Key = str | Callable[..., Any] | None
 Encode = Callable[[Sequence[Any], dict[str, Any]], bytes]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from actorq.client.bells import stepping_aside
 from actorq.client.checks import deadline
 from actorq.states import RETRY
-from actorq.wire.messages import OUTCOME_STATES, Note
 from actorq.wire.payload import decode_failure, remote_traceback
+from actorq.wire.records import OUTCOME_STATES, Note
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh

@@ -7,23 +7,21 @@ from typing import Any
 
 import msgspec
 
-from actorq.client.session import Route
 from actorq.signals import publishing
 from actorq.tasks.canvas.signature import Signature, signature
 from actorq.tasks.options import make_spec, split_options
 from actorq.tasks.publishing import Publication
 from actorq.tasks.reference import reference_to
 from actorq.tasks.result import AsyncResult
+from actorq.tasks.sending import Sending
 from actorq.tasks.task import Task
 from actorq.wire.builtin import BUILTIN_NAMES
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from actorq.worker.builtin import TaskMapping
 
 
-class Making:
-    """See `actorq.tasks.protocol.Mesh`."""
-
-    tasks: dict[str, Task[Any, Any]]
+class Making(Sending):
+    """The part of an application that makes calls of workflows. It is a part of a `Mesh` (see `actorq.tasks.protocol`)."""
 
     def signature(self, varies: Any, *args: Any, **options: Any) -> Signature[Any]:
         """A signature of this application's: see `actorq.tasks.canvas.signature`."""
@@ -82,21 +80,10 @@ class Making:
     def options_of(self, task: Task[Any, Any]) -> dict[str, Any]:
         raise NotImplementedError
 
-    def send(
-        self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> AsyncResult[Any]:
-        raise NotImplementedError
-
     def _spec_by_name(self, name: str) -> CallSpec:
         raise NotImplementedError
 
     def _add_code(self, fn: Any) -> str:
-        raise NotImplementedError
-
-    def _route(self, spec: CallSpec) -> Route:
-        raise NotImplementedError
-
-    def _call_with(self, route: Route, args: Sequence[Any], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Call:
         raise NotImplementedError
 
 

@@ -9,11 +9,11 @@ from actorq.config import NOTE_BYTES
 from actorq.errors import ImproperlyConfigured, MessageTooLarge
 from actorq.tasks.request import Request, RunningRequest
 from actorq.wire.einfo import traceback_text
-from actorq.wire.messages import Note
 from actorq.wire.payload import dumps, encode_failure
+from actorq.wire.records import Note
 
 NAME_LENGTH = 512
-"""As `actorq.wire.messages.Name` says."""
+"""As `actorq.wire.declarations.Name` says."""
 
 
 def tell(request: Request, task_id: str | None, state: str | None, meta: Any) -> None:

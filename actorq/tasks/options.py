@@ -14,7 +14,7 @@ from actorq.errors import ImproperlyConfigured, nearest
 from actorq.policies.queues import Exchange, Queue
 from actorq.policies.rate import parse_rate
 from actorq.tasks.keys import KEY_OPTIONS
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 
 SPEC_OPTIONS = {
     "queue": "queue",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from actorq.tasks.keys import keys_of
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
 from actorq.native import Bell
-from actorq.wire.messages import Call, CallSpec, Note, Outcome, Plan
 from actorq.wire.payload import Serializers
+from actorq.wire.records import Call, CallSpec, Note, Outcome, Plan
 
 if TYPE_CHECKING:
     from actorq.tasks.broadcast import BroadcastResult

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actorq import signals
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 
 SHOWN_CHARS = 1024
 """Of the arguments in headers."""

@@ -12,8 +12,8 @@ from actorq.config import MAX_BATCH, ClientSettings
 from actorq.tasks import groups, outline
 from actorq.tasks.listening import note_value
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import OUTCOME_STATES, Call, CallSpec, Note, Plan
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers
+from actorq.wire.records import OUTCOME_STATES, Call, CallSpec, Note, Plan
 
 
 class Questions:

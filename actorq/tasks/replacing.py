@@ -8,7 +8,7 @@ import msgspec
 
 from actorq import ids
 from actorq.errors import ImproperlyConfigured
-from actorq.wire.messages import Call, CallSpec, Extra, Plan, Replacement
+from actorq.wire.records import Call, CallSpec, Extra, Plan, Replacement
 from actorq.wire.replacements import encode_replacement
 
 

@@ -17,8 +17,8 @@ import msgspec
 from actorq import context
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.options import PLACE_OPTIONS, REQUEST_OPTIONS
-from actorq.wire.messages import Call, Extra
 from actorq.wire.payload import dumps, loads
+from actorq.wire.records import Call, Extra
 
 if TYPE_CHECKING:
     from actorq.tasks.task import Task

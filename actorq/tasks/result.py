@@ -11,8 +11,8 @@ from actorq.client.bells import stepping_aside
 from actorq.client.pending import Pending
 from actorq.errors import IncompleteStream, TimeoutError
 from actorq.tasks.listening import wait_and_tell
-from actorq.wire.messages import OUTCOME_STATES, SUCCESS, Call
 from actorq.wire.payload import remote_traceback
+from actorq.wire.records import OUTCOME_STATES, SUCCESS, Call
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh

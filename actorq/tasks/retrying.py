@@ -16,8 +16,8 @@ from actorq.tasks.options import expiry_time_s, make_spec, split_options, start_
 from actorq.tasks.request import Request, RunningRequest, extra_of
 from actorq.wire.einfo import traceback_text
 from actorq.wire.frames import body_of
-from actorq.wire.messages import Call, CallSpec, Extra, Note
 from actorq.wire.payload import encode_failure, loads
+from actorq.wire.records import Call, CallSpec, Extra, Note
 from actorq.wire.replacements import rerun
 
 if TYPE_CHECKING:

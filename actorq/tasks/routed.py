@@ -14,7 +14,7 @@ from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.options import make_spec, split_options
 from actorq.tasks.router import Amqp
 from actorq.tasks.task import Task
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 
 BROADCAST_EXPIRES_S = 3600.0
 """A worker to which a call was broadcast, and that has no room for so long, does not run it."""

@@ -23,7 +23,7 @@ from actorq.tasks.result import AsyncResult
 from actorq.tasks.retrying import check_retries_left, retry_of
 from actorq.tasks.trace import HOOKS, Trace
 from actorq.wire.einfo import ExceptionInfo
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from actorq.worker.inputs import with_inputs
 
 if TYPE_CHECKING:

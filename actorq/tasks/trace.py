@@ -18,7 +18,7 @@ from actorq.policies.backoff import Uniform
 from actorq.tasks.request import request_of
 from actorq.tasks.retrying import is_to_retry, retry_by_itself
 from actorq.wire.einfo import ExceptionInfo
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 if TYPE_CHECKING:
     from actorq.tasks.task import Task

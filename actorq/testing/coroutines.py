@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorq.testing.running import Run
 from actorq.testing.scheduler import Scheduler, Step
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.records import Call, Outcome
 from actorq.worker.coroutines import steered
 from actorq.worker.endings import Ending
 

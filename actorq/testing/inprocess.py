@@ -21,7 +21,7 @@ from actorq.testing.scheduler import Scheduler
 from actorq.testing.session import MeshSession
 from actorq.testing.worker_node import WorkerNode
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ

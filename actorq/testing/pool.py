@@ -18,7 +18,7 @@ from actorq.context import current
 from actorq.errors import TaskRevokedError
 from actorq.testing.running import Run
 from actorq.testing.scheduler import MeshBell, Scheduler, Step
-from actorq.wire.messages import REVOKED, Call, CallSpec, Note, Outcome
+from actorq.wire.records import REVOKED, Call, CallSpec, Note, Outcome
 from actorq.worker import lines
 from actorq.worker.endings import hard_limit, soft_limit
 from actorq.worker.jobs import Job, failure, traceback_text

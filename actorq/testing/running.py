@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
-from actorq.wire.messages import Call, Note
+from actorq.wire.records import Call, Note
 from actorq.worker.jobs import Job
 from actorq.worker.slots import NO_CALL
 

@@ -15,7 +15,7 @@ from actorq.config import ClientSettings
 from actorq.native import Bell
 from actorq.testing.coordinator_node import ADDRESS
 from actorq.testing.scheduler import Scheduler, WouldWaitForEver
-from actorq.wire.messages import Call, Plan
+from actorq.wire.records import Call, Plan
 
 logger = logging.getLogger("actorq.testing")
 

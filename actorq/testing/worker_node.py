@@ -14,6 +14,7 @@ from actorq.transport import Down, Event, Peer, Received, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.payload import dumps
+from actorq.wire.records import Note
 from actorq.worker.commands import Commands
 from actorq.worker.core import Effects, Worker
 from actorq.worker.endings import forgotten, terminated
@@ -150,7 +151,7 @@ class WorkerNode:
             have_spoken = {note.id for _, _, note in self.pool.notes}
             for key, run in runs.items():
                 if key not in self._told and key[0] not in have_spoken and self._jobs.tracks_start(run.spec):
-                    run.tell(m.Note(*key, states.STARTED, self._whereabouts))
+                    run.tell(Note(*key, states.STARTED, self._whereabouts))
             self._told = list(runs)
             self._say(m.Heartbeat(now_s, 0.0, self._told))
 

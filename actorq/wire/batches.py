@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from actorq.config import MAX_BATCH, MAX_BODY_BYTES, NOTE_BYTES
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.records import Call, Outcome
 
 T = TypeVar("T")
 R = TypeVar("R", Call, Outcome)

@@ -15,7 +15,8 @@ from actorq.config import BLOB_BYTES
 from actorq.errors import MessageTooLarge, ProtocolError, VersionMismatch
 from actorq.wire import free_form
 from actorq.wire import messages as m
-from actorq.wire.messages import Blob, Message
+from actorq.wire.messages import Message
+from actorq.wire.records import Blob, Body, Call, PlanInProgress
 
 Frame = bytes | memoryview
 Kinds = Mapping[bytes, type[Message]]
@@ -65,12 +66,12 @@ TO_COORDINATOR = kinds([m.View, m.Welcome, m.Rejected, m.Reset, m.Accepted, m.Se
 TO_REPLY_SOCKET = kinds([m.Results, m.Told])
 
 
-def body_of(data: bytes) -> m.Body:
+def body_of(data: bytes) -> Body:
     """The body for `data`: large ones become blobs, which are not copied again."""
     return data if len(data) < BLOB_BYTES else Blob(data)
 
 
-def bytes_of(body: m.Body) -> bytes | memoryview:
+def bytes_of(body: Body) -> bytes | memoryview:
     """The bytes of a body, without a copy."""
     return body.view if isinstance(body, Blob) else body
 
@@ -148,7 +149,7 @@ def _records_of(message: Message) -> list[Any] | None:
     return None
 
 
-def _in_progress(plans: list[m.PlanInProgress]) -> Iterator[Any]:
+def _in_progress(plans: list[PlanInProgress]) -> Iterator[Any]:
     for each in plans:
         for node in each.plan.nodes:
             yield node.call
@@ -157,7 +158,7 @@ def _in_progress(plans: list[m.PlanInProgress]) -> Iterator[Any]:
                 yield outcome
 
 
-def _with_parts(calls: list[m.Call]) -> list[Any]:
+def _with_parts(calls: list[Call]) -> list[Any]:
     """The calls, each with what it takes from others behind it."""
     if all(map(_is_without_inputs, calls)):
         return calls
@@ -169,7 +170,7 @@ def _with_parts(calls: list[m.Call]) -> list[Any]:
     return records
 
 
-def _is_without_inputs(call: m.Call) -> bool:
+def _is_without_inputs(call: Call) -> bool:
     return call.inputs is None
 
 

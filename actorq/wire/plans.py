@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from actorq.wire.messages import CAUSE, NOTHING, VALUE, VALUES, Plan
+from actorq.wire.records import CAUSE, NOTHING, VALUE, VALUES, Plan
 
 
 def why_unsound(plan: Plan) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from actorq.errors import ProtocolError
-from actorq.wire.messages import Blob, Body, Call, CallSpec, Node, Plan, Replacement
+from actorq.wire.records import Blob, Body, Call, CallSpec, Node, Plan, Replacement
 
 
 def rerun(spec: CallSpec, call: Call, plan_id: str, note: bytes = b"") -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from actorq import signals, states
 from actorq.errors import Ignore, NotRegistered, Reject, Retry
 from actorq.wire.einfo import ExceptionInfo
-from actorq.wire.messages import OUTCOME_STATES, REVOKED, Call, CallSpec
+from actorq.wire.records import OUTCOME_STATES, REVOKED, Call, CallSpec
 from actorq.worker.endings import Ending
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from gevent import get_hub
 
 from actorq import native
 from actorq.errors import TaskPredicate, TaskRevokedError
-from actorq.wire.messages import REVOKED, Call, Note, Outcome
+from actorq.wire.records import REVOKED, Call, Note, Outcome
 from actorq.worker import announcing, lines, predicates
 from actorq.worker.coroutines import CoroutineRun, Coroutines
 from actorq.worker.endings import Ending

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorq.errors import nearest
 from actorq.wire.declarations import NAME_LENGTH
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from actorq.worker.core import Worker
 from actorq.worker.jobs import Jobs
 from actorq.worker.lines import short_repr

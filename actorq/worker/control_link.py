@@ -10,7 +10,7 @@ from actorq.config import LivenessSettings
 from actorq.transport import Link, Peer
 from actorq.wire import messages as m
 from actorq.wire.batches import batches
-from actorq.wire.messages import Outcome
+from actorq.wire.records import Outcome
 from actorq.worker.sender import Sender
 
 REPORT_BATCH = 512

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import getcurrent, spawn
 
 from actorq.context import current
-from actorq.wire.messages import Call, Note, Outcome
+from actorq.wire.records import Call, Note, Outcome
 from actorq.worker.endings import Ending
 from actorq.worker.slots import NO_CALL
 

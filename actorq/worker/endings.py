@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorq.errors import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError, WorkerShutdown
-from actorq.wire.messages import FAILURE, REVOKED, CallSpec
+from actorq.wire.records import FAILURE, REVOKED, CallSpec
 
 
 class Ending(BaseException):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import CAUSE, SUCCESS, VALUE, Inputs, Part
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, decode_failure, remote_traceback
+from actorq.wire.records import CAUSE, SUCCESS, VALUE, Inputs, Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from actorq.errors import (
 )
 from actorq.settings import Conf
 from actorq.wire.frames import body_of
-from actorq.wire.messages import BY_VALUE, DEAD_LETTER, FAILURE, SUCCESS, Blob, Body, Call, CallSpec, Inputs, Outcome
 from actorq.wire.payload import (
     DEFAULT_SERIALIZER,
     PLAIN_FORMATS,
@@ -35,6 +34,18 @@ from actorq.wire.payload import (
     format_remote_traceback,
     load_code,
     loads,
+)
+from actorq.wire.records import (
+    BY_VALUE,
+    DEAD_LETTER,
+    FAILURE,
+    SUCCESS,
+    Blob,
+    Body,
+    Call,
+    CallSpec,
+    Inputs,
+    Outcome,
 )
 from actorq.worker.announcing import Announced, announced, not_begun
 from actorq.worker.builtin import builtin_tasks

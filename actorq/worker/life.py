@@ -12,7 +12,7 @@ from gevent import spawn
 from actorq import log, signals
 from actorq.dispatch import Signal
 from actorq.settings import Settings
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from actorq.worker.announcing import CallRequest
 from actorq.worker.options import WorkerOptions
 

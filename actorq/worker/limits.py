@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 from actorq.worker.endings import Ending, hard_limit, soft_limit
 from actorq.worker.slots import NO_CALL
 

@@ -10,8 +10,8 @@ import logging
 from typing import Any
 
 from actorq.errors import Ignore, Retry, TaskPredicate
-from actorq.wire.messages import Call, CallSpec
 from actorq.wire.payload import loads
+from actorq.wire.records import Call, CallSpec
 
 logger = logging.getLogger("actorq.worker")
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from gevent import Greenlet, GreenletExit, getcurrent
 
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.records import Call, Outcome
 from actorq.worker import lines
 from actorq.worker.base import Deliver, InHub, Pool, Ready, Run, cause_of, log_failure, log_safely, outcome_of
 from actorq.worker.jobs import Job, traceback_text

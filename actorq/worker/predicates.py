@@ -5,8 +5,8 @@ from __future__ import annotations
 from actorq import ids
 from actorq.errors import ActorqError, Ignore, Reject, TaskPredicate, TaskRevokedError
 from actorq.wire.frames import body_of
-from actorq.wire.messages import REPLACED, REVOKED, Call, Outcome
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import REPLACED, REVOKED, Call, Outcome
 from actorq.wire.replacements import rerun
 from actorq.worker.jobs import Job
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from actorq.errors import ActorqError
 from actorq.transport import Link, Peer
 from actorq.wire.batches import NOTE_BATCH, batches, chunks
-from actorq.wire.messages import Note, Outcome, Results, Told
+from actorq.wire.messages import Results, Told
+from actorq.wire.records import Note, Outcome
 from actorq.worker.core import ReplyTo
 from actorq.worker.sender import Sender
 

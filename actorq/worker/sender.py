@@ -8,8 +8,9 @@ from actorq.errors import EncodeError
 from actorq.transport import Peer, Transport
 from actorq.wire import messages as m
 from actorq.wire.frames import Packer, body_of
-from actorq.wire.messages import Message, Outcome
+from actorq.wire.messages import Message
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import FAILURE, Outcome
 
 NOBODY: Peer = 0
 """What is sent to it is checked, and goes nowhere."""
@@ -48,7 +49,7 @@ class Sender:
             except Exception as error:
                 self._pack = Packer().pack
                 cause = EncodeError(_described("the outcome", error))
-                outcome.state, outcome.content = m.FAILURE, ""
+                outcome.state, outcome.content = FAILURE, ""
                 outcome.body = body_of(encode_failure(cause, ""))
 
 

@@ -17,8 +17,8 @@ from actorq.signals import task_received
 from actorq.transport import Down, Event, LinkKeys, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Note, Outcome
 from actorq.wire.payload import dumps
+from actorq.wire.records import Note, Outcome
 from actorq.worker import lines
 from actorq.worker.base import Pool
 from actorq.worker.core import Effects, Worker

@@ -7,7 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from actorq.context import current
-from actorq.wire.messages import Call, CallSpec, Note
+from actorq.wire.records import Call, CallSpec, Note
 
 if TYPE_CHECKING:
     from actorq.worker.base import Pool

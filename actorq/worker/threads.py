@@ -24,7 +24,7 @@ from time import monotonic
 from types import FrameType
 
 from actorq.native import Bell, NativeBell, PatientBell
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.records import Call, Outcome
 from actorq.worker import lines
 from actorq.worker.async_raise import raise_in, raise_nothing_in
 from actorq.worker.base import Deliver, InHub, Pool, Ready, Run, cause_of, is_above, log_failure, log_safely, outcome_of

@@ -28,7 +28,7 @@ from actorq.signals import heartbeat_sent
 from actorq.transport import Down, Event, Link, LinkKeys, ThreadWaiter, Up
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.records import Call, Outcome
 from actorq.worker import lines
 from actorq.worker.base import Pool, Run
 from actorq.worker.commands import Commands

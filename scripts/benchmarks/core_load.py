@@ -18,6 +18,7 @@ from actorq.coordinator.core.machine import Coordinator
 from actorq.policies.numbering import numbered_ids
 from actorq.wire import frames
 from actorq.wire import messages as m
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 
 SETTINGS = CoordinatorSettings()
 SLOTS = WorkerSettings().concurrency
@@ -42,10 +43,10 @@ class Load:
         self._new_id = numbered_ids("0123456789abcdef")
         self._reports = dict.fromkeys(range(2, workers + 2), 0)
         """Reports by the worker's peer."""
-        self._held: dict[int, list[m.Call]] = {peer: [] for peer in self._reports}
+        self._held: dict[int, list[Call]] = {peer: [] for peer in self._reports}
         versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
         self._step((CLIENT_PEER, m.ClientHello(versions, "1", "client", "session", "tcp://127.0.0.1:1")))
-        self._specs = [(1, m.CallSpec("add"))]
+        self._specs = [(1, CallSpec("add"))]
         for _ in range((queued + workers * SLOTS) // SLOTS):
             self._step((CLIENT_PEER, self._submission()))
         for peer in self._reports:
@@ -96,13 +97,13 @@ class Load:
 
     def _submission(self) -> m.Submit:
         self._submissions += 1
-        calls = [m.Call(self._new_id(), 1, b"\x92\x92\x01\x02\x80") for _ in range(SLOTS)]
+        calls = [Call(self._new_id(), 1, b"\x92\x92\x01\x02\x80") for _ in range(SLOTS)]
         return m.Submit(self._submissions, self._specs if self._submissions == 1 else [], calls)
 
     def _report(self, peer: int) -> m.Finished:
         self._reports[peer] += 1
         held, self._held[peer] = self._held[peer], []
-        outcomes = [m.Outcome(call.id, call.attempt, m.SUCCESS, RESULT) for call in held]
+        outcomes = [Outcome(call.id, call.attempt, SUCCESS, RESULT) for call in held]
         return m.Finished(self._reports[peer], outcomes)
 
 

@@ -12,6 +12,20 @@ from msgspec import inspect
 
 from actorq.wire import frames, messages
 from actorq.wire.declarations import Declaration
+from actorq.wire.records import (
+    Call,
+    CallSpec,
+    Extra,
+    Inputs,
+    Member,
+    Node,
+    Note,
+    Outcome,
+    Part,
+    Plan,
+    PlanInProgress,
+    Replacement,
+)
 from tests.support import REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "protocol.md").read_text()
@@ -28,9 +42,9 @@ DIRECTIONS = {
     "work → reply socket": frames.TO_REPLY_SOCKET,
 }
 RECORDS = [
-    messages.CallSpec, messages.Call, messages.Extra, messages.Inputs, messages.Part, messages.Outcome,
-    messages.Plan, messages.Node, messages.Replacement, messages.PlanInProgress, messages.Note, Declaration,
-    messages.Member,
+    CallSpec, Call, Extra, Inputs, Part, Outcome,
+    Plan, Node, Replacement, PlanInProgress, Note, Declaration,
+    Member,
 ]  # fmt: skip
 MESSAGES = messages.Message.__subclasses__()
 

@@ -17,8 +17,8 @@ import pytest
 from actorq.errors import RemoteError, SoftTimeLimitExceeded, TaskRevokedError, Terminated, TimeLimitExceeded
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import FAILURE, REVOKED, SUCCESS, Outcome
 from actorq.wire.payload import decode_failure, loads
+from actorq.wire.records import FAILURE, REVOKED, SUCCESS, Outcome
 from actorq.worker.kinds import GREEN, SOLO, THREADS
 from actorq.worker.options import EXIT_RECYCLED, EXIT_REPLACE, EXIT_TOLD, WorkerOptions
 from tests.conformance.pool_tasks import app

@@ -33,7 +33,7 @@ from actorq.stores.api import (
 from actorq.stores.memory import MemoryStore, Shelf
 from actorq.stores.sqlite import SqliteStore
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import Blob, CallSpec, Outcome
+from actorq.wire.records import Blob, CallSpec, Outcome
 from tests.unit.stores.support import (
     NOW_S,
     SPEC,

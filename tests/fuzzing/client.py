@@ -8,7 +8,8 @@ from actorq.config import ClientSettings
 from actorq.errors import ProtocolError
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, Call, CallSpec, Message, Outcome
+from actorq.wire.messages import CODE_MISSING, Message
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 from tests.fuzzing.engine import Target
 from tests.fuzzing.honest import passed_on
 from tests.fuzzing.mutation import hostile_frames
@@ -129,7 +130,7 @@ class World:
                 if isinstance(message, m.ClientHello):
                     self.core.receive(self.peer, m.Welcome(1, message.nonce, "honest", "honest", 1000))
                 elif isinstance(message, m.Submit):
-                    outcomes = [Outcome(call.id, 1, m.SUCCESS, b"") for call in message.calls]
+                    outcomes = [Outcome(call.id, 1, SUCCESS, b"") for call in message.calls]
                     self.core.receive(self.peer, m.Settled(outcomes))
                     self.core.receive(self.peer, m.Accepted(message.seq))
                 elif isinstance(message, m.Query):

@@ -15,7 +15,8 @@ from actorq.errors import ProtocolError
 from actorq.stores.memory import MemoryStore
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 from tests.fuzzing.engine import Target
 from tests.fuzzing.honest import QUEUE, SPECS, HonestClient, HonestWorker
 from tests.fuzzing.mutation import FLOATS, hostile_frames
@@ -286,7 +287,7 @@ class World:
             if pending.outcome is None:
                 assert not self.is_roomy, f"{pending.id} of an honest client has not ended"
             elif self.is_roomy or not pending.is_refused():
-                assert pending.outcome.state == m.SUCCESS, f"{pending.id} of an honest client has failed"
+                assert pending.outcome.state == SUCCESS, f"{pending.id} of an honest client has failed"
 
 
 def play(tape: Tape) -> None:

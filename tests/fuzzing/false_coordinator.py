@@ -13,6 +13,7 @@ from actorq.errors import ProtocolError
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
+from actorq.wire.records import Member
 from tests.fuzzing.mutation import hostile_frames
 from tests.fuzzing.samples import MESSAGES, TEXTS
 from tests.fuzzing.tape import Tape
@@ -64,7 +65,7 @@ class FalseCoordinator:
         except ProtocolError:
             return
         if isinstance(hello, m.Discover):
-            view = m.View(hello.nonce, m.Member(self.address, f"false-{self._rng.randrange(3)}", "false"), [])
+            view = m.View(hello.nonce, Member(self.address, f"false-{self._rng.randrange(3)}", "false"), [])
             self._say(route, [bytes(each) for each in frames.Packer().pack(view)])
             return
         if type(hello) not in HELLOS:

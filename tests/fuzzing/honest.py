@@ -10,7 +10,8 @@ from actorq.client.pending import Pending
 from actorq.config import ClientSettings, WorkerSettings
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import BY_VALUE, SUCCESS, Call, CallSpec, Outcome
 from actorq.worker.core import Worker
 
 TASK, QUEUE = "honest-task", "honest-queue"
@@ -67,7 +68,7 @@ class HonestWorker:
     def __init__(self, peer: int, control: int, say: Say, now_s: float) -> None:
         self.peer, self.control = peer, control
         settings = WorkerSettings(concurrency=4)
-        queues, offers = [QUEUE, "default"], [TASK, "add", m.BY_VALUE]
+        queues, offers = [QUEUE, "default"], [TASK, "add", BY_VALUE]
         self.core = Worker("honest-worker", "honest-epoch", 1, queues, offers, _Job, settings, [ADDRESS], now_s)
         self.client: HonestClient | None = None
         self._say = say
@@ -100,7 +101,7 @@ class HonestWorker:
     def turn(self, now_s: float) -> None:
         self.core.advance(now_s)
         ready = [self.core.ready.popleft()[0] for _ in range(len(self.core.ready))]
-        self.core.ended([Outcome(call.id, call.attempt, m.SUCCESS, b"\xc0") for call in ready])
+        self.core.ended([Outcome(call.id, call.attempt, SUCCESS, b"\xc0") for call in ready])
         effects = self.core.finish()
         for reply_to, outcomes in effects.results.items():
             results = passed_on(m.Results(reply_to.session, outcomes), frames.TO_REPLY_SOCKET)

@@ -3,7 +3,24 @@
 from __future__ import annotations
 
 from actorq.wire import messages as m
-from actorq.wire.messages import Blob, Call, CallSpec, Extra, Inputs, Message, Node, Outcome, Part, Plan
+from actorq.wire.messages import Message
+from actorq.wire.records import (
+    CAUSE,
+    FAILURE,
+    SUCCESS,
+    VALUES,
+    Blob,
+    Call,
+    CallSpec,
+    Extra,
+    Inputs,
+    Member,
+    Node,
+    Note,
+    Outcome,
+    Part,
+    Plan,
+)
 
 TEXTS = ("a", "b", "nonce", "session", "epoch", "add", "default", "d1gest", "worker")
 VALUE = {"ids": ["a"], "list": ["ü", 1, -2.5, None, True], "map": {"a": {"b": b"bytes"}}}
@@ -14,7 +31,7 @@ def calls() -> list[Call]:
 
 
 def outcomes() -> list[Outcome]:
-    return [Outcome("a", 1, m.SUCCESS, b""), Outcome("b", 2, m.FAILURE, Blob(b"blob"), "json")]
+    return [Outcome("a", 1, SUCCESS, b""), Outcome("b", 2, FAILURE, Blob(b"blob"), "json")]
 
 
 def plan() -> Plan:
@@ -22,18 +39,16 @@ def plan() -> Plan:
         Node(Call("c", 1, b"", extra=EXTRA), then=[(2, 0)], catch=[3]),
         Node(Call("d", 2, Blob(b"d")), then=[(2, 1)]),
     ]
-    return Plan(
-        "plan", [*chord, Node(Call("e", 1, b""), m.VALUES, 2), Node(Call("f", 1, b""), m.CAUSE, 1, replies=False)]
-    )
+    return Plan("plan", [*chord, Node(Call("e", 1, b""), VALUES, 2), Node(Call("f", 1, b""), CAUSE, 1, replies=False)])
 
 
 def taker() -> Call:
-    return Call("e", 1, b"", inputs=Inputs(m.VALUES, [Part("c", m.SUCCESS, b""), Part("d", m.SUCCESS, Blob(b"d"))]))
+    return Call("e", 1, b"", inputs=Inputs(VALUES, [Part("c", SUCCESS, b""), Part("d", SUCCESS, Blob(b"d"))]))
 
 
 EXTRA = Extra("plan", "a", "group", 1, 2, b"\x80")
 SPECS = [(1, CallSpec("add")), (2, CallSpec("fn", "fast", 9, code="d1gest"))]
-MEMBER = m.Member("tcp://127.0.0.1:2", "epoch", "coordinator")
+MEMBER = Member("tcp://127.0.0.1:2", "epoch", "coordinator")
 MESSAGES: list[Message] = [
     m.ClientHello((1, 1), "nonce", "client", "session", "tcp://127.0.0.1:1"),
     m.WorkerHello((1, 1), "nonce", "worker", "epoch", ["default"], ["add"], 4, 8, "c", [("a", 1)], 7),
@@ -74,7 +89,7 @@ MESSAGES: list[Message] = [
     m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, calls()),
     m.HandOverOutcomes(1, outcomes()),
     m.Unwatch(["a"]),
-    m.Noted([m.Note("a", 1, "PROGRESS", b"\xc0")]),
-    m.Told("session", [m.Note("a", 1, "RETRY", b"\xc0")]),
+    m.Noted([Note("a", 1, "PROGRESS", b"\xc0")]),
+    m.Told("session", [Note("a", 1, "RETRY", b"\xc0")]),
 ]
 """Of each kind one, as a test checks."""

@@ -6,7 +6,7 @@ import pytest
 
 from actorq.errors import ProtocolError
 from actorq.wire import messages as m
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 from tests.unit.client.core_support import Bench as ClientBench
 from tests.unit.coordinator.support import Bench as CoordinatorBench
 from tests.unit.worker.core_support import Bench as WorkerBench

@@ -9,7 +9,8 @@ from actorq.coordinator.core import Coordinator
 from actorq.errors import ProtocolError
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import SUCCESS, Call, CallSpec, Member, Outcome
 from actorq.worker.core import Worker
 from tests.fuzzing.engine import Target
 from tests.fuzzing.honest import passed_on
@@ -52,7 +53,7 @@ class World:
         epoch = f"c-{self.tape.below(3)}"
         self.reopen()
         discover = next(each for each in self.turn() if isinstance(each, m.Discover))
-        self.core.receive(self.peer, m.View(discover.nonce, m.Member(ADDRESS, epoch), []))
+        self.core.receive(self.peer, m.View(discover.nonce, Member(ADDRESS, epoch), []))
         hello = next(each for each in self.turn() if isinstance(each, m.WorkerHello))
         self.core.receive(self.peer, m.Welcome(1, hello.nonce, "coordinator", epoch))
 
@@ -104,7 +105,7 @@ class World:
             self.connect()
 
     def end(self, call: Call) -> None:
-        self.core.ended([Outcome(call.id, call.attempt, m.SUCCESS, b"")])
+        self.core.ended([Outcome(call.id, call.attempt, SUCCESS, b"")])
 
     def hear(self) -> None:
         tape = self.tape

@@ -11,8 +11,9 @@ from actorq import native
 from actorq.transport import Event, Link, Peer, Received, ThreadWaiter
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import BY_VALUE, Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
 from actorq.wire.payload import encode_call
+from actorq.wire.records import BY_VALUE, REPLACED, Call, CallSpec, Member, Outcome
 from actorq.wire.replacements import decode_replacement
 from tests.support import eventually
 
@@ -146,7 +147,7 @@ class FakeCoordinator:
 
     def _replaced(self, task_id: str) -> list[Outcome]:
         outcomes = [outcome for report in self.all(m.Finished) for outcome in report.outcomes]
-        return [outcome for outcome in outcomes if outcome.id == task_id and outcome.state == m.REPLACED]
+        return [outcome for outcome in outcomes if outcome.id == task_id and outcome.state == REPLACED]
 
     # -- its thread ------------------------------------------------------------------------------------------------
 
@@ -170,7 +171,7 @@ class FakeCoordinator:
                 self.control = peer
             answer = m.Rejected(self.rejection) if self.rejection else m.Welcome(1, message.nonce, "fake", EPOCH)
         elif kind is m.Discover:
-            answer = m.View(message.nonce, m.Member(self.address, EPOCH, "fake"), [])
+            answer = m.View(message.nonce, Member(self.address, EPOCH, "fake"), [])
         elif kind is m.Heartbeat:
             answer = m.Renewed(message.sent_s)
         elif kind is m.Finished and self.acknowledges:

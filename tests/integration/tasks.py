@@ -14,7 +14,7 @@ from gevent import monkey
 
 from actorq import ActorQ, group
 from actorq.errors import SoftTimeLimitExceeded
-from actorq.wire.messages import VALUE, Call, CallSpec, Node, Plan
+from actorq.wire.records import VALUE, Call, CallSpec, Node, Plan
 
 app = ActorQ("tests.integration.tasks")
 

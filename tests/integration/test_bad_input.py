@@ -17,6 +17,7 @@ from actorq import ActorQ
 from actorq.errors import OperationalError
 from actorq.wire import messages as m
 from actorq.wire.frames import Packer
+from actorq.wire.records import SUCCESS, Call, Outcome
 from tests.integration import tasks
 from tests.integration.mesh import Mesh, wait_for_workers
 
@@ -54,7 +55,7 @@ def receive(sock: zmq.Socket[bytes]) -> list[bytes]:
 def hostile_frames() -> list[list[bytes]]:
     seed = random.Random(7)
     hello = Packer().pack(m.ClientHello((1, 1), "1", "x", "session", "tcp://127.0.0.1:1"))
-    submit = Packer().pack(m.Submit(1, [], [m.Call("id", 77, b"")]))
+    submit = Packer().pack(m.Submit(1, [], [Call("id", 77, b"")]))
     nested = b"\x91" * 100_000 + b"\xc0"
     return [
         [b""],
@@ -86,7 +87,7 @@ def test_garbage_on_the_coordinators_port_disturbs_nobody(shared_app: ActorQ) ->
 def test_garbage_on_a_clients_reply_port_disturbs_nobody(shared_app: ActorQ) -> None:
     address = shared_app.session.core.reply_address
     waiting = tasks.pid_after.delay(0.5)
-    stranger = m.Results("another session", [m.Outcome(waiting.id, 1, m.SUCCESS, b"\xc0")])
+    stranger = m.Results("another session", [Outcome(waiting.id, 1, SUCCESS, b"\xc0")])
     for frames in [*hostile_frames(), [bytes(each) for each in Packer().pack(stranger)]]:
         with dealer(address) as sock:
             sock.send_multipart(frames)
@@ -106,7 +107,7 @@ def test_calls_with_options_that_were_never_sent_are_refused_with_the_reason(sha
     with dealer(shared_app.url) as sock:
         sock.send_multipart(packer.pack(m.ClientHello((1, 1), "1", "x", "s-77", "tcp://127.0.0.1:1")))
         receive(sock)
-        sock.send_multipart(packer.pack(m.Submit(1, [], [m.Call("id-77", 77, b"")])))
+        sock.send_multipart(packer.pack(m.Submit(1, [], [Call("id-77", 77, b"")])))
         kind, payload = receive(sock)
         assert kind == packer.pack(m.Refused([]))[0]
         ((task_id, reason),) = msgspec.msgpack.decode(payload)[0]

@@ -20,6 +20,7 @@ from actorq.keys.files import change, load_cluster_key, new_cluster_key, write_n
 from actorq.transport import Link, zap
 from actorq.wire import messages as m
 from actorq.wire.payload import code_blob, encode_call
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 from tests.integration.mesh import Mesh, kill, wait_for_workers, worker_stats
 from tests.integration.relay import Relay
 from tests.integration.stranger import Stranger
@@ -252,7 +253,7 @@ def test_a_client_that_reports_outcomes_loses_its_session(mesh: KeyedMesh) -> No
     with Stranger(mesh.address, key) as forger:
         forger.say(m.ClientHello(VERSIONS, "1", "x", "forger-session", ""))
         forger.wait_for(m.Welcome)
-        forger.say(m.Finished(1, [m.Outcome("any", 1, m.SUCCESS, b"")]))
+        forger.say(m.Finished(1, [Outcome("any", 1, SUCCESS, b"")]))
         forger.wait_for(m.Reset)
     mesh.wait_for_log("forger (role client, with neither control nor by-value) at this host broke the protocol")
 
@@ -294,8 +295,8 @@ def test_a_client_cannot_use_a_function_that_another_one_has_sent(mesh: KeyedMes
     with Stranger(mesh.address, key) as thief:
         thief.say(
             m.ClientHello(VERSIONS, "1", "x", "thief-session", ""),
-            m.Submit(1, [(1, m.CallSpec("seven", code=digest))], [m.Call("thief-1", 1, encode_call((), {}))]),
-            m.Submit(2, [], [m.Call("thief-2", 1, encode_call((), {}))]),
+            m.Submit(1, [(1, CallSpec("seven", code=digest))], [Call("thief-1", 1, encode_call((), {}))]),
+            m.Submit(2, [], [Call("thief-2", 1, encode_call((), {}))]),
         )
         eventually(lambda: sum(isinstance(each, m.Refused) for each in thief.heard) == 2, 20, "both are refused")
         assert thief.wait_for(m.Accepted)
@@ -335,7 +336,7 @@ def test_workers_connect_nowhere_but_to_clients_that_are_there(mesh: KeyedMesh) 
     with Stranger(mesh.address, keys) as liar:
         liar.say(
             m.ClientHello(VERSIONS, "1", "x", "liar-session", "tcp://192.0.2.1:4444", keys.listener.public),
-            m.Submit(1, [(1, m.CallSpec(ADD))], [m.Call("liar-1", 1, encode_call((1, 2), {}))]),
+            m.Submit(1, [(1, CallSpec(ADD))], [Call("liar-1", 1, encode_call((1, 2), {}))]),
         )
         assert [each.id for each in liar.wait_for(m.Settled).outcomes] == ["liar-1"]
     mesh.wait_for_log("the reply address tcp://192.0.2.1:4444 of liar")

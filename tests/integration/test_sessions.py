@@ -126,7 +126,7 @@ def test_a_message_that_cannot_be_sent_after_all_fails_its_calls_and_not_the_ses
     assert works(shared_app)
     session = shared_app.session
     with caplog.at_level(logging.CRITICAL + 1, "actorq.client"):
-        monkeypatch.setattr("actorq.app.check_id", lambda task_id: task_id)
+        monkeypatch.setattr("actorq.tasks.sending.check_id", lambda task_id: task_id)
         result = tasks.add.apply_async((1, 1), task_id="\ud800")
         with pytest.raises(EncodeError, match="could not be sent"):
             result.get(timeout=10)

@@ -13,8 +13,8 @@ from actorq.transport import Link, ThreadWaiter
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import FAILURE, REPLACED, REVOKED, SUCCESS, Note
 from actorq.wire.payload import decode_failure, loads
+from actorq.wire.records import FAILURE, REPLACED, REVOKED, SUCCESS, CallSpec, Note, Outcome
 from tests.integration.fake_coordinator import CLIENT, FakeCoordinator
 from tests.integration.test_worker_node import error_of, node_of, value_of
 from tests.support import Nodes, eventually
@@ -78,7 +78,7 @@ def states_of(notes: list[Note], task_id: str) -> list[str]:
 
 def deliver(coordinator: FakeCoordinator, client: ReplySocket, task: str, *args: Any) -> str:
     name = f"tests.integration.worker_tasks.{task}"
-    coordinator.define(m.CallSpec(name), client.address)
+    coordinator.define(CallSpec(name), client.address)
     (task_id,) = coordinator.deliver(task, *args, client=CLIENT)
     return task_id
 
@@ -95,7 +95,7 @@ def test_a_call_that_fails_twice_succeeds_at_the_third_attempt_and_its_client_he
     outcome = eventually(
         lambda: next((each for each in finished(coordinator, task_id) if each.state != REPLACED), None), 20, "the end"
     )
-    assert isinstance(outcome, m.Outcome)
+    assert isinstance(outcome, Outcome)
     assert value_of(outcome) == 2
     eventually(lambda: client.outcomes() == [task_id], 20, "the client to hear of the end, and of nothing else")
     eventually(
@@ -105,7 +105,7 @@ def test_a_call_that_fails_twice_succeeds_at_the_third_attempt_and_its_client_he
     assert isinstance(error, ValueError) and str(error) == "not yet"
 
 
-def finished(coordinator: FakeCoordinator, task_id: str) -> list[m.Outcome]:
+def finished(coordinator: FakeCoordinator, task_id: str) -> list[Outcome]:
     return [each for report in coordinator.all(m.Finished) for each in report.outcomes if each.id == task_id]
 
 
@@ -181,7 +181,7 @@ def test_a_coroutine_knows_its_call_and_can_ask_to_be_retried(nodes: Nodes, coor
     outcome = eventually(
         lambda: next((each for each in finished(coordinator, task_id) if each.state == SUCCESS), None), 20, "the end"
     )
-    assert isinstance(outcome, m.Outcome) and loads(bytes_of(outcome.body)) == [task_id, 1]
+    assert isinstance(outcome, Outcome) and loads(bytes_of(outcome.body)) == [task_id, 1]
 
 
 def test_a_node_imports_what_it_was_told_to_discover(nodes: Nodes, coordinator: FakeCoordinator) -> None:

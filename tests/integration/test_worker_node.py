@@ -15,8 +15,8 @@ import pytest
 from actorq.errors import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import BY_VALUE, FAILURE, REVOKED, SUCCESS, CallSpec, Outcome
 from actorq.wire.payload import decode_failure, encode_call, loads
+from actorq.wire.records import BY_VALUE, FAILURE, REVOKED, SUCCESS, Call, CallSpec, Outcome
 from actorq.worker.options import EXIT_CONFIG, EXIT_REPLACE, EXIT_TOLD, WorkerOptions
 from tests.integration.fake_coordinator import CLIENT, FakeCoordinator
 from tests.support import NodeProcess, Nodes, eventually, free_address
@@ -122,13 +122,13 @@ def test_an_attempt_that_is_forgotten_is_ended_without_an_outcome_and_its_call_c
 ) -> None:
     node_of(nodes, coordinator, concurrency=1)
     number = coordinator.define(CallSpec(f"{APP}.nap"))
-    coordinator.send(coordinator.work, m.Deliver(1, [m.Call("again", number, encode_call((60,), {}), attempt=1)]))
+    coordinator.send(coordinator.work, m.Deliver(1, [Call("again", number, encode_call((60,), {}), attempt=1)]))
     coordinator.wait_until_running("again")
     # When the lease is given away, and granted again with the same number
     coordinator.send(getattr(coordinator, connection), m.Revoke(["again"], forget=True))
     if connection == "control":  # Nothing orders the two connections.
         eventually(lambda: not coordinator.all(m.Heartbeat)[-1].running, 20, "the end of the attempt")
-    coordinator.send(coordinator.work, m.Deliver(2, [m.Call("again", number, encode_call((0.1,), {}), attempt=1)]))
+    coordinator.send(coordinator.work, m.Deliver(2, [Call("again", number, encode_call((0.1,), {}), attempt=1)]))
     assert value_of(coordinator.wait_for_outcome("again")) == 0.1
     assert [outcome.state for report in coordinator.all(m.Finished) for outcome in report.outcomes] == [SUCCESS]
 
@@ -156,7 +156,7 @@ def test_what_waits_behind_a_busy_task_is_given_back_and_what_has_ended_is_repor
     number = coordinator.define(CallSpec(f"{APP}.add"))
     spinning = coordinator.define(CallSpec(f"{APP}.spin"))
     body, long = b"\x92\x92\x01\x01\x80", b"\x92\x91\x14\x80"
-    calls = [m.Call("short", number, body), m.Call("long", spinning, long), m.Call("behind", number, body)]
+    calls = [Call("short", number, body), Call("long", spinning, long), Call("behind", number, body)]
     coordinator.send(coordinator.work, m.Deliver(1, calls))
     assert coordinator.wait_for(m.Returned).attempts == [("behind", 0)]
     assert value_of(coordinator.wait_for_outcome("short")) == 2
@@ -415,7 +415,7 @@ def test_a_message_that_breaks_the_protocol_costs_the_connection_only(
     nodes: Nodes, coordinator: FakeCoordinator
 ) -> None:
     node_of(nodes, coordinator)
-    coordinator.send(coordinator.work, m.Deliver(1, [m.Call("undefined", 999, b"")]))
+    coordinator.send(coordinator.work, m.Deliver(1, [Call("undefined", 999, b"")]))
     coordinator.wait_for(m.WorkerHello, 2)
     (task_id,) = coordinator.deliver("add", 1, 1, queue="defined_anew")
     assert value_of(coordinator.wait_for_outcome(task_id)) == 2

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from actorq.errors import ProtocolError
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Blob, Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import FAILURE, SUCCESS, Blob, Call, CallSpec, Member, Note, Outcome
 
 SPECS = [(1, CallSpec("tasks.add")), (2, CallSpec("fn", "fast", 9, code="d1gest"))]
 CALLS = [Call("a", 1, b"body", 1.5, 2e9), Call("b", 2, Blob(b"blob")), Call("ü", 2, Blob(b"other"), lost=1)]
-OUTCOMES = [Outcome("a", 1, m.SUCCESS, b""), Outcome("b", 2, m.FAILURE, Blob(b"blob"), "json")]
+OUTCOMES = [Outcome("a", 1, SUCCESS, b""), Outcome("b", 2, FAILURE, Blob(b"blob"), "json")]
 VALUE = {"text": ["ü", 1, -2.5, None, True], "map": {"a": {"b": b"bytes"}}}
-MEMBER = m.Member("tcp://127.0.0.1:2", "epoch", "coordinator")
+MEMBER = Member("tcp://127.0.0.1:2", "epoch", "coordinator")
 MESSAGES: list[Message] = [
     m.ClientHello((1, 1), "nonce", "client", "session", "tcp://127.0.0.1:1"),
     m.WorkerHello((1, 1), "nonce", "worker", "epoch", ["default"], ["tasks.add"], 4, 8, "c", [("a", 1)], 7),
@@ -57,8 +58,8 @@ MESSAGES: list[Message] = [
     m.HandOverOutcomes(1, OUTCOMES),
     m.Unwatch(["a"]),
     m.Duplicates([("a", "b")]),
-    m.Noted([m.Note("a", 1, "PROGRESS", b"\xc0")]),
-    m.Told("session", [m.Note("a", 1, "RETRY", b"\xc0")]),
+    m.Noted([Note("a", 1, "PROGRESS", b"\xc0")]),
+    m.Told("session", [Note("a", 1, "RETRY", b"\xc0")]),
 ]
 ALL_KINDS = frames.kinds(Message.__subclasses__())
 

@@ -19,7 +19,7 @@ from actorq.stores.api import (
     Settle,
 )
 from actorq.stores.memory import MemoryStore, Prepared, Shelf
-from actorq.wire.messages import REPLACED
+from actorq.wire.records import REPLACED
 
 TROUBLE = "the journal cannot be written: the disk fails"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actorq.coordinator.core.schedule import PRUNE_AT
-from actorq.wire import messages as m
-from actorq.wire.messages import Outcome
+from actorq.wire.records import REVOKED, Outcome
 from tests.simulation.nodes import ClientProcess, CoordinatorProcess
 from tests.simulation.oracle import Record
 
@@ -133,7 +132,7 @@ def _check_calm(mesh: Mesh, record: Record) -> None:
         mesh.oracle.fail("executions", f"{record.id} ran {record.starts_count} times, though nothing broke", record.id)
     outcome = next(iter(record.settled.values()), None)
     is_alone = not record.plan  # In a workflow it may be that another one was revoked.
-    if is_alone and outcome is not None and outcome.state == m.REVOKED and not record.expires and not record.revoked:
+    if is_alone and outcome is not None and outcome.state == REVOKED and not record.expires and not record.revoked:
         mesh.oracle.fail("unexpected", f"{record.id} was neither revoked nor had it a time to expire", record.id)
 
 
@@ -224,7 +223,7 @@ def _check_clients(mesh: Mesh) -> None:
             "again": core._again,
             "untaken": core._untaken,
             "unaccepted": core._unaccepted,
-            "asked": core._asked,
+            "asked": core._awaited.asked,
         }
         for what, value in left.items():
             if value:

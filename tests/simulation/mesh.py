@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from actorq.testing.loop import Loop
-from actorq.wire.messages import BY_VALUE
+from actorq.wire.records import BY_VALUE
 from tests.simulation import ending
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults

@@ -16,8 +16,9 @@ from actorq.stores.api import STARTED, Kept, Operation
 from actorq.stores.groups import Groups
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome, Plan
+from actorq.wire.messages import Message
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import FAILURE, REPLACED, REVOKED, SUCCESS, Call, CallSpec, Outcome, Plan
 from actorq.worker.core import Effects, ReplyTo, Session, Worker
 from tests.simulation.network import Down, End, Frames, Received, Up
 from tests.simulation.oracle import Violation
@@ -532,7 +533,7 @@ class WorkerProcess(Node):
         while core.ready and len(self._runs) < core.slots:
             call, _ = core.ready.popleft()
             if call.expires and call.expires <= self.wall_s:
-                outcome = Outcome(call.id, call.attempt, m.REVOKED, encode_failure(TimeoutError("expired"), ""))
+                outcome = Outcome(call.id, call.attempt, REVOKED, encode_failure(TimeoutError("expired"), ""))
                 core.ended([outcome])
                 self.hub.wake()
             else:
@@ -560,11 +561,11 @@ class WorkerProcess(Node):
             record.retries -= 1
             record.replaced += 1
             body = self.mesh.workload.continuation(record, self.wall_s)
-            self.mesh.loop.after(record.duration_s, partial(self._over, run, m.REPLACED, body))
+            self.mesh.loop.after(record.duration_s, partial(self._over, run, REPLACED, body))
             return
         if record.kind == "failing":
             body = encode_failure(ValueError(call.id, self.epoch, call.attempt, run_number), "")
-        state = m.FAILURE if record.kind == "failing" else m.SUCCESS
+        state = FAILURE if record.kind == "failing" else SUCCESS
         self.mesh.loop.after(record.duration_s, partial(self._over, run, state, body))
 
     def _over(self, run: Run, state: int, body: bytes) -> None:
@@ -584,7 +585,7 @@ class WorkerProcess(Node):
         for run in self._runs:
             if run.call.id == task_id and run.call.attempt == attempt and not run.is_over:
                 error = encode_failure(TimeoutError("terminated"), "")
-                self.mesh.loop.after(self.rng.choice((0.0, 0.2)), partial(self._over, run, m.REVOKED, error))
+                self.mesh.loop.after(self.rng.choice((0.0, 0.2)), partial(self._over, run, REVOKED, error))
 
     # -- watchdog ------------------------------------------------------------------------------------------------
 
@@ -657,7 +658,7 @@ class WorkerProcess(Node):
 
 
 def _failure(call: Call, worker: str) -> Outcome:
-    return Outcome(call.id, call.attempt, m.FAILURE, encode_failure(ValueError(call.id, worker), ""))
+    return Outcome(call.id, call.attempt, FAILURE, encode_failure(ValueError(call.id, worker), ""))
 
 
 # -- client ------------------------------------------------------------------------------------------------------

@@ -37,10 +37,9 @@ from typing import TYPE_CHECKING, Any
 
 from actorq.errors import CallRefused, EncodeError, OperationalError
 from actorq.wire import frames
-from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import Call, CallSpec, Outcome
 from actorq.wire.payload import decode_failure
+from actorq.wire.records import FAILURE, NOTHING, OUTCOME_STATES, SUCCESS, Call, CallSpec, Extra, Outcome
 from tests.simulation.disk import TROUBLE
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class Record:
     """Workers that it killed, by coordinator."""
     plan: str = ""
     """The workflow that it belongs to."""
-    takes: int = m.NOTHING
+    takes: int = NOTHING
     before: list[str] = field(default_factory=list)
     """Calls of its workflow whose success it needs."""
     causes: list[str] = field(default_factory=list)
@@ -120,7 +119,7 @@ class Record:
     """How often its task will ask to be retried."""
     replaced: int = 0
     """How often it did."""
-    extra: m.Extra | None = None
+    extra: Extra | None = None
     """Its keys."""
 
     @property
@@ -159,14 +158,14 @@ class Oracle:
         """A call of a workflow starts when those before it have ended as it needs it, with what they have made."""
         parts = [] if call.inputs is None else call.inputs.parts
         if record.causes:
-            if [part.id for part in parts if part.id in record.causes and part.state != m.SUCCESS] == []:
+            if [part.id for part in parts if part.id in record.causes and part.state != SUCCESS] == []:
                 self.fail("workflow", f"{call.id} is an errback, and nothing has failed", call.id)
             return
         for task_id in record.before:
             ended = self.record(task_id).settled.values()
-            if not any(outcome.state == m.SUCCESS for outcome in ended):
+            if not any(outcome.state == SUCCESS for outcome in ended):
                 self.fail("workflow", f"{call.id} starts before {task_id} has succeeded", call.id, task_id)
-        taken = record.before if record.takes != m.NOTHING else []
+        taken = record.before if record.takes != NOTHING else []
         if [part.id for part in parts] != taken:
             self.fail(
                 "workflow", f"{call.id} takes the values of {[part.id for part in parts]}, not of {taken}", call.id
@@ -223,7 +222,7 @@ class Oracle:
     def settled(self, epoch: str, outcome: Outcome, is_kept: bool) -> None:
         """A coordinator ends a call. `is_kept`: an outcome of it is there already."""
         record = self.record(outcome.id)
-        state = m.OUTCOME_STATES[outcome.state]
+        state = OUTCOME_STATES[outcome.state]
         self.mesh.note(f"{epoch} settles {outcome.id}, attempt {outcome.attempt}: {state}", outcome.id)
         if is_kept or (epoch in record.settled and not self.mesh.options.forgets):
             self.fail("one terminal state", f"{outcome.id} settles twice", outcome.id)
@@ -231,9 +230,9 @@ class Oracle:
         if has_settled and not self.mesh.options.forgets:
             self.fail("one terminal state", f"{outcome.id} settles again after a restart", outcome.id)
         last = record.attempts.get(epoch)
-        if outcome.attempt and last != outcome.attempt and (last or outcome.state == m.SUCCESS):
+        if outcome.attempt and last != outcome.attempt and (last or outcome.state == SUCCESS):
             self.fail("fence", f"attempt {outcome.attempt} settles {outcome.id}, the last was {last}", outcome.id)
-        if outcome.state == m.SUCCESS:
+        if outcome.state == SUCCESS:
             made = record.executions.get(bytes(frames.bytes_of(outcome.body)), 0)
             if made != outcome.attempt and not (made and record.is_of_several()):
                 text = f"{outcome.id} settles as attempt {outcome.attempt} with what attempt {made} made"
@@ -295,7 +294,7 @@ class Oracle:
     def seen(self, session: str, task_id: str, outcome: Outcome) -> None:
         """A client hears how a call has ended."""
         record = self.record(task_id)
-        error = decode_failure(bytes_of(outcome.body)) if outcome.state == m.FAILURE else None
+        error = decode_failure(bytes_of(outcome.body)) if outcome.state == FAILURE else None
         self.mesh.note(f"{session} sees the outcome of {task_id}: attempt {outcome.attempt}, {error!r}", task_id)
         if session in record.seen:
             self.fail("one terminal state", f"{session} sees two outcomes of {task_id}", task_id)

@@ -24,6 +24,7 @@ from actorq.coordinator.core.workers import Contact, Worker
 from actorq.stores.api import Kept
 from actorq.stores.groups import Groups
 from actorq.wire import messages as m
+from actorq.wire.records import Call, Outcome
 from actorq.worker.core import Session
 from actorq.worker.core import Worker as WorkerNode
 from actorq.worker.core.leases import Leases as Held
@@ -70,7 +71,7 @@ def _without_fence(finished: Method, leases: Leases, peer: int, worker: Worker, 
     finished(leases, peer, worker, message)
 
 
-def _forget_requeue(requeue: Method, leases: Leases, worker: Worker, calls: list[m.Call]) -> None:
+def _forget_requeue(requeue: Method, leases: Leases, worker: Worker, calls: list[Call]) -> None:
     for call in calls[1:]:
         del worker.leases[call.id]
         leases._state.calls.remove(call)
@@ -86,7 +87,7 @@ def _credit_twice(finished: Method, leases: Leases, peer: int, worker: Worker, m
 def _settle_twice(finished: Method, leases: Leases, peer: int, worker: Worker, message: m.Finished) -> None:
     late = [each for each in message.outcomes if each.id not in worker.leases]
     again = [each for each in late if each.id not in leases._state.calls]
-    leases._state.settle([m.Call(each.id, FOREIGN, b"") for each in again], again)
+    leases._state.settle([Call(each.id, FOREIGN, b"") for each in again], again)
     finished(leases, peer, worker, message)
 
 
@@ -105,20 +106,20 @@ def _replaced_session(welcome: Method, sessions: Sessions, peer: int, hello: Any
     state.controls = {**controls, **state.controls}
 
 
-def _deaf_to_revocations(requeue: Method, leases: Leases, worker: Worker, calls: list[m.Call]) -> None:
+def _deaf_to_revocations(requeue: Method, leases: Leases, worker: Worker, calls: list[Call]) -> None:
     state = leases._state
     revoked, state.revoked = state.revoked, {}
     requeue(leases, worker, calls)
     state.revoked = revoked
 
 
-def _no_expiry(add: Method, schedule: Schedule, when_s: float, call: m.Call) -> None:
+def _no_expiry(add: Method, schedule: Schedule, when_s: float, call: Call) -> None:
     if when_s != call.expires:
         add(schedule, when_s, call)
 
 
-def _too_early(pop_due: Method, schedule: Schedule, wall_s: float) -> list[m.Call]:
-    due: list[m.Call] = pop_due(schedule, wall_s + 0.5)
+def _too_early(pop_due: Method, schedule: Schedule, wall_s: float) -> list[Call]:
+    due: list[Call] = pop_due(schedule, wall_s + 0.5)
     return due
 
 
@@ -142,10 +143,10 @@ def _count_no_deaths(release: Method, leases: Leases, worker: Worker, reason: st
     release(leases, worker, reason, False)
 
 
-def _lowest_first(take: Method, group: Group, *how: Any) -> list[m.Call]:
+def _lowest_first(take: Method, group: Group, *how: Any) -> list[Call]:
     for lane in group.lanes:
         lane.levels.reverse()
-    taken: list[m.Call] = take(group, *how)
+    taken: list[Call] = take(group, *how)
     for lane in group.lanes:
         lane.levels.reverse()
     return taken
@@ -179,7 +180,7 @@ def _send_once(gather: Method, client: Client, is_new: bool) -> None:
     gather(client, is_new)
 
 
-def _keep_the_rows(settle: Method, keeping: Keeping, calls: list[m.Call], outcomes: list[m.Outcome]) -> None:
+def _keep_the_rows(settle: Method, keeping: Keeping, calls: list[Call], outcomes: list[Outcome]) -> None:
     for call in calls[1:]:
         call.row = 0
     settle(keeping, calls, outcomes)
@@ -227,7 +228,7 @@ def _revoke_here_only(run: Method, commands: Commands, peer: int, client: Any, m
     run(commands, peer, client, message, own)
 
 
-def _forget_what_was_sent(send: Method, handover: Handover, heir: Any, calls: list[m.Call]) -> None:
+def _forget_what_was_sent(send: Method, handover: Handover, heir: Any, calls: list[Call]) -> None:
     send(handover, heir, calls)
     handover.accepted(heir.link.peer, heir.seq)
 
@@ -260,7 +261,7 @@ def _forget_unacknowledged(welcome: Method, session: Session, message: m.Welcome
         welcome(session, message)
 
 
-def _report_to_the_first(ended: Method, worker: WorkerNode, outcomes: list[m.Outcome]) -> None:
+def _report_to_the_first(ended: Method, worker: WorkerNode, outcomes: list[Outcome]) -> None:
     first = min(worker.sessions)
     for outcome in outcomes:
         if outcome.id in worker.held:

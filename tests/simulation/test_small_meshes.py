@@ -17,7 +17,7 @@ from actorq.client.core import Order
 from actorq.config import ClientSettings, CoordinatorSettings, LivenessSettings, WorkerSettings
 from actorq.coordinator.core.checks import check
 from actorq.wire import frames
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
 from tests.simulation.mesh import Mesh

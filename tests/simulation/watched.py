@@ -14,7 +14,7 @@ from actorq.coordinator.core.lines import GONE
 from actorq.coordinator.core.queues import Lane
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, Outcome
+from actorq.wire.records import Call, Outcome
 
 if TYPE_CHECKING:
     from tests.simulation.nodes import CoordinatorProcess

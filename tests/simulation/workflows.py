@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from actorq.wire.messages import CAUSE, NOTHING, VALUE, VALUES, Call, Node, Plan
+from actorq.wire.records import CAUSE, NOTHING, VALUE, VALUES, Call, Node, Plan
 
 if TYPE_CHECKING:
     from tests.simulation.oracle import Oracle, Record

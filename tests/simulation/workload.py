@@ -12,8 +12,8 @@ import msgspec
 from actorq.client.core import Ask, Order, Watch
 from actorq.policies.numbering import FIRST_NUMBER
 from actorq.wire import frames
-from actorq.wire.messages import Blob, Call, CallSpec, Extra, Node, Plan, Replacement
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import Blob, Call, CallSpec, Extra, Node, Plan, Replacement
 from tests.simulation.nodes import ClientProcess, new_pending
 from tests.simulation.oracle import Record
 from tests.simulation.workflows import random_plan

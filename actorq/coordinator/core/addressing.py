@@ -10,7 +10,7 @@ from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.state import SPEC_LIMIT, State
 from actorq.errors import ImproperlyConfigured
 from actorq.wire import messages as m
-from actorq.wire.messages import ID_LENGTH, Call, CallSpec, Extra, Plan
+from actorq.wire.records import ID_LENGTH, Call, CallSpec, Extra, Plan
 
 ADDRESSED = -2
 """Number of the entry of a spec without a queue."""

@@ -12,9 +12,8 @@ from actorq.coordinator.core.topology import consumers, read_declarations, to_ar
 from actorq.errors import ImproperlyConfigured, TaskRevokedError
 from actorq.policies.routing import owner_of
 from actorq.stores.api import ForgetDeadLetters
-from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import ID_LENGTH, Call
+from actorq.wire.records import ID_LENGTH, REVOKED, Call
 
 Arguments = dict[str, Any]
 DECLARE = "declare"
@@ -111,7 +110,7 @@ class Administration:
         for call in purged:
             queue = state.entries_by_number[call.spec].spec.queue
             counts[queue] = counts.get(queue, 0) + 1
-        state.settle_all_here(purged, m.REVOKED, TaskRevokedError("its queue was purged"))
+        state.settle_all_here(purged, REVOKED, TaskRevokedError("its queue was purged"))
         return counts
 
     # -- dead letters --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from actorq.policies.numbering import block_of
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 Block = dict[str, Call]
 FOREIGN = 0

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Lane
-from actorq.wire.messages import CallSpec, Submit
+from actorq.wire.messages import Submit
+from actorq.wire.records import CallSpec
 
 
 @dataclass(slots=True, eq=False)

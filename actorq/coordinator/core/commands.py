@@ -24,6 +24,7 @@ from actorq.policies.rate import parse_rate
 from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
+from actorq.wire.records import ID_LENGTH, REVOKED, Member, Outcome
 
 LEAVE = "drain_coordinator"
 NAME_ONE = (
@@ -59,7 +60,7 @@ class Commands:
         if client.is_coordinator and self._searches.has_claimed(message.ids, client):
             self._searches.park(partial(self.query, peer, client, message))
             return
-        settled: list[m.Outcome] = []
+        settled: list[Outcome] = []
         states: dict[str, str] = {}
         for task_id in message.ids:
             outcome = self._state.outcomes.get(task_id)
@@ -248,7 +249,7 @@ class Commands:
         terminate = self._remember(task_id, terminate, until_s)
         call, waiting = self._state.calls.get(task_id), self._state.ledger.waiting(task_id)
         if call is None and waiting is not None:
-            self._state.settle_here(waiting, m.REVOKED, TaskRevokedError("it was revoked"))
+            self._state.settle_here(waiting, REVOKED, TaskRevokedError("it was revoked"))
             return "removed"
         if call is None:
             return "unknown here; it will not start if it comes later"
@@ -256,7 +257,7 @@ class Commands:
             self._state.tell_revoked(call, terminate)
             return "its worker was told"
         self._state.withdraw(call)
-        self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+        self._state.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
         return "removed"
 
     def _remember(self, task_id: str, terminate: bool, until_s: float) -> bool:
@@ -320,7 +321,7 @@ def _summary(became: Sequence[str]) -> str:
     return ", ".join(f"{count} {what}" for what, count in known.items()) or became[0]
 
 
-def _is_named(member: m.Member, names: Sequence[str]) -> bool:
+def _is_named(member: Member, names: Sequence[str]) -> bool:
     """Whether a command is for this coordinator: for all, or for its name or address."""
     return not names or member.name in names or member.address in names
 
@@ -349,4 +350,4 @@ def _ids_in(arguments: dict[str, Any], name: str = "ids") -> list[str]:
     """Those among what a client has sent that can be ids, or trees."""
     given = arguments.get(name)
     listed = given if isinstance(given, list) else []
-    return [each for each in listed if isinstance(each, str) and len(each) <= m.ID_LENGTH + len(TREE)]
+    return [each for each in listed if isinstance(each, str) and len(each) <= ID_LENGTH + len(TREE)]

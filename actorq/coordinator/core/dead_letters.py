@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from actorq.wire.frames import body_of
-from actorq.wire.messages import Blob, Call, CallSpec
+from actorq.wire.records import Blob, Call, CallSpec
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from actorq.coordinator.core.lines import GONE, Line, Rota, Turns, age
 from actorq.coordinator.core.queues import LEVELS, Lane
 from actorq.policies import rate as rates
 from actorq.policies.rate import MANY, Rate
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 
 _NO_SPEC = CallSpec("")
 _Limits = tuple["Rate | None", float, int]

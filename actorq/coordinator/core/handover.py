@@ -22,8 +22,8 @@ from actorq.coordinator.core.state import State
 from actorq.stores.api import KeepStarts, Settle
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
-from actorq.wire.messages import Call, Outcome
 from actorq.wire.plans import why_unsound
+from actorq.wire.records import Call, Outcome
 
 BATCH = 512
 ALONE_S = 10.0

@@ -12,8 +12,9 @@ from actorq.coordinator.core.uniques import UNIQUE, key_of
 from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, Call, CallSpec
+from actorq.wire.messages import CODE_MISSING
 from actorq.wire.plans import size_of_plan, why_unsound
+from actorq.wire.records import REVOKED, Call, CallSpec, Plan
 
 LAST_TIME_S = 253_402_300_799.0
 """The end of the year 9999, which is the last one that a datetime knows."""
@@ -241,7 +242,7 @@ class Intake:
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
 
-    def _accept_plan(self, client: Client, plan: m.Plan, is_resent: bool) -> None:
+    def _accept_plan(self, client: Client, plan: Plan, is_resent: bool) -> None:
         """Take in a workflow, or refuse all of it."""
         state = self._state
         entries = {number: client.specs.get(number, self._no_entry) for number in {n.call.spec for n in plan.nodes}}
@@ -312,7 +313,7 @@ class Intake:
         if outcome is not None:
             state.tell(client, m.Settled([outcome]))
         elif known is None:
-            state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked before it was submitted"))
+            state.settle_here(call, REVOKED, TaskRevokedError("it was revoked before it was submitted"))
         elif known.spec == FOREIGN:
             state.recognise(known, call)
             return [known]

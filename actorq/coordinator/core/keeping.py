@@ -21,7 +21,7 @@ from actorq.stores.api import (
     Kept,
     Settle,
 )
-from actorq.wire.messages import SUCCESS, Call, Outcome, Plan
+from actorq.wire.records import SUCCESS, Call, Outcome, Plan
 
 if TYPE_CHECKING:
     from actorq.coordinator.core.state import State

@@ -18,8 +18,8 @@ from actorq.stores.api import KeepStarts
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import DEAD_LETTER, Call, Outcome
 from actorq.wire.payload import describe_failure
+from actorq.wire.records import DEAD_LETTER, REPLACED, REVOKED, Call, Outcome
 
 REASON_CHARS = 1000
 """So much is kept of why a call was rejected."""
@@ -156,7 +156,7 @@ class Leases:
                 block = calls.block(key)
             del block[task_id]
             body_bytes += len(call.body)
-            if outcome.state == m.REPLACED:
+            if outcome.state == REPLACED:
                 replaced.append((call, outcome))
                 continue
             taken.append(outcome)
@@ -350,7 +350,7 @@ class Leases:
             if call.spec == FOREIGN:
                 self._state.calls.remove(call)
             elif self._state.revocation_of(call):
-                self._state.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+                self._state.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
             elif call.expires and call.expires <= self._state.wall_s:
                 self._state.expire(call)
             else:

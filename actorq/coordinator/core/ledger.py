@@ -19,7 +19,9 @@ from actorq.coordinator.core.calls import FOREIGN
 from actorq.errors import ChordError, DecodeError, ImproperlyConfigured, TaskRevokedError
 from actorq.stores.api import CASCADED, STARTED, ForgetPlans, KeepPlan, KeepSteps, Settle, Step
 from actorq.wire.frames import body_of, bytes_of
-from actorq.wire.messages import (
+from actorq.wire.payload import describe_failure, encode_failure
+from actorq.wire.plans import why_unsound
+from actorq.wire.records import (
     FAILURE,
     NOTHING,
     REPLACED,
@@ -35,8 +37,6 @@ from actorq.wire.messages import (
     PlanInProgress,
     Replacement,
 )
-from actorq.wire.payload import describe_failure, encode_failure
-from actorq.wire.plans import why_unsound
 
 if TYPE_CHECKING:
     from actorq.coordinator.core.state import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 GONE = -1
 """`attempt` of a call that was taken out while it stood in line; it is dropped when its turn comes."""

@@ -15,7 +15,8 @@ from actorq.coordinator.core.topology import to_arguments
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
 from actorq.wire.batches import chunks
-from actorq.wire.messages import MEMBER_LIMIT, Member, Message
+from actorq.wire.messages import MEMBER_LIMIT, Message
+from actorq.wire.records import Member
 
 DECLARATIONS_AT_ONCE = 500
 """In one message, of which the size is limited."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from actorq.wire.messages import Outcome
+from actorq.wire.records import Outcome
 
 GENERATIONS = 8
 

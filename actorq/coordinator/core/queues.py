@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from actorq.config import HIGHEST_PRIORITY
 from actorq.coordinator.core.lines import GONE, Rota, Turns, age, put_in_front
 from actorq.policies.routing import owner_of
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 if TYPE_CHECKING:
     from actorq.coordinator.core.workers import Ring, Worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 PRUNE_AT = 64
 

@@ -17,7 +17,7 @@ from actorq.coordinator.core.mesh import Mesh, PeerLink
 from actorq.coordinator.core.state import State
 from actorq.wire import messages as m
 from actorq.wire.batches import chunks
-from actorq.wire.messages import Outcome
+from actorq.wire.records import Note, Outcome
 
 Done = Callable[[dict[str, str], list[str]], None]
 """Called with the states of the calls that have not settled, empty for unknown ones, and the names of those coordinators
@@ -40,7 +40,7 @@ class _Search:
     deadline_s: float
     claimed: Sequence[str] = ()
     """Ids of calls that are to be taken here, if nobody else has them."""
-    notes: dict[str, m.Note] = field(default_factory=dict)
+    notes: dict[str, Note] = field(default_factory=dict)
     """What tasks have said of themselves."""
 
 
@@ -108,7 +108,7 @@ class Searches:
         states: dict[str, str],
         done: Done,
         claimed: Sequence[str] = (),
-        notes: dict[str, m.Note] | None = None,
+        notes: dict[str, Note] | None = None,
     ) -> None:
         unknown = [task_id for task_id, state in states.items() if not state]
         silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []

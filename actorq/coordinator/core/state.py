@@ -33,8 +33,9 @@ from actorq.stores.api import ForgetDeadLetters, KeepDeadLetter, Operation
 from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
 from actorq.wire.frames import body_of
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import FAILURE, REVOKED, Call, CallSpec, Note, Outcome
 
 TREE = "\x1ftree "
 """Before the id of a root: all calls that go back to it."""
@@ -107,7 +108,7 @@ class State:
         self.ages = Ages()
         """When the calls in lanes came."""
         self.ledger = Ledger(self)
-        self.notes: dict[str, m.Note] = {}
+        self.notes: dict[str, Note] = {}
         """What calls that have not settled have said of themselves last."""
         self.is_leaving = False
         """It hands all that it has to other coordinators, and ends."""
@@ -278,7 +279,7 @@ class State:
         entry = self.entries_by_number.get(call.spec)
         if entry is not None and self.topology.option(entry.spec.queue, "dead_letter_expired"):
             self.write_letter(call, "it expired before it started")
-        self.settle_here(call, m.REVOKED, TaskRevokedError("it expired before it started"))
+        self.settle_here(call, REVOKED, TaskRevokedError("it expired before it started"))
 
     def tell(self, client: Client, message: Message) -> None:
         """Send to a client what must not be said before what is decided now is durable."""
@@ -295,7 +296,7 @@ class State:
         spec = self.entries_by_number[call.spec].spec
         text = f"{spec.task}[{call.id}] was given up: {reason}"
         self.write_letter(call, text, worker)
-        self.settle_here(call, m.FAILURE, WorkerLostError(text))
+        self.settle_here(call, FAILURE, WorkerLostError(text))
 
     def write_letter(self, call: Call, reason: str, worker: str = "") -> None:
         """Keep a call that ends now among the dead letters."""
@@ -338,7 +339,7 @@ class State:
         know who have brought it) and may run only once. False if it may start.
         """
         if self.revoked and self.revocation_of(call):
-            self.settle_here(call, m.REVOKED, TaskRevokedError("it was revoked"))
+            self.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
         elif call.lost and self.entries_by_number[call.spec].spec.at_most_once:
             self.give_up(call, "a coordinator was lost or started anew, it may have started, and it may run only once")
         elif 0 < call.expires <= self.wall_s:
@@ -424,7 +425,7 @@ class State:
             if entry is not None and entry.is_limited:
                 self.gates.freed(call, entry.spec)
 
-    def notes_of(self, task_ids: Iterable[str]) -> list[m.Note]:
+    def notes_of(self, task_ids: Iterable[str]) -> list[Note]:
         """What these have said of themselves, as far as they have."""
         return [self.notes[task_id] for task_id in task_ids if task_id in self.notes]
 

@@ -17,7 +17,7 @@ from actorq.policies import routing
 from actorq.policies.routing import BROADCAST, DIRECT, Binding, check_kind, worker_direct
 from actorq.stores.api import ForgetDeclarations, KeepDeclarations
 from actorq.wire.declarations import BINDING, EXCHANGE, PAUSE, QUEUE, Declaration
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 
 if TYPE_CHECKING:
     from actorq.coordinator.core.state import State

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from actorq.wire.messages import UNTIL_START, Call
+from actorq.wire.records import UNTIL_START, Call
 
 UNIQUE = "\x1funique "
 """With a key behind it, it stands for the call that holds that, in questions of coordinators to each other."""

@@ -8,7 +8,7 @@ from enum import Enum
 
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.queues import Group, Lane
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 Ring = OrderedDict["Worker", None]
 """Workers in the order in which they are served. (A plain dict would look through all that have left.)"""

@@ -17,7 +17,7 @@ import msgspec
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.canvas.naming import Naming
 from actorq.wire.builtin import COLLECT, KEEP
-from actorq.wire.messages import CAUSE, NOTHING, PLAN_LIMIT, VALUE, VALUES, Call, CallSpec, Node, Plan
+from actorq.wire.records import CAUSE, NOTHING, PLAN_LIMIT, VALUE, VALUES, Call, CallSpec, Node, Plan
 
 
 class Maker(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from actorq.context import current
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.planning import Before, Flow, Maker, Planner, Step
-from actorq.wire.messages import CallSpec, Plan
+from actorq.wire.records import CallSpec, Plan
 
 
 class Canvas(Protocol):

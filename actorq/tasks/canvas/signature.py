@@ -12,12 +12,12 @@ from actorq.tasks.apps import APPS
 from actorq.tasks.canvas import algebra, sending
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.planning import Before, Flow, Planner, Step
-from actorq.wire.messages import VALUES
+from actorq.wire.records import VALUES
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
     from actorq.tasks.result import AsyncResult
-    from actorq.wire.messages import CallSpec, Plan
+    from actorq.wire.records import CallSpec, Plan
 
 R = TypeVar("R")
 S = TypeVar("S", bound="type[Signature[Any]]")

@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from actorq.wire.messages import Call, Message, Note, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import Call, Note, Outcome
 
 Peer = int
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from actorq.config import HIGHEST_PRIORITY
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 FORGOTTEN = -1
 """`attempt` of a call that runs on although its lease was given away. A new coordinator numbers attempts from 1 again,

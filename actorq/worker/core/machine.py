@@ -10,7 +10,8 @@ from actorq.config import WorkerSettings
 from actorq.policies.directory import Connection, Directory
 from actorq.wire import messages as m
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import REPLACED, Call, Message, Note, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import REPLACED, Call, Member, Note, Outcome
 from actorq.worker.core.credit import share
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
 from actorq.worker.core.leases import Leases
@@ -325,7 +326,7 @@ class Worker:
             return self.capacity()
         return min(self.capacity(), self.leases.counts()[session.number] + 1)
 
-    def _learn(self, connection: Connection, others: Sequence[m.Member]) -> None:
+    def _learn(self, connection: Connection, others: Sequence[Member]) -> None:
         known = [session.coordinator for session in self.sessions.values() if session.peer is not None]
         places = [(member.address, member.epoch) for member in others]
         self.directory.learn(connection, places, known, self._shared.now_s)

@@ -16,8 +16,9 @@ from actorq.errors import ProtocolError, TaskRevokedError
 from actorq.wire import messages as m
 from actorq.wire.batches import NOTE_BATCH, batches, chunks
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import Call, CallSpec, Member, Message, Note, Outcome
+from actorq.wire.messages import Message
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import REVOKED, Call, CallSpec, Member, Note, Outcome
 from actorq.worker.core.effects import Effects, Peer, ReplyTo
 from actorq.worker.core.leases import FORGOTTEN, Attempts, Leases
 
@@ -313,7 +314,7 @@ class Session:
 
     def _report_revoked(self, call: Call) -> None:
         error = encode_failure(TaskRevokedError("it was revoked"), "")
-        self.unreported.append(Outcome(call.id, call.attempt, m.REVOKED, error))
+        self.unreported.append(Outcome(call.id, call.attempt, REVOKED, error))
         self._owes_relay = True
 
     # -- reports ---------------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from actorq.client.pending import Pending
 from actorq.config import ClientSettings
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
 from actorq.wire.payload import decode_failure
+from actorq.wire.records import FAILURE, SUCCESS, Call, CallSpec, Member, Outcome
 
 PLAIN, IGNORED, BY_VALUE = 1, 2, 3
 """Numbers of the specs that a bench has."""
@@ -92,7 +93,7 @@ class Bench:
         others: Sequence[str] = (),
     ) -> None:
         """The connection that was dialled is up, and welcomed by this coordinator, which names `others`."""
-        members = [m.Member(address) for address in others]
+        members = [Member(address) for address in others]
         nonce = self.open().nonce
         self.hear(m.Welcome(1, nonce, epoch, epoch, window, durable, transient=list(transient), others=members))
 
@@ -117,7 +118,7 @@ class Bench:
         return pending
 
     def settle(self, *ids: str) -> m.Settled:
-        return m.Settled([Outcome(task_id, 1, m.SUCCESS, b"") for task_id in ids])
+        return m.Settled([Outcome(task_id, 1, SUCCESS, b"") for task_id in ids])
 
     def take(self, kind: type[M]) -> list[M]:
         """What was said of that kind since this was asked the last time."""
@@ -134,5 +135,5 @@ def failure_of(pending: Pending) -> Exception | None:
     """Why a call failed; None while it has not settled."""
     if pending.outcome is None:
         return None
-    assert pending.outcome.state == m.FAILURE
+    assert pending.outcome.state == FAILURE
     return decode_failure(frames.bytes_of(pending.outcome.body))

@@ -10,7 +10,7 @@ import pytest
 from actorq.client.checks import check_code, check_id, check_spec, check_timeout, checked_order, deadline
 from actorq.client.core import Order
 from actorq.errors import ActorqError, EncodeError, ImproperlyConfigured, MessageTooLarge
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 
 MB = 1024 * 1024
 

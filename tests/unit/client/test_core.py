@@ -11,7 +11,8 @@ from actorq.client.pending import Pending
 from actorq.config import ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, SUCCESS, Call, CallSpec, Message, Outcome
+from actorq.wire.messages import CODE_MISSING, Message
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 from tests.unit.client.core_support import failure_of
 
 PEER = 1
@@ -62,7 +63,7 @@ def test_two_look_ups_of_one_call_both_find_its_outcome(client: Client) -> None:
         client.receive(PEER, m.Report(token, []))
         answers.update(client.finish().answers)
     assert answers == {1: LookUp({}, {"call": outcome}), 2: LookUp({}, {"call": outcome})}
-    assert not client._looked_up
+    assert not client._questions.sought
 
 
 def test_a_look_up_that_begins_when_the_outcome_has_come_does_not_forget_it(client: Client) -> None:
@@ -98,7 +99,7 @@ def test_a_look_up_is_made_again_after_a_reconnect_and_leaves_nothing_behind(cli
     assert len(sent(client.finish(), m.Query)) == 1
     client.receive(2, m.Report(1, []))
     assert client.finish().answers == {1: LookUp({}, {})}
-    assert not client._looked_up
+    assert not client._questions.sought
 
 
 # -- what cannot be sent -----------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def test_a_request_that_cannot_be_sent_is_answered_with_the_reason(client: Clien
     answers = client.finish().answers
     assert sorted(answers) == [1, 2]
     assert all(isinstance(answer, EncodeError) and "no such type" in str(answer) for answer in answers.values())
-    assert not client._looked_up
+    assert not client._questions.sought
 
 
 def test_a_watch_that_cannot_be_sent_fails_the_wait(client: Client) -> None:

@@ -87,7 +87,7 @@ def test_a_question_that_was_lost_with_its_connection_is_asked_again(bench: Benc
     bench.wait(7.0)
     assert len(asked(bench)) == 1
     bench.reconnect()
-    assert bench.core._asked == {}
+    assert bench.core._awaited.asked == {}
     bench.wait(7.0)
     assert [query.ids for query in asked(bench)] == [["a"]]
 

@@ -6,7 +6,7 @@ import pytest
 
 from actorq.errors import CallRefused
 from actorq.wire import messages as m
-from actorq.wire.messages import Call
+from actorq.wire.records import FAILURE, SUCCESS, Call, Outcome
 from tests.unit.client.core_support import BY_VALUE, IGNORED, PLAIN, SPECS, Bench, failure_of
 
 
@@ -52,7 +52,7 @@ def test_large_bodies_make_small_messages() -> None:
     bench = Bench(submit_batch=100)
     for _ in range(2):
         for number in range(10):
-            call = m.Call(f"{number}", 1, b"x" * 60_000)
+            call = Call(f"{number}", 1, b"x" * 60_000)
             bench.core.outbox.append(call)
         bench.step()
     assert max(len(submit.calls) for submit in bench.take(m.Submit)[1:]) <= 8
@@ -60,8 +60,8 @@ def test_large_bodies_make_small_messages() -> None:
 
 def test_an_outcome_settles_a_call_and_the_first_one_stays(bench: Bench) -> None:
     [pending] = bench.submit("a")
-    bench.core.settled([m.Outcome("a", 1, m.SUCCESS, b"first")])
-    bench.hear(m.Settled([m.Outcome("a", 2, m.FAILURE, b"second")]))
+    bench.core.settled([Outcome("a", 1, SUCCESS, b"first")])
+    bench.hear(m.Settled([Outcome("a", 2, FAILURE, b"second")]))
     assert pending.outcome is not None and pending.outcome.body == b"first"
     assert bench.core.pending == {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorq.client.pending import Pending
 from actorq.wire import messages as m
-from actorq.wire.messages import Call
+from actorq.wire.records import Call, Member
 from tests.unit.client.core_support import PLAIN, Bench
 
 A, B, C = "tcp://a:1", "tcp://b:1", "tcp://c:1"
@@ -29,7 +29,7 @@ def test_it_tries_the_coordinators_that_its_own_has_named() -> None:
 def test_those_that_have_left_are_not_tried_any_more_and_its_own_address_is() -> None:
     bench = Bench(connect=False, addresses=(A,))
     bench.connect("a", others=(B, C))
-    bench.hear(m.View("", m.Member(A), [m.Member(C)]))
+    bench.hear(m.View("", Member(A), [Member(C)]))
     lose(bench)
     assert bench.dialled[-1] == C
     bench.connect("c", others=(A,))

@@ -14,8 +14,9 @@ from actorq.coordinator.core.checks import check
 from actorq.stores.memory import MemoryStore, Shelf
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
 from actorq.wire.payload import decode_failure
+from actorq.wire.records import BY_VALUE, OUTCOME_STATES, SUCCESS, Body, Call, CallSpec, Member, Node, Outcome, Plan
 
 VERSIONS = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
 UNIX_S = 1_700_000_000.0
@@ -29,7 +30,7 @@ M = TypeVar("M", bound=Message)
 
 def outcome(task_id: str) -> Outcome:
     """A success without a value."""
-    return Outcome(task_id, 1, m.SUCCESS, b"")
+    return Outcome(task_id, 1, SUCCESS, b"")
 
 
 class Bench:
@@ -141,7 +142,7 @@ class Bench:
         slots: int = 1,
         capacity: int | None = None,
         queues: Iterable[str] = ("default",),
-        offers: Iterable[str] = ("add", m.BY_VALUE),
+        offers: Iterable[str] = ("add", BY_VALUE),
         epoch: str = "",
         coordinator: str = "",
         held: list[tuple[str, int]] | None = None,
@@ -168,7 +169,7 @@ class Bench:
     ) -> CoordinatorParty:
         """Another coordinator that has said Hello, and has welcomed this one."""
         address = f"tcp://{name}:1"
-        own = m.Member(address, epoch or f"{name}-1", name)
+        own = Member(address, epoch or f"{name}-1", name)
         party = CoordinatorParty(self, self._new_peer(), own)
         party.say(m.PeerHello(VERSIONS, "nonce", own))
         self.wait(3.0)
@@ -176,7 +177,7 @@ class Bench:
         self.core.mesh.opened(party.link.peer)
         self.step()
         (discover,) = party.link.take(m.Discover)
-        known = [m.Member(f"tcp://{other}:1", "", other) for other in others]
+        known = [Member(f"tcp://{other}:1", "", other) for other in others]
         party.link.say(m.View(discover.nonce, own, known, leaves))
         (hello,) = party.link.take(m.PeerHello)
         party.link.say(m.Welcome(1, hello.nonce, name, own.epoch, address=address, others=known))
@@ -190,7 +191,7 @@ class Bench:
         """Whether the coordinator has a call, or its outcome."""
         outcome = self.core.state.outcomes.get(task_id)
         if outcome is not None:
-            return m.OUTCOME_STATES[outcome.state]
+            return OUTCOME_STATES[outcome.state]
         return "open" if task_id in self.core.state.calls else "unknown"
 
 
@@ -219,7 +220,7 @@ class CoordinatorParty(Party):
 
     link: Party
 
-    def __init__(self, bench: Bench, peer: int, own: m.Member) -> None:
+    def __init__(self, bench: Bench, peer: int, own: Member) -> None:
         super().__init__(bench, peer)
         self.own = own
 
@@ -238,7 +239,7 @@ class ClientParty(Party):
         spec: CallSpec = SPEC,
         fresh: bool = True,
         resent: bool = False,
-        body: m.Body = b"",
+        body: Body = b"",
         **call: Any,
     ) -> m.Submit:
         """The message that submits calls of one spec; `call` are further fields of theirs."""
@@ -253,18 +254,18 @@ class ClientParty(Party):
     def submit(self, *ids: str, **options: Any) -> None:
         self.say(self.submission(*ids, **options))
 
-    def submit_plan(self, plan_id: str, *nodes: m.Node, spec: CallSpec = SPEC, resent: bool = False) -> None:
+    def submit_plan(self, plan_id: str, *nodes: Node, spec: CallSpec = SPEC, resent: bool = False) -> None:
         """Submit a workflow, all of whose calls have one spec."""
         message = self.submission(spec=spec, fresh=not resent, resent=resent)
         for node in nodes:
             node.call.spec = self._specs[spec]
-        message.plans = [m.Plan(plan_id, list(nodes))]
+        message.plans = [Plan(plan_id, list(nodes))]
         self.say(message)
 
     def outcomes(self) -> dict[str, str]:
         """The states of the outcomes that came, by id."""
         settled = [outcome for message in self.take(m.Settled) for outcome in message.outcomes]
-        return {outcome.id: m.OUTCOME_STATES[outcome.state] for outcome in settled}
+        return {outcome.id: OUTCOME_STATES[outcome.state] for outcome in settled}
 
     def accepted(self) -> int:
         """The last submission that is acknowledged."""
@@ -302,9 +303,7 @@ class WorkerParty(Party):
         self.delivered()
         return self.calls[task_id].attempt
 
-    def report(
-        self, *ids: str, state: int = m.SUCCESS, body: bytes = b"", attempt: int = 0, relay: bool = False
-    ) -> None:
+    def report(self, *ids: str, state: int = SUCCESS, body: bytes = b"", attempt: int = 0, relay: bool = False) -> None:
         """The calls have ended."""
         outcomes = [Outcome(task_id, attempt or self.attempt(task_id), state, body) for task_id in ids]
         self._reports += 1

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from actorq.errors import ProtocolError
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import BY_VALUE, Call, CallSpec, Outcome
 from tests.unit.coordinator.support import VERSIONS, Bench
 
 IDS = st.sampled_from(["a", "b", "c"])
@@ -43,7 +44,7 @@ def messages() -> st.SearchStrategy[Message]:
         st.builds(m.ClientHello, st.just(VERSIONS), NAMES, NAMES, NAMES, st.sampled_from(["", "tcp://x:1"])),
         st.builds(
             m.WorkerHello, st.just(VERSIONS), st.sampled_from(["1", "2"]), NAMES, NAMES,
-            st.just(["default"]), st.just(["add", m.BY_VALUE]), SMALL, SMALL, NAMES, ATTEMPTS,
+            st.just(["default"]), st.just(["add", BY_VALUE]), SMALL, SMALL, NAMES, ATTEMPTS,
         ),
         st.builds(m.ControlHello, st.just(VERSIONS), NAMES, NAMES, NAMES),
         st.builds(

@@ -11,7 +11,7 @@ from actorq.coordinator.core import machine, state
 from actorq.coordinator.core.state import SPECS_KEPT
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from tests.unit.coordinator.support import UNIX_S, VERSIONS, Bench
 
 AT_MOST_ONCE = CallSpec("add", acks_late=False)
@@ -112,7 +112,7 @@ def test_a_call_that_a_worker_brought_may_be_submitted_without_its_function(benc
 def test_a_call_that_a_worker_brought_is_not_taken_with_options_that_were_not_sent(bench: Bench) -> None:
     worker = bench.worker(coordinator="an earlier one", held=[("x", 1)])
     client = bench.client()
-    client.say(m.Submit(1, [], [m.Call("x", 2, b"arguments")], False, True))
+    client.say(m.Submit(1, [], [Call("x", 2, b"arguments")], False, True))
     assert [task_id for task_id, _ in client.take(m.Refused)[0].calls] == ["x"]
     worker.say(m.Bye("it ends"))
     assert bench.core.state.body_bytes == 0

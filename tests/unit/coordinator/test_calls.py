@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from actorq.coordinator.core.calls import Calls
 from actorq.policies.numbering import FIRST_NUMBER, numbered_ids
-from actorq.wire.messages import Call
+from actorq.wire.records import Call
 
 ids = st.one_of(
     st.builds("{}-{:x}".format, st.sampled_from(["a" * 16, "b" * 16]), st.integers(FIRST_NUMBER, FIRST_NUMBER + 9000)),

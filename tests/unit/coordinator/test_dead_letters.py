@@ -10,8 +10,8 @@ from actorq.errors import DecodeError
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import DEAD_LETTER, Blob, CallSpec, Extra, Outcome
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import DEAD_LETTER, FAILURE, Blob, CallSpec, Extra, Outcome
 from tests.unit.coordinator.support import Bench, ClientParty, WorkerParty
 
 ONCE = CallSpec("add", queue="jobs", max_deliveries=1)
@@ -29,7 +29,7 @@ def die_with(bench: Bench, client: ClientParty, *ids: str, **options: Any) -> No
 
 def reject(worker: WorkerParty, task_id: str, why: str) -> None:
     body = encode_failure(DecodeError(why), "")
-    worker.say(m.Finished(1, [Outcome(task_id, worker.attempt(task_id), m.FAILURE, body, DEAD_LETTER)]))
+    worker.say(m.Finished(1, [Outcome(task_id, worker.attempt(task_id), FAILURE, body, DEAD_LETTER)]))
 
 
 @pytest.fixture(params=[None, Shelf], ids=["in memory", "with a journal"])

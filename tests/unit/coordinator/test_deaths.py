@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import FAILURE, CallSpec
 from tests.unit.coordinator.support import Bench, WorkerParty, reason_of
 
 ONCE = CallSpec("add", acks_late=False)
@@ -50,7 +50,7 @@ def test_a_call_that_kills_its_workers_is_given_up(bench: Bench) -> None:
         worker.die()
     [settled] = client.take(m.Settled)
     [outcome] = settled.outcomes
-    assert outcome.state == m.FAILURE
+    assert outcome.state == FAILURE
     assert "lost 3 times" in reason_of(outcome)
     # And it stands in the list of dead letters, with the reason
     [letter] = client.order("dead_letters")

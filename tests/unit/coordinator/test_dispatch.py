@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 from tests.unit.coordinator.support import Bench
 
 

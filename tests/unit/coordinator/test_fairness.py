@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec, Extra
+from actorq.wire.records import CallSpec, Extra
 from tests.unit.coordinator.support import SPEC, Bench, ClientParty, WorkerParty
 
 

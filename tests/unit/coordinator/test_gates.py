@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec, Extra
+from actorq.wire.records import Call, CallSpec, Extra
 from tests.unit.coordinator.support import Bench, WorkerParty
 
 PER_SECOND = 10
@@ -161,7 +161,7 @@ def test_ten_thousand_keys_are_forgotten_when_they_are_idle(bench: Bench) -> Non
     client, worker = bench.client(), bench.worker(slots=20_000, capacity=20_000)
     spec = limited(rate=1, max_concurrency=1)
     submission = client.submission("x", spec=spec)
-    submission.calls = [m.Call(f"{number}", 1, b"", extra=of(f"key-{number % 1000}")) for number in range(2000)]
+    submission.calls = [Call(f"{number}", 1, b"", extra=of(f"key-{number % 1000}")) for number in range(2000)]
     client.say(submission)
     assert len(worker.delivered()) == 1000
     worker.report(*worker.calls)
@@ -182,7 +182,7 @@ def test_what_runs_when_a_coordinator_begins_anew_counts() -> None:
     worker = worker.return_anew([("a", 1)], coordinator=first, slots=9)
     bench.wait(3.0)
     assert worker.delivered() == []
-    worker.calls["a"] = m.Call("a", 1, b"", attempt=1)
+    worker.calls["a"] = Call("a", 1, b"", attempt=1)
     worker.report("a")
     assert worker.delivered() == ["b"]
 

@@ -15,6 +15,7 @@ from actorq.keys.files import ClusterKey, change, new_cluster_key, write_new
 from actorq.transport import MemoryLink, MemoryNetwork, Peer
 from actorq.transport.events import Identity
 from actorq.wire import messages as m
+from actorq.wire.records import Call, CallSpec
 
 VERSIONS = (1, 1)
 
@@ -71,8 +72,8 @@ def hello(session: str = "session", address: str = "", key: str = "") -> m.Clien
     return m.ClientHello(VERSIONS, "1", "x", session, address, key)
 
 
-def submit(*calls: tuple[str, int], specs: list[tuple[int, m.CallSpec]] | None = None, seq: int = 1) -> m.Submit:
-    return m.Submit(seq, specs or [], [m.Call(task_id, number, b"") for task_id, number in calls])
+def submit(*calls: tuple[str, int], specs: list[tuple[int, CallSpec]] | None = None, seq: int = 1) -> m.Submit:
+    return m.Submit(seq, specs or [], [Call(task_id, number, b"") for task_id, number in calls])
 
 
 def test_a_node_is_let_through_with_everything(house: Gatehouse) -> None:
@@ -122,10 +123,10 @@ def test_a_peer_that_is_gone_is_forgotten(house: Gatehouse) -> None:
 def test_of_a_submission_only_the_calls_that_bring_code_are_refused(house: Gatehouse) -> None:
     alice = house.grant("alice")
     specs = [
-        (1, m.CallSpec("plain")),
-        (2, m.CallSpec("code", code="digest")),
-        (3, m.CallSpec("pickle", serializer="cloudpickle")),
-        (4, m.CallSpec("bomb", compression="own")),
+        (1, CallSpec("plain")),
+        (2, CallSpec("code", code="digest")),
+        (3, CallSpec("pickle", serializer="cloudpickle")),
+        (4, CallSpec("bomb", compression="own")),
     ]
     verdict = house.check(1, alice, submit(("a", 1), ("b", 2), ("c", 3), ("d", 4), specs=specs))
     assert verdict is not None and not verdict.ends_session
@@ -139,12 +140,12 @@ def test_of_a_submission_only_the_calls_that_bring_code_are_refused(house: Gateh
 
 def test_with_the_right_all_calls_are_taken(house: Gatehouse) -> None:
     author = house.grant("author", Role.CLIENT, "by-value")
-    assert house.check(1, author, submit(("b", 2), specs=[(2, m.CallSpec("code", code="digest"))])) is None
+    assert house.check(1, author, submit(("b", 2), specs=[(2, CallSpec("code", code="digest"))])) is None
     assert house.check(1, author, m.Code("digest", b"")) is None
 
 
 def test_specs_that_bring_code_do_not_come_to_the_core_even_if_no_call_names_them(house: Gatehouse) -> None:
-    message = submit(("a", 1), specs=[(1, m.CallSpec("plain")), (2, m.CallSpec("code", code="digest"))])
+    message = submit(("a", 1), specs=[(1, CallSpec("plain")), (2, CallSpec("code", code="digest"))])
     assert house.check(1, house.grant("alice"), message) is None
     assert [number for number, _ in message.specs] == [1]
 
@@ -156,7 +157,7 @@ def test_whoever_names_more_and_more_options_that_it_may_not_use_loses_its_sessi
     alice = house.grant("alice")
 
     def verdict(first: int) -> Verdict | None:
-        specs = [(first, m.CallSpec("code", code="x")), (first + 1, m.CallSpec("code", code="y"))]
+        specs = [(first, CallSpec("code", code="x")), (first + 1, CallSpec("code", code="y"))]
         return house.check(1, alice, submit(specs=specs, seq=first))
 
     assert verdict(1) is None

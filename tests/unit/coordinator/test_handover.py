@@ -8,7 +8,7 @@ from actorq.coordinator.core import state
 from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import Call, CallSpec, Member
 from tests.unit.coordinator.support import OWN, SPEC, VERSIONS, Bench, CoordinatorParty, outcome
 
 
@@ -139,7 +139,7 @@ def test_one_is_named_by_its_address_where_several_have_its_name(bench: Bench) -
     for twin in twins:
         link = bench.core.mesh.link(twin.link.peer)
         assert link is not None
-        link.member = m.Member(link.member.address, link.member.epoch, "twin")
+        link.member = Member(link.member.address, link.member.epoch, "twin")
     client = bench.client()
     for destination in ([], ["twin"]):
         client.say(m.Control(1, "drain_coordinator", {}, destination, 1.0))
@@ -225,7 +225,7 @@ def test_of_two_that_are_told_to_leave_at_once_one_stays() -> None:
 
 def test_what_is_handed_over_is_taken_once_with_its_history(bench: Bench, other: CoordinatorParty) -> None:
     worker = bench.worker(slots=5, offers=("add", "f"))
-    call = m.Call("x", 7, b"arguments", client=3, attempt=2, lost=1)
+    call = Call("x", 7, b"arguments", client=3, attempt=2, lost=1)
     message = m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, CallSpec("add"))], [call], [(3, "key")])
     other.say(message, message)
     assert worker.delivered() == ["x"]
@@ -241,14 +241,14 @@ def test_a_function_that_comes_with_it_is_kept_although_there_is_no_room() -> No
     bench = Bench(code_bytes=3, code_limit_bytes=3)
     other, worker = bench.coordinator("zoe"), bench.worker(slots=5)
     spec = CallSpec("f", code="digest")
-    other.say(m.Code("digest", b"12345"), m.HandOver(1, [], [(7, spec)], [m.Call("x", 7, b"")]))
+    other.say(m.Code("digest", b"12345"), m.HandOver(1, [], [(7, spec)], [Call("x", 7, b"")]))
     assert worker.delivered() == ["x"] and worker.take(m.Code) == [m.Code("digest", b"12345")]
 
 
 def test_who_hands_over_calls_whose_function_was_forgotten_is_to_begin_again(
     bench: Bench, other: CoordinatorParty
 ) -> None:
-    other.say(m.HandOver(1, [], [(7, CallSpec("f", code="digest"))], [m.Call("x", 7, b"")]))
+    other.say(m.HandOver(1, [], [(7, CallSpec("f", code="digest"))], [Call("x", 7, b"")]))
     bench.wait(0.1)
     assert other.take(m.Reset) and not other.take(m.Accepted)
     assert bench.state_of("x") == "unknown"
@@ -274,7 +274,7 @@ def test_there_is_room_for_the_options_of_calls_that_are_handed_over(monkeypatch
     bench = Bench()
     bench.client().submit("own")
     other, worker = bench.coordinator("zoe"), bench.worker(slots=5, offers=("add", "f"))
-    other.say(m.HandOver(1, [], [(7, CallSpec("f"))], [m.Call("x", 7, b"")]))
+    other.say(m.HandOver(1, [], [(7, CallSpec("f"))], [Call("x", 7, b"")]))
     assert worker.delivered() == ["own", "x"]
 
 
@@ -283,7 +283,7 @@ def test_a_call_that_is_handed_over_while_a_worker_runs_it_is_delivered_again_wh
     # Given a worker that has it from an earlier coordinator, which is gone
     bench = Bench(shelf=Shelf() if is_durable else None)
     other, worker = bench.coordinator("zoe"), bench.worker(coordinator="old", held=[("x", 1)])
-    call = m.Call("x", 7, b"arguments", client=3)
+    call = Call("x", 7, b"arguments", client=3)
     other.say(m.HandOver(1, [(3, "me", "me", "tcp://me:1")], [(7, SPEC)], [call]))
     bench.wait(0.1)
     assert other.take(m.Accepted) and worker.delivered() == []
@@ -296,7 +296,7 @@ def test_a_call_that_is_handed_over_while_a_worker_runs_it_is_delivered_again_wh
 def test_who_hands_over_to_one_that_leaves_itself_is_to_look_again(bench: Bench, other: CoordinatorParty) -> None:
     third = bench.coordinator("yan")
     drain(bench)
-    other.say(m.HandOver(1, [], [(7, SPEC)], [m.Call("x", 7, b"")]))
+    other.say(m.HandOver(1, [], [(7, SPEC)], [Call("x", 7, b"")]))
     third.say(m.HandOverOutcomes(1, [outcome("y")]))
     assert other.take(m.Reset) and third.take(m.Reset)
 
@@ -336,7 +336,7 @@ def test_it_is_in_the_journal_before_that_is_said() -> None:
     store = bench.store
     other = bench.coordinator("zoe")
     bench.is_slow = True
-    other.say(m.HandOver(1, [(3, "me", "me", "")], [(7, SPEC)], [m.Call("x", 7, b"", client=3)]))
+    other.say(m.HandOver(1, [(3, "me", "me", "")], [(7, SPEC)], [Call("x", 7, b"", client=3)]))
     other.say(m.HandOverOutcomes(2, [outcome("y")]))
     bench.wait(1.0)
     assert not other.take(m.Accepted)

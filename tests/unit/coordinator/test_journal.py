@@ -10,7 +10,7 @@ from actorq.coordinator.core import Coordinator, machine
 from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import FAILURE, CallSpec
 from tests.unit.coordinator.support import VERSIONS, Bench, ClientParty
 
 ONCE = CallSpec("add", acks_late=False)
@@ -183,7 +183,7 @@ def test_a_call_whose_function_is_lost_goes_to_a_worker_which_says_so(bench: Ben
     client = bench.client()
     client.say(m.Code("digest", b"the function"))
     client.submit("b", spec=CallSpec("f", code="digest"))
-    worker.report("a", state=m.FAILURE)
+    worker.report("a", state=FAILURE)
     assert worker.take(m.Code) == [m.Code("digest", b"the function")]
     assert worker.delivered() == ["b"]
 
@@ -278,7 +278,7 @@ def test_a_success_that_nobody_wants_to_know_of_is_not_kept_and_a_failure_is(ben
     client, worker = bench.client(), bench.worker(slots=2)
     client.submit("good", "bad", spec=CallSpec("add", ignore_result=True))
     worker.report("good")
-    worker.report("bad", state=m.FAILURE)
+    worker.report("bad", state=FAILURE)
     restart(bench)
     assert (bench.state_of("good"), bench.state_of("bad")) == ("unknown", "FAILURE")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import BY_VALUE, FAILURE, REVOKED, CallSpec
 from tests.unit.coordinator.support import Bench
 
 
@@ -147,7 +147,7 @@ def test_the_first_outcome_stays(bench: Bench) -> None:
     client, worker = bench.client(), bench.worker()
     client.submit("a")
     worker.report("a", body=b"first")
-    worker.report("a", state=m.FAILURE, body=b"second")
+    worker.report("a", state=FAILURE, body=b"second")
     outcome = bench.core.state.outcomes.get("a")
     assert outcome is not None and outcome.body == b"first"
 
@@ -229,7 +229,7 @@ def test_calls_for_nobody_any_more_do_not_stay_in_lines(bench: Bench) -> None:
         worker = bench.worker("node", epoch=f"incarnation-{number}")
         bench.lose(worker)
         bench.lose(worker.control)
-    bench.worker("node", epoch="last", offers=["add", m.BY_VALUE])
+    bench.worker("node", epoch="last", offers=["add", BY_VALUE])
     [group] = bench.core.state.lanes.groups.values()
     assert len(group.free) + len(group.ahead) == 1
 
@@ -252,8 +252,8 @@ def test_credit_is_what_was_asked_for_less_what_is_held(bench: Bench) -> None:
 def test_an_end_with_another_state_is_kept_as_it_is(bench: Bench) -> None:
     client, worker = bench.client(), bench.worker(slots=2)
     client.submit("a", "b", spec=CallSpec("add"))
-    worker.report("a", state=m.FAILURE)
-    worker.report("b", state=m.REVOKED)
+    worker.report("a", state=FAILURE)
+    worker.report("b", state=REVOKED)
     assert (bench.state_of("a"), bench.state_of("b")) == ("FAILURE", "REVOKED")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from actorq.coordinator.core import limits, machine
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 from tests.unit.coordinator.support import UNIX_S, VERSIONS, Bench
 
 

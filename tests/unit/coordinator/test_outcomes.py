@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from actorq import states
 from actorq.coordinator.core.outcomes import OutcomeCache
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec, Outcome
+from actorq.wire.records import SUCCESS, CallSpec, Outcome
 from tests.unit.coordinator.support import Bench
 
 
 def outcome(number: int, size_bytes: int = 1) -> Outcome:
-    return Outcome(f"{number}", 1, m.SUCCESS, b"x" * size_bytes)
+    return Outcome(f"{number}", 1, SUCCESS, b"x" * size_bytes)
 
 
 def test_an_outcome_is_found_by_the_id_of_its_call() -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from actorq.config import CoordinatorSettings
 from actorq.coordinator.core.state import State
-from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import FAILURE, REVOKED, Call, CallSpec
 
 NOW_S = 1e9
 
@@ -56,8 +55,8 @@ def test_what_a_worker_may_run_is_held_back(state: State, fields: dict[str, Any]
 @pytest.mark.parametrize(
     ("fields", "ends_as", "is_dead"),
     [
-        ({"expires": NOW_S, "not_before": NOW_S + 5}, m.REVOKED, False),
-        ({"lost": 1, "acks_late": False}, m.FAILURE, True),
+        ({"expires": NOW_S, "not_before": NOW_S + 5}, REVOKED, False),
+        ({"lost": 1, "acks_late": False}, FAILURE, True),
     ],
     ids=["its time is over", "it may have started"],
 )
@@ -76,4 +75,4 @@ def test_what_was_revoked_is_settled_so_whatever_else_holds_of_it(state: State) 
     state.revoked["call"] = (NOW_S + 60, False)
     assert not state.place(a_call(state, expires=NOW_S, lost=1, acks_late=False))
     outcome = state.outcomes.get("call")
-    assert outcome is not None and outcome.state == m.REVOKED and not state.dead_letters
+    assert outcome is not None and outcome.state == REVOKED and not state.dead_letters

@@ -7,7 +7,7 @@ from typing import Any
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 from tests.unit.coordinator.support import Bench, ClientParty
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
+from actorq.wire.records import REVOKED
 from tests.unit.coordinator.support import Bench
 
 
@@ -35,7 +36,7 @@ def test_the_worker_of_a_leased_call_is_told_on_both_of_its_connections(bench: B
     client.order("revoke", ids=["a"], terminate=True)
     assert worker.take(m.Revoke) == [m.Revoke(["a"], terminate=True)]
     assert worker.control.take(m.Revoke) == [m.Revoke(["a"], terminate=True)]
-    worker.report("a", state=m.REVOKED, relay=True)
+    worker.report("a", state=REVOKED, relay=True)
     assert client.outcomes() == {"a": "REVOKED"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 from tests.unit.coordinator.support import VERSIONS, Bench
 
 ONCE = CallSpec("add", acks_late=False)
@@ -115,7 +115,7 @@ def test_a_workers_new_connection_takes_the_place_of_its_old_one(bench: Bench) -
     assert old.peer in bench.hung_up and old.take(m.Reset)
     client.submit("a")
     assert new.delivered() == ["a"]
-    old.say(m.Finished(1, [m.Outcome("a", 1, m.SUCCESS, b"")]))
+    old.say(m.Finished(1, [Outcome("a", 1, SUCCESS, b"")]))
     assert bench.state_of("a") == "open"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
+from actorq.wire.records import Member
 from tests.unit.coordinator.support import OWN, Bench, CoordinatorParty, outcome
 
 
@@ -96,7 +97,7 @@ def test_one_that_leaves_is_no_member_at_once(bench: Bench, other: CoordinatorPa
 
 def test_no_more_are_named_than_a_message_takes(bench: Bench, other: CoordinatorParty) -> None:
     for number in range(m.MEMBER_LIMIT):
-        bench.core.mesh.meet(m.Member(f"tcp://host{number}:1", f"epoch {number}"))
+        bench.core.mesh.meet(Member(f"tcp://host{number}:1", f"epoch {number}"))
     named = [member.address for member in bench.core.mesh.others()]
     assert len(named) == m.MEMBER_LIMIT
     assert other.own.address in named, "which is in touch"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 from tests.unit.coordinator.support import SPEC, Bench, reason_of
 
 

@@ -9,7 +9,7 @@ import pytest
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.declarations import Declaration
-from actorq.wire.messages import Call, CallSpec, Node, Plan
+from actorq.wire.records import Call, CallSpec, Node, Plan
 from tests.unit.coordinator.support import Bench, ClientParty, CoordinatorParty
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import Extra
+from actorq.wire.records import Extra
 from tests.unit.coordinator.support import Bench
 
 CHILD = Extra(root="root", parent="root")

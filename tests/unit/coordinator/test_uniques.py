@@ -8,7 +8,7 @@ import pytest
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import UNTIL_START, Extra
+from actorq.wire.records import UNTIL_START, Extra
 from tests.unit.coordinator.support import Bench, ClientParty, CoordinatorParty
 
 

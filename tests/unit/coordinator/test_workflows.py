@@ -10,8 +10,23 @@ import pytest
 from actorq.coordinator.core import Coordinator
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.messages import CAUSE, FAILURE, NOTHING, REPLACED, VALUE, VALUES, Call, CallSpec, Node, Part, Plan
 from actorq.wire.payload import encode_failure
+from actorq.wire.records import (
+    CAUSE,
+    FAILURE,
+    NOTHING,
+    REPLACED,
+    SUCCESS,
+    VALUE,
+    VALUES,
+    Call,
+    CallSpec,
+    Inputs,
+    Node,
+    Part,
+    Plan,
+    Replacement,
+)
 from tests.unit.coordinator.support import SPEC, Bench, ClientParty, WorkerParty, reason_of
 
 
@@ -44,7 +59,7 @@ def failure(text: str = "no") -> bytes:
 
 
 def replacement(*nodes: Node, specs: tuple[CallSpec, ...] = (SPEC,), plan_id: str = "more") -> bytes:
-    return msgspec.msgpack.encode(m.Replacement(list(specs), Plan(plan_id, list(nodes))))
+    return msgspec.msgpack.encode(Replacement(list(specs), Plan(plan_id, list(nodes))))
 
 
 def core_of(bench: Bench) -> Coordinator:
@@ -80,11 +95,11 @@ def test_a_call_of_a_chain_starts_when_the_one_before_it_has_succeeded_and_takes
     assert worker.delivered() == ["a"]
     worker.report("a", body=b"1")
     assert worker.delivered() == ["b"]
-    assert inputs_of(worker, "b") == [Part("a", m.SUCCESS, b"1")]
+    assert inputs_of(worker, "b") == [Part("a", SUCCESS, b"1")]
     worker.report("b", body=b"2")
     worker.report("c", body=b"3")
     assert is_clean(bench)
-    assert inputs_of(worker, "c") == [Part("b", m.SUCCESS, b"2")]
+    assert inputs_of(worker, "c") == [Part("b", SUCCESS, b"2")]
 
 
 def test_one_that_takes_nothing_waits_all_the_same(bench: Bench) -> None:
@@ -135,7 +150,7 @@ def test_a_chord_without_header_starts_at_once_with_an_empty_list(bench: Bench) 
     client, worker = parties(bench)
     client.submit_plan("p", node("body", VALUES))
     assert worker.delivered() == ["body"]
-    assert worker.calls["body"].inputs == m.Inputs(VALUES, [])
+    assert worker.calls["body"].inputs == Inputs(VALUES, [])
 
 
 @pytest.mark.parametrize("end", ["failed", "revoked", "expired"])
@@ -325,7 +340,7 @@ def test_what_followed_a_replaced_call_follows_its_replacement(bench: Bench) -> 
     assert worker.delivered() == ["a"]
     worker.report("a", body=b"1")
     assert worker.delivered() == ["b"]
-    assert inputs_of(worker, "b") == [Part("a", m.SUCCESS, b"1")]
+    assert inputs_of(worker, "b") == [Part("a", SUCCESS, b"1")]
     worker.report("b")
     assert is_clean(bench)
 
@@ -389,11 +404,11 @@ def test_a_replacement_survives_a_restart(kept: Bench) -> None:
     kept.wait(3.0)
     assert worker.delivered() == ["x"]
     worker.report("x", body=b"of x")
-    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", m.SUCCESS, b"of x")]
+    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", SUCCESS, b"of x")]
     kept.start()
     worker = kept.worker("other", slots=10)
     kept.wait(3.0)
-    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", m.SUCCESS, b"of x")]
+    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", SUCCESS, b"of x")]
     worker.report("a", body=b"1")
     worker.report("b")
     assert is_clean(kept)
@@ -486,7 +501,7 @@ def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) 
     (message,) = link.link.take(m.HandOver)
     heir.coordinator("giver").say(message)
     worker = heir.worker()
-    assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("a", m.SUCCESS, b"1")]
+    assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("a", SUCCESS, b"1")]
     worker.report("b")
     assert is_clean(heir)
 

@@ -11,6 +11,7 @@ from actorq.keys.rights import QUESTIONS, RIGHTS, Grant, brings_code, grant
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
+from actorq.wire.records import CallSpec
 
 NODE = grant("node", Role.NODE)
 PLAIN = grant("plain", Role.CLIENT)
@@ -78,13 +79,13 @@ def test_orders_need_the_right_to_control(command: str) -> None:
     ],
 )
 def test_calls_that_a_coordinator_cannot_vouch_for_bring_code(options: dict[str, Any]) -> None:
-    assert brings_code(m.CallSpec("t", **options))
+    assert brings_code(CallSpec("t", **options))
 
 
 @pytest.mark.parametrize("serializer", ["msgpack", "json"])
 @pytest.mark.parametrize("compression", ["", "gzip", "zlib", "bzip2", "lzma", "zstd"])
 def test_plain_formats_in_every_compression_that_is_built_in_bring_none(serializer: str, compression: str) -> None:
-    assert not brings_code(m.CallSpec("t", serializer=serializer, compression=compression))
+    assert not brings_code(CallSpec("t", serializer=serializer, compression=compression))
 
 
 def test_a_denial_names_the_key_what_it_may_not_and_what_that_needs() -> None:

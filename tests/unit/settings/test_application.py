@@ -13,7 +13,7 @@ from actorq import ActorQ
 from actorq.errors import ContentDisallowed, ImproperlyConfigured, OperationalError, SettingIgnored
 from actorq.settings.annotations import annotations_of
 from actorq.tasks.options import expiry_time_s, start_time_s
-from actorq.wire.messages import SUCCESS, Outcome
+from actorq.wire.records import SUCCESS, Outcome
 
 
 @pytest.fixture

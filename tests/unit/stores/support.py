@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actorq.stores.api import KeepCalls, KeepClient, KeepSpecs, Kept, Operation, Settle, Store
-from actorq.wire.messages import SUCCESS, Body, Call, CallSpec, Outcome
+from actorq.wire.records import SUCCESS, Body, Call, CallSpec, Outcome
 
 SPEC = CallSpec("add")
 NOW_S = 1_700_000_000.0

@@ -10,8 +10,8 @@ from actorq import ActorQ
 from actorq.context import current
 from actorq.errors import TaskPredicate
 from actorq.tasks.task import Task
-from actorq.wire.messages import FAILURE, OUTCOME_STATES, REPLACED, Call, CallSpec, Extra, Node, Note, Outcome
 from actorq.wire.payload import decode_failure, loads
+from actorq.wire.records import FAILURE, OUTCOME_STATES, REPLACED, Call, CallSpec, Extra, Node, Note, Outcome
 from actorq.wire.replacements import decode_replacement
 from actorq.worker import predicates
 from actorq.worker.jobs import Jobs, failure

@@ -9,8 +9,8 @@ import pytest
 
 from actorq.errors import Ignore, ImproperlyConfigured, Reject, TaskRevokedError
 from actorq.tasks.task import Task
-from actorq.wire.messages import CallSpec, Extra
 from actorq.wire.payload import loads
+from actorq.wire.records import CallSpec, Extra
 from actorq.worker.endings import hard_limit, terminated
 from actorq.worker.jobs import Jobs
 from tests.unit.tasks.support import make_app, run_again, run_call

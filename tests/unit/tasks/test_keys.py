@@ -11,7 +11,7 @@ from actorq import ActorQ
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.keys import KEY_LENGTH, with_keys
 from actorq.tasks.task import Task, make_task
-from actorq.wire.messages import UNTIL_START, Extra
+from actorq.wire.records import UNTIL_START, Extra
 
 NOW_S = 1000.0
 

@@ -8,8 +8,8 @@ import pytest
 
 from actorq.errors import Ignore, ImproperlyConfigured
 from actorq.tasks.task import Task
-from actorq.wire.messages import Call, CallSpec, Extra, Node, Plan
 from actorq.wire.plans import why_unsound
+from actorq.wire.records import Call, CallSpec, Extra, Node, Plan
 from actorq.wire.replacements import decode_replacement
 from tests.unit.tasks.support import make_app, run_call
 

@@ -14,8 +14,8 @@ from actorq.context import current
 from actorq.errors import EncodeError, ImproperlyConfigured, MessageTooLarge
 from actorq.tasks.options import split_options
 from actorq.tasks.request import Request, child_of, extra_of
-from actorq.wire.messages import Call, CallSpec, Extra
 from actorq.wire.payload import loads
+from actorq.wire.records import Call, CallSpec, Extra
 from tests.unit.tasks.support import Run, make_app, run_call
 
 app = make_app()

@@ -16,8 +16,8 @@ from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, TimeoutError
 from actorq.native import NativeBell
 from actorq.tasks.linked import LinkedResult
-from actorq.wire.messages import FAILURE, SUCCESS, Call, Note, Outcome
 from actorq.wire.payload import decode_failure, dumps, encode_failure, loads
+from actorq.wire.records import FAILURE, SUCCESS, Call, Note, Outcome
 
 
 class SpokenFor:

@@ -11,8 +11,8 @@ import pytest
 from actorq.errors import ImproperlyConfigured, MaxRetriesExceededError, Reject, Retry
 from actorq.tasks.retrying import retry_by_itself
 from actorq.tasks.task import Task
-from actorq.wire.messages import SUCCESS, VALUES, Call, Extra, Inputs, Part
 from actorq.wire.payload import decode_failure, dumps
+from actorq.wire.records import SUCCESS, VALUES, Call, Extra, Inputs, Part
 from actorq.wire.replacements import decode_replacement
 from tests.unit.tasks.support import Run, arguments_in, make_app, run_again, run_call
 

@@ -12,8 +12,8 @@ import pytest
 from actorq import Task, signals
 from actorq.dispatch import Signal
 from actorq.errors import Ignore, Reject, Retry, Terminated
-from actorq.wire.messages import FAILURE, REVOKED, Call, CallSpec
 from actorq.wire.payload import encode_call
+from actorq.wire.records import FAILURE, REVOKED, Call, CallSpec
 from actorq.worker import announcing
 from actorq.worker.endings import Ending
 from actorq.worker.jobs import Jobs

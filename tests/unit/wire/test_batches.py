@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from actorq.wire import messages as m
 from actorq.wire.batches import batches, chunks
-from actorq.wire.messages import Blob, Outcome
+from actorq.wire.records import SUCCESS, Blob, Outcome
 
 
 def outcomes_of(*sizes: int) -> list[Outcome]:
-    return [Outcome(str(number), 1, m.SUCCESS, bytes(size)) for number, size in enumerate(sizes)]
+    return [Outcome(str(number), 1, SUCCESS, bytes(size)) for number, size in enumerate(sizes)]
 
 
 def ids(cut: list[list[Outcome]]) -> list[list[str]]:
@@ -28,7 +27,7 @@ def test_a_body_over_the_size_makes_a_batch_of_its_own() -> None:
 
 
 def test_blobs_are_counted_as_well() -> None:
-    outcomes = [Outcome(str(number), 1, m.SUCCESS, Blob(bytes(60))) for number in range(2)]
+    outcomes = [Outcome(str(number), 1, SUCCESS, Blob(bytes(60))) for number in range(2)]
     assert ids(list(batches(outcomes, size_bytes=100))) == [["0"], ["1"]]
 
 

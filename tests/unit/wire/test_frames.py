@@ -9,7 +9,7 @@ from actorq.config import BLOB_BYTES
 from actorq.errors import ProtocolError
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Blob, Outcome
+from actorq.wire.records import FAILURE, Blob, Outcome
 
 
 def test_text_that_is_not_utf8_is_a_protocol_error() -> None:
@@ -20,7 +20,7 @@ def test_text_that_is_not_utf8_is_a_protocol_error() -> None:
 
 def test_a_large_body_that_stands_in_the_payload_becomes_a_blob() -> None:
     small, large = b"s" * (BLOB_BYTES - 1), b"l" * BLOB_BYTES
-    outcomes = [Outcome("a", 1, m.FAILURE, small), Outcome("b", 1, m.FAILURE, large)]
+    outcomes = [Outcome("a", 1, FAILURE, small), Outcome("b", 1, FAILURE, large)]
     message = frames.unpack(frames.Packer().pack(m.Finished(1, outcomes)), frames.FROM_WORKER)
     assert isinstance(message, m.Finished)
     bodies = [outcome.body for outcome in message.outcomes]

@@ -9,7 +9,8 @@ import msgspec
 from actorq.config import LivenessSettings, WorkerSettings
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Message, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import OUTCOME_STATES, SUCCESS, Call, CallSpec, Member, Outcome
 from actorq.worker.core import ReplyTo, Session, Worker
 
 LIVENESS = LivenessSettings(grace_s=2.0)
@@ -93,7 +94,7 @@ class Bench:
         self.step()
         discover = self.said.pop(0)
         assert isinstance(discover, m.Discover)
-        self.hear(m.View(discover.nonce, m.Member(ADDRESS, coordinator, coordinator), []))
+        self.hear(m.View(discover.nonce, Member(ADDRESS, coordinator, coordinator), []))
         hello = self.said.pop(0)
         assert isinstance(hello, m.WorkerHello)
         return hello
@@ -130,7 +131,7 @@ class Bench:
         self.core.ready.clear()
         return started
 
-    def end(self, *ids: str, state: int = m.SUCCESS) -> None:
+    def end(self, *ids: str, state: int = SUCCESS) -> None:
         """The pool has finished calls."""
         outcomes = [Outcome(task_id, self.core.held[task_id].attempt, state, b"") for task_id in ids]
         self.core.ended(outcomes)
@@ -145,7 +146,7 @@ class Bench:
     def reported(self) -> dict[str, str]:
         """The states of the outcomes that were reported, by id."""
         outcomes = [outcome for message in self.take(m.Finished) for outcome in message.outcomes]
-        return {outcome.id: m.OUTCOME_STATES[outcome.state] for outcome in outcomes}
+        return {outcome.id: OUTCOME_STATES[outcome.state] for outcome in outcomes}
 
     def given_back(self) -> list[tuple[str, int]]:
         return [attempt for message in self.take(m.Returned) for attempt in message.attempts]

@@ -15,8 +15,8 @@ from typing import Any
 from actorq.config import BLOB_BYTES
 from actorq.settings import Conf
 from actorq.wire.frames import body_of, bytes_of
-from actorq.wire.messages import SUCCESS, Call, CallSpec, Outcome
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure, encode_call
+from actorq.wire.records import SUCCESS, Call, CallSpec, Outcome
 from actorq.worker.jobs import Job, Jobs
 from tests.support import REPOSITORY
 

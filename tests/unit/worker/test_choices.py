@@ -9,7 +9,7 @@ import pytest
 
 from actorq.errors import ImproperlyConfigured
 from actorq.settings import Settings
-from actorq.wire.messages import CallSpec
+from actorq.wire.records import CallSpec
 from actorq.worker.choices import addresses_in, chosen, early_settings, too_late
 from actorq.worker.jobs import Jobs
 from actorq.worker.options import WorkerOptions

@@ -10,7 +10,7 @@ from actorq.config import MAX_BODY_BYTES, WorkerSettings
 from actorq.wire import messages as m
 from actorq.wire.batches import BATCH_BYTES
 from actorq.wire.frames import body_of
-from actorq.wire.messages import Call, CallSpec, Outcome
+from actorq.wire.records import FAILURE, REVOKED, SUCCESS, Call, CallSpec, Member, Outcome
 from actorq.worker.core import FORGOTTEN, Effects, Worker
 
 
@@ -29,7 +29,7 @@ def connected(core: Worker, peer: int, coordinator: str) -> Effects:
     core.opened(peer)
     (discover,) = core.finish().sends[peer]
     assert isinstance(discover, m.Discover)
-    core.receive(peer, m.View(discover.nonce, m.Member(address, coordinator), []))
+    core.receive(peer, m.View(discover.nonce, Member(address, coordinator), []))
     (hello,) = core.finish().sends[peer]
     assert isinstance(hello, m.WorkerHello)
     core.receive(peer, m.Welcome(1, hello.nonce, coordinator, coordinator))
@@ -69,11 +69,11 @@ def test_an_attempt_that_is_forgotten_gives_no_outcome_to_a_new_lease_with_the_s
     core.receive(2, m.Deliver(1, [call()]))
     assert core.finish().end == [("x", FORGOTTEN, False)]
     # When the old attempt ends after all, then that is no outcome of the new one
-    core.ended([Outcome(old.id, old.attempt, m.REVOKED, b"")])
+    core.ended([Outcome(old.id, old.attempt, REVOKED, b"")])
     assert reported(core.finish()) == [] and "x" in core.held
     new = started(core)
-    core.ended([Outcome(new.id, new.attempt, m.SUCCESS, b"")])
-    assert [[each.state for each in batch] for batch in reported(core.finish())] == [[m.SUCCESS]]
+    core.ended([Outcome(new.id, new.attempt, SUCCESS, b"")])
+    assert [[each.state for each in batch] for batch in reported(core.finish())] == [[SUCCESS]]
     assert not core.held
 
 
@@ -97,7 +97,7 @@ def test_a_terminated_attempt_still_has_an_outcome(core: Worker) -> None:
 def test_reports_are_cut_by_bytes_also_those_that_are_said_again(core: Worker) -> None:
     count, body = 64, bytes(BATCH_BYTES // 16)
     core.receive(1, m.Deliver(1, [Call(f"x{number}", 1, b"", attempt=1) for number in range(count)]))
-    core.ended([Outcome(f"x{number}", 1, m.FAILURE, body_of(body)) for number in range(count)])
+    core.ended([Outcome(f"x{number}", 1, FAILURE, body_of(body)) for number in range(count)])
     batches = reported(core.finish())
     core.lose(1)
     again = reported(connected(core, 2, "first"))

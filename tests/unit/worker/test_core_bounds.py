@@ -6,7 +6,7 @@ import pytest
 
 from actorq.errors import ProtocolError
 from actorq.wire import messages as m
-from actorq.wire.messages import CallSpec, Outcome
+from actorq.wire.records import SUCCESS, CallSpec, Outcome
 from actorq.worker import jobs
 from actorq.worker.jobs import Jobs
 from tests.unit.worker.core_support import BY_VALUE, PLAIN, Bench
@@ -21,7 +21,7 @@ def test_a_worker_asks_for_nothing_while_too_many_bytes_of_outcomes_are_not_ackn
     bench = Bench(unacked_bytes=100)
     bench.deliver("a", "b")
     bench.start()
-    bench.core.ended([Outcome(task_id, 1, m.SUCCESS, bytes(60)) for task_id in ("a", "b")])
+    bench.core.ended([Outcome(task_id, 1, SUCCESS, bytes(60)) for task_id in ("a", "b")])
     bench.step()
     assert usage(bench, "unacked_bytes") == {"now": 120, "limit": 100}
     assert bench.take(m.Capacity)[-1].capacity == 0
@@ -35,7 +35,7 @@ def test_outcomes_that_are_reported_again_are_counted_once() -> None:
     bench = Bench()
     bench.deliver("a")
     bench.start()
-    bench.core.ended([Outcome("a", 1, m.SUCCESS, bytes(60))])
+    bench.core.ended([Outcome("a", 1, SUCCESS, bytes(60))])
     bench.step()
     bench.lose()
     bench.connect()

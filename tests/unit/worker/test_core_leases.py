@@ -6,6 +6,7 @@ import pytest
 
 from actorq.errors import ProtocolError
 from actorq.wire import messages as m
+from actorq.wire.records import REVOKED, SUCCESS, Outcome
 from tests.unit.worker.core_support import BY_VALUE, ONCE, Bench
 
 
@@ -52,7 +53,7 @@ def test_what_has_ended_is_reported_before_something_that_may_end_the_process(be
     bench.deliver("a")
     bench.start()
     bench.said.clear()
-    bench.core.ended([m.Outcome("a", 1, m.SUCCESS, b"")])
+    bench.core.ended([Outcome("a", 1, SUCCESS, b"")])
     bench.deliver("b", lost=1, attempt=2)
     kinds = [type(message) for message in bench.said]
     assert kinds.index(m.Finished) < kinds.index(m.Starting)
@@ -129,7 +130,7 @@ def test_a_running_call_ends_only_if_it_is_to_be_terminated(bench: Bench) -> Non
     assert bench.to_end == []
     bench.hear(m.Revoke(["b"], terminate=True))
     assert set(bench.to_end) == {"b"}
-    bench.end("b", state=m.REVOKED)
+    bench.end("b", state=REVOKED)
     assert bench.reported() == {"b": "REVOKED"}
 
 
@@ -141,7 +142,7 @@ def test_a_call_whose_lease_was_given_away_ends_and_nothing_is_reported(bench: B
     assert bench.start() == []
     assert bench.to_end == ["runs"]
     assert bench.core.held == {}
-    bench.core.ended([m.Outcome("runs", 1, m.SUCCESS, b"")])
+    bench.core.ended([Outcome("runs", 1, SUCCESS, b"")])
     bench.step()
     assert bench.reported() == {}
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from tests.unit.worker.core_support import Bench
 
 FIRST = 10

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from actorq.config import LivenessSettings, WorkerSettings
 from actorq.wire import frames
 from actorq.wire import messages as m
-from actorq.wire.messages import Call, CallSpec, Member, Message, Outcome
+from actorq.wire.messages import Message
+from actorq.wire.records import SUCCESS, Call, CallSpec, Member, Outcome
 from actorq.worker.core import Session, Worker
 from tests.unit.worker.core_support import Job
 
@@ -98,7 +99,7 @@ class Several:
         for call, _ in list(self.core.ready):
             if call.id in ids:
                 self.core.ready.remove((call, _))
-                ended.append(Outcome(call.id, call.attempt, m.SUCCESS, b""))
+                ended.append(Outcome(call.id, call.attempt, SUCCESS, b""))
         self.core.ended(ended)
         self.step()
 

@@ -7,7 +7,7 @@ from tests.unit.worker.support import run_patched
 PRELUDE = """
 import asyncio, gevent, sys
 from actorq.context import current
-from actorq.wire.messages import FAILURE, REVOKED, SUCCESS, CallSpec
+from actorq.wire.records import FAILURE, REVOKED, SUCCESS, CallSpec
 from actorq.worker.endings import hard_limit, soft_limit, terminated
 from tests.unit.worker.support import call_of, error_of, job_of, value_of
 from tests.unit.worker.test_pool import Bench, started, wait_for

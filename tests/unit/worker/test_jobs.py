@@ -21,8 +21,8 @@ from actorq.errors import (
 )
 from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
-from actorq.wire.messages import BY_VALUE, SUCCESS, Blob, Call, CallSpec, Extra
 from actorq.wire.payload import Serializers, code_blob, decode_failure, dumps, loads
+from actorq.wire.records import BY_VALUE, SUCCESS, Blob, Call, CallSpec, Extra
 from actorq.worker.endings import Ending, hard_limit
 from actorq.worker.jobs import Job, Jobs, is_coroutine_function
 from tests.unit.worker.support import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actorq.errors import SoftTimeLimitExceeded, TimeLimitExceeded
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from actorq.worker.endings import Ending, terminated
 from actorq.worker.limits import GRACE_S, Limits
 from tests.unit.worker.support import call_of

@@ -9,7 +9,7 @@ import pytest
 
 from actorq.errors import Ignore, Retry
 from actorq.wire import messages as m
-from actorq.wire.messages import REPLACED, CallSpec, Note, Outcome
+from actorq.wire.records import FAILURE, REPLACED, REVOKED, SUCCESS, CallSpec, Extra, Note, Outcome
 from actorq.worker import lines
 from actorq.worker.base import NOTES_KEPT
 from tests.unit.worker import core_support
@@ -85,7 +85,7 @@ def test_a_client_out_of_reach_is_told_nothing(bench: Bench) -> None:
 
 
 def test_a_replaced_call_is_reported_to_the_coordinator_only(bench: Bench) -> None:
-    bench.core.ended([Outcome("a", 1, REPLACED, b""), Outcome("b", 1, m.SUCCESS, b"")])
+    bench.core.ended([Outcome("a", 1, REPLACED, b""), Outcome("b", 1, SUCCESS, b"")])
     bench.step()
     assert [outcome.id for report in bench.take(m.Finished) for outcome in report.outcomes] == ["a", "b"]
     assert bench.results == [(REPLY_TO[ME].session, "b")]
@@ -148,7 +148,7 @@ def test_the_log_has_the_lines_that_users_of_celery_filter_for(
     pool = PoolBench()
     job = jobs_of(bad=PlainTask(bad, throws=(KeyError,))).make(CallSpec("bad"), None)
     outcome = pool.run(job)
-    assert outcome.state == {Retry: REPLACED, Ignore: m.REVOKED}.get(type(error), m.FAILURE)
+    assert outcome.state == {Retry: REPLACED, Ignore: REVOKED}.get(type(error), FAILURE)
     (record,) = caplog.records
     assert record.levelno == level and record.getMessage().startswith(text.format(id=outcome.id))
 
@@ -159,7 +159,7 @@ def test_a_call_is_logged_under_the_name_that_it_brings() -> None:
     call = call_of()
     spec = CallSpec("task")
     for request, name in ((b"", "task"), (dumps({"shadow": "s"}), "s"), (dumps({}), "task"), (b"\xc1", "task")):
-        call.extra = m.Extra(request=request)
+        call.extra = Extra(request=request)
         assert lines._name_of(spec, call) == name
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from actorq.errors import ImproperlyConfigured, TimeLimitExceeded
-from actorq.wire.messages import Call, CallSpec
+from actorq.wire.records import Call, CallSpec
 from actorq.worker import lines
 from actorq.worker.application import find_application
 from actorq.worker.commands import SHOWN_ITEMS, plain

@@ -16,7 +16,7 @@ from gevent.event import Event
 
 from actorq.context import current
 from actorq.errors import RemoteError, TaskRevokedError, TimeLimitExceeded
-from actorq.wire.messages import FAILURE, REVOKED, SUCCESS, Call, CallSpec, Outcome
+from actorq.wire.records import FAILURE, REVOKED, SUCCESS, Call, CallSpec, Outcome
 from actorq.worker import lines
 from actorq.worker.endings import hard_limit, soft_limit, terminated
 from actorq.worker.jobs import Job

@@ -8,7 +8,8 @@ import pytest
 
 from actorq.errors import BadAddress
 from actorq.wire.frames import TO_REPLY_SOCKET, unpack
-from actorq.wire.messages import SUCCESS, Outcome, Results
+from actorq.wire.messages import Results
+from actorq.wire.records import SUCCESS, Outcome
 from actorq.worker import replies
 from actorq.worker.core import ReplyTo
 from actorq.worker.replies import BACKLOG, BATCH, IDLE_S, Replies

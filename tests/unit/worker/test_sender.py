@@ -11,8 +11,8 @@ from actorq.errors import EncodeError, MessageTooLarge
 from actorq.transport import Peer
 from actorq.wire import messages as m
 from actorq.wire.frames import FROM_CONTROL, Frame, body_of, bytes_of, unpack
-from actorq.wire.messages import FAILURE, SUCCESS, Outcome
 from actorq.wire.payload import decode_failure
+from actorq.wire.records import FAILURE, SUCCESS, Outcome
 from actorq.worker.sender import NOBODY, Sender
 
 LIMIT_BYTES = 100_000

@@ -16,7 +16,7 @@ from actorq.actors.gate import HubGate
 from actorq.context import current
 from actorq.errors import SoftTimeLimitExceeded
 from actorq.native import PatientBell
-from actorq.wire.messages import FAILURE, REVOKED, SUCCESS, Call, CallSpec
+from actorq.wire.records import FAILURE, REVOKED, SUCCESS, Call, CallSpec
 from actorq.worker.async_raise import raise_in, raise_nothing_in
 from actorq.worker.endings import shut_down, soft_limit, terminated
 from actorq.worker.jobs import Job

@@ -10,9 +10,9 @@ from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.sending import Compiled, compiled
 from actorq.tasks.canvas.signature import Signature
 from actorq.tasks.eager import EagerMaker
-from actorq.wire.messages import CallSpec, Plan
 from actorq.wire.payload import msgpack_codec
 from actorq.wire.plans import why_unsound
+from actorq.wire.records import CallSpec, Plan
 from tests.support import free_address
 
 

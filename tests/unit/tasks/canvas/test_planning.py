@@ -11,8 +11,8 @@ from actorq import chain, chord, group
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.result_set import GroupResult
 from actorq.wire.builtin import COLLECT, KEEP
-from actorq.wire.messages import CAUSE, NOTHING, VALUE, VALUES, Plan
 from actorq.wire.plans import why_unsound
+from actorq.wire.records import CAUSE, NOTHING, VALUE, VALUES, Plan
 from tests.unit.tasks.canvas.support import Bench, shown
 
 

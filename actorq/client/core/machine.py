@@ -1,4 +1,4 @@
-"""The client's decisions, without I/O: which coordinator to talk to, what to send, what to send again, what to ask.
+"""The client itself: which coordinator to talk to, what to send, and what to send again.
 
 User threads only append to `outbox` and `requests`, and put into `pending`; everything else belongs to the session's
 own thread. The client owns a call until it has settled, or until a coordinator with a journal has accepted it: when a
@@ -13,58 +13,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from actorq.client.core.awaited import Awaited
+from actorq.client.core.questions import Questions, Request, Watch
 from actorq.client.pending import Pending
-from actorq.config import MAX_BATCH, ClientSettings
+from actorq.config import ClientSettings
 from actorq.errors import CallRefused, EncodeError
 from actorq.policies.addresses import can_be_called
 from actorq.wire import messages as m
-from actorq.wire.messages import CODE_MISSING, REPLACED, Call, CallSpec, Message, Note, Outcome, Plan
+from actorq.wire.messages import CODE_MISSING, Message
 from actorq.wire.plans import size_of_plan
+from actorq.wire.records import REPLACED, Call, CallSpec, Member, Note, Outcome, Plan
 
 logger = logging.getLogger("actorq.client")
 
 Peer = int
 BYTES_PER_SUBMIT = 512 * 1024
 """A message is cut to have about so much, judging by the one before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Look calls up; the answer comes as `Effects.answers[token]`: a LookUp."""
-
-    token: int
-    ids: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """What the coordinator knows: outcomes of calls that have settled, states of the others (``""``: unknown)."""
-
-    states: dict[str, str]
-    outcomes: dict[str, Outcome]
-    notes: tuple[Note, ...] = ()
-    """What tasks have said of themselves last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Have the outcome of a call that another session submitted sent here. It stands in `pending` already."""
-
-    task_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Run a control command; the answer comes as `Effects.answers[token]`: a Replies message."""
-
-    token: int
-    command: str
-    arguments: dict[str, Any]
-    destination: Sequence[str]
-    timeout_s: float
-
-
-Request = Ask | Watch | Order
 
 
 class Sent(NamedTuple):
@@ -81,26 +45,6 @@ class Sent(NamedTuple):
     def weight(self) -> int:
         """How much it takes of the window: a workflow is like one call."""
         return len(self.calls) + (self.plan is not None)
-
-
-class Awaited(NamedTuple):
-    """Calls that were accepted, and have not settled as far as we know."""
-
-    since_s: float
-    """When they were accepted, or asked for the last time."""
-    ids: list[str]
-    unknown_s: float = 0.0
-    """When it was heard that no coordinator which answers knows them; 0: that was not heard."""
-
-
-@dataclass(slots=True)
-class Sought:
-    """A call that is looked up."""
-
-    askers: int = 0
-    """Asks that wait for their answers."""
-    outcome: Outcome | None = None
-    """When it has come."""
 
 
 @dataclass(slots=True)
@@ -184,16 +128,9 @@ class Client:
         """To be sent again, before what is new: have not come to this coordinator, or were not taken."""
         self._plans_again: deque[tuple[Plan, bool]] = deque()
         """To be sent again; with whether its calls may be running."""
-        self._awaited: deque[Awaited] = deque()
-        """Accepted calls, by the time when they were accepted or last asked for."""
-        self._asked: dict[int, Awaited] = {}
-        self._unanswered: dict[int, Request] = {}
-        self._ordered_s: dict[int, float] = {}
-        """When the orders among them were sent for the first time."""
-        self._looked_up: dict[str, Sought] = {}
-        self._token = 0
+        self._awaited = Awaited(settings)
+        self._questions = Questions()
         self._pinged_s = now_s
-        self._is_in_hurry = False
         self._effects = Effects()
 
     # -- the interface to the shell ------------------------------------------------------------------------------
@@ -256,7 +193,7 @@ class Client:
             self.pressure = message.reason
         elif kind is m.View:
             self._learn(message.others)
-        elif kind is m.Replies and self._take_unanswered(message.token) is not None:
+        elif kind is m.Replies and self._questions.take(message.token) is not None:
             self._effects.answers[message.token] = message
 
     def lose_reply(self) -> None:
@@ -264,14 +201,12 @@ class Client:
 
         Where calls are very short, the coordinator has forgotten their outcomes a few seconds later.
         """
-        due_s = self._now_s - self.settings.ask_after_s
-        self._awaited = deque(each._replace(since_s=min(each.since_s, due_s)) for each in self._awaited)
-        self._is_in_hurry = True
+        self._awaited.hurry(self._now_s)
         self._pinged_s = self._now_s - self.settings.heartbeat_s
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Outcomes came, from workers or the coordinator. The first for a call stays."""
-        pop, looked_up = self.pending.pop, self._looked_up
+        pop, sought = self.pending.pop, self._questions.sought
         for outcome in outcomes:
             pending = pop(outcome.id, None)
             if pending is not None:
@@ -282,8 +217,8 @@ class Client:
                 pending.call = None
                 if pending.waiters is not None:  # They register before they look at `outcome`.
                     pending.notify()
-            if looked_up and outcome.id in looked_up:
-                looked_up[outcome.id].outcome = outcome
+            if sought and outcome.id in sought:
+                sought[outcome.id].outcome = outcome
 
     def told(self, notes: Sequence[Note]) -> None:
         """What tasks say of themselves, from their workers."""
@@ -324,35 +259,25 @@ class Client:
         self.window, self.window_bytes, self.slots = welcome.window, welcome.window_bytes, welcome.slots
         self.max_body_bytes = welcome.max_body_bytes
         self._learn(welcome.others)
-        self._awaited.extend(each._replace(since_s=self._now_s) for each in self._asked.values())
-        self._asked.clear()
+        self._awaited.begin_anew(self._now_s)
         self._gather_unsent(is_new=welcome.epoch != self._coordinator)
         self._coordinator, self._durable = welcome.epoch, welcome.durable
         self._transient = frozenset(welcome.transient)
         self._seq = self._sent_specs = 0
         self._welcomes += 1
         self.is_open = True
-        # Orders whose askers have given up are not repeated: an old one to shut down would end new nodes.
-        unanswered, self._unanswered = self._unanswered, {}
-        for request in reversed(unanswered.values()):
-            if self._is_awaited(request):
-                self.requests.appendleft(request)
-            elif isinstance(request, Order):
-                del self._ordered_s[request.token]
-                self._effects.answers[request.token] = m.Replies(request.token, {}, list(request.destination))
-        self._looked_up.clear()
+        again, over = self._questions.begin_anew(self._now_s)
+        self.requests.extendleft(reversed(again))
+        self._effects.answers.update({each.token: each for each in over})
         self.requests.extend(Watch(each.id) for each in list(self.pending.values()) if each.call is None)
 
-    def _learn(self, others: Sequence[m.Member]) -> None:
+    def _learn(self, others: Sequence[Member]) -> None:
         """These coordinators are to be tried too, when ours is lost; those that were named before and left are not."""
         address = self.addresses[self._address_index]
         local = self.settings.loopback_only
         named = [member.address for member in others if can_be_called(member.address, local)]
         self.addresses = list(dict.fromkeys([*self._seeds, address, *named]))
         self._address_index = self.addresses.index(address)
-
-    def _is_awaited(self, request: Request) -> bool:
-        return not isinstance(request, Order) or self._now_s < self._ordered_s[request.token] + request.timeout_s
 
     def _gather_unsent(self, is_new: bool) -> None:
         """Sort out what is to be sent again to this coordinator; `is_new`: it is not the one that we had before."""
@@ -388,7 +313,7 @@ class Client:
 
     def _accepted_calls(self) -> tuple[list[Call], list[Plan]]:
         """Not all that are pending: a call is so a moment before it is in the outbox, and has not been sent then."""
-        return self._owned([task_id for awaited in self._awaited for task_id in awaited.ids])
+        return self._owned(self._awaited.ids())
 
     def _owned(self, ids: Sequence[str]) -> tuple[list[Call], list[Plan]]:
         """What is to be sent again for these, if they are lost: calls, and workflows that they belong to."""
@@ -506,7 +431,7 @@ class Client:
             if sent.plan is not None:
                 awaited += [node.call.id for node in sent.plan.nodes if node.replies]
         if awaited:
-            self._awaited.append(Awaited(self._now_s, awaited))
+            self._awaited.add(awaited, self._now_s)
         for task_id in self.uniques.keys() & awaited if self.uniques else ():
             self._tell_unique(task_id, task_id)
 
@@ -580,15 +505,11 @@ class Client:
         elif isinstance(message, m.Code):
             self.codes.pop(message.digest, None)  # The calls that need it will be refused.
         elif isinstance(message, m.Query):
-            self._asked.pop(message.token, None)
+            self._awaited.asked.pop(message.token, None)
             if message.wait:
                 self._fail(message.ids, error)
-        if isinstance(message, (m.Query, m.Control)):
-            request = self._take_unanswered(message.token)
-            if request is not None:
-                self._effects.answers[message.token] = EncodeError(f"the request could not be sent: {error}")
-            if isinstance(request, Ask):
-                self._take_looked_up(request)
+        if isinstance(message, (m.Query, m.Control)) and self._questions.drop(message.token):
+            self._effects.answers[message.token] = EncodeError(f"the request could not be sent: {error}")
 
     def _fail(self, task_ids: Sequence[str], error: Exception) -> None:
         for task_id in task_ids:
@@ -599,85 +520,21 @@ class Client:
     # -- questions -----------------------------------------------------------------------------------------------
 
     def _request(self, request: Request) -> None:
-        if isinstance(request, Watch):
-            if request.task_id in self.pending:
-                self._effects.sends.append(m.Query(0, [request.task_id], wait=True))
-            return
-        self._unanswered[request.token] = request
-        if isinstance(request, Ask):
-            for task_id in set(request.ids):
-                self._looked_up.setdefault(task_id, Sought()).askers += 1
-            self._effects.sends.append(m.Query(request.token, list(request.ids)))
-        else:
-            self._ordered_s.setdefault(request.token, self._now_s)
-            self._effects.sends.append(
-                m.Control(
-                    request.token, request.command, request.arguments, list(request.destination), request.timeout_s
-                )
-            )
-
-    def _take_unanswered(self, token: int) -> Request | None:
-        self._ordered_s.pop(token, None)
-        return self._unanswered.pop(token, None)
+        if not isinstance(request, Watch):
+            self._effects.sends.append(self._questions.put(request, self._now_s))
+        elif request.task_id in self.pending:
+            self._effects.sends.append(m.Query(0, [request.task_id], wait=True))
 
     def _ask(self) -> None:
         """Ask for accepted calls whose outcomes have not come for long: one may have been lost on its way."""
-        hurry, self._is_in_hurry = self._is_in_hurry, False
-        budget = len(self.pending) if hurry else self.settings.ask_batch
-        pending = self.pending
-        while budget > 0 and self._awaited and self._now_s - self._awaited[0].since_s >= self.settings.ask_after_s:
-            awaited = self._awaited.popleft()
-            ids = [task_id for task_id in awaited.ids if task_id in pending]
-            size = min(budget, MAX_BATCH)
-            now, later = ids[:size], ids[size:]
-            if later:
-                due_s = self._now_s - self.settings.ask_after_s
-                self._awaited.appendleft(Awaited(due_s, later, awaited.unknown_s))
-            if now:
-                budget -= len(now)
-                self._token -= 1  # The shell's tokens are positive.
-                self._asked[self._token] = awaited._replace(ids=now)
-                self._effects.sends.append(m.Query(self._token, now))
+        self._effects.sends += self._awaited.due(self.pending, self._now_s)
 
     def _report(self, report: m.Report) -> None:
-        asked = self._asked.pop(report.token, None)
-        if asked is not None:
-            self._report_awaited(asked, report)
+        if report.token in self._awaited.asked:
+            calls, plans = self._owned(self._awaited.lost(report, self.pending, self._now_s))
+            self._again += calls
+            self._plans_again += [(plan, True) for plan in plans]
             return
-        request = self._take_unanswered(report.token)
-        if isinstance(request, Ask):  # The outcomes came before the report.
-            self._effects.answers[report.token] = LookUp(
-                dict(report.states), self._take_looked_up(request), tuple(report.notes)
-            )
-
-    def _report_awaited(self, asked: Awaited, report: m.Report) -> None:
-        """Of the calls that are awaited some are known, and the others lost: unless a coordinator that is silent now
-        has them in its journal, and comes back.
-        """
-        states = dict(report.states)
-        waiting = [task_id for task_id in asked.ids if task_id in self.pending]
-        known = [task_id for task_id in waiting if states.get(task_id, "not answered")]
-        unknown = [task_id for task_id in waiting if not states.get(task_id, "not answered")]
-        if known:
-            self._awaited.append(Awaited(self._now_s, known))
-        if not unknown:
-            return
-        unknown_s = asked.unknown_s or self._now_s
-        if report.silent and self._now_s < unknown_s + self.settings.resend_after_s:
-            self._awaited.append(Awaited(self._now_s, unknown, unknown_s))
-            return
-        calls, plans = self._owned(unknown)
-        self._again += calls
-        self._plans_again += [(plan, True) for plan in plans]
-
-    def _take_looked_up(self, request: Ask) -> dict[str, Outcome]:
-        """The outcomes that have come. They stay for those who ask for the same calls and have no answer yet."""
-        outcomes: dict[str, Outcome] = {}
-        for task_id in set(request.ids):
-            sought = self._looked_up[task_id]
-            sought.askers -= 1
-            if not sought.askers:
-                del self._looked_up[task_id]
-            if sought.outcome is not None:
-                outcomes[task_id] = sought.outcome
-        return outcomes
+        answer = self._questions.look_up(report)
+        if answer is not None:
+            self._effects.answers[report.token] = answer
