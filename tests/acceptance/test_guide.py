@@ -27,6 +27,8 @@ PAGES = {path.stem: path.read_text() for path in sorted(GUIDE.glob("*.md"))}
 WITH_PROGRAMS = [name for name, text in PAGES.items() if program_in(blocks_of(text))]
 WITH_COMMANDS = [name for name, text in PAGES.items() if commands_in(blocks_of(text))]
 LIMIT_S = 60.0
+TABLES = {"__init__.py", "table.py", "ignored.py", "names.py"}
+"""Modules that name settings, and do not read them."""
 RUN_OR_SHOWN = {"python", "toml", "console", "text"}
 
 
@@ -73,3 +75,10 @@ def test_every_block_of_a_page_is_of_a_kind_that_is_run_or_says_that_it_is_not(n
 def test_every_setting_is_described() -> None:
     described = re.findall(r"^\| `(\w+)` \|", PAGES["settings"], re.MULTILINE)
     assert sorted(described) == sorted(NAMES)
+
+
+def test_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
+    code = "\n".join(path.read_text() for path in (REPOSITORY / "actorq").rglob("*.py") if path.name not in TABLES)
+    unread = [name for name in NAMES if not re.search(rf"\.{name}\b|\"{name}\"", code)]
+    said = re.findall(r"^\| `(\w+)` \| \*\*No effect", PAGES["settings"], re.MULTILINE)
+    assert sorted(said) == sorted(unread)
