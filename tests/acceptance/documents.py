@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -99,10 +100,17 @@ def environment_with(url: str) -> dict[str, str]:
 
 
 def type_all(
-    commands: list[Command], directory: Path, environment: dict[str, str], nodes: Nodes, limit_s: float
+    commands: list[Command],
+    directory: Path,
+    environment: Mapping[str, str],
+    nodes: Nodes,
+    limit_s: float,
+    addresses: Mapping[str, str] | None = None,
 ) -> dict[str, Ended]:
-    """What became of each command: all are typed into one shell, one after the other."""
-    typed = [f'{command.line}\necho "@@ $? {number}"' for number, command in enumerate(commands)]
+    """What became of each command: all are typed into one shell, one after the other, with other `addresses`."""
+    typed = [
+        f'{_moved(command.line, addresses or {})}\necho "@@ $? {number}"' for number, command in enumerate(commands)
+    ]
     (directory / "session.sh").write_text("\n".join(["exec 2>session.err", ELSEWHERE, *typed, 'echo "@@ end"']))
     shell = nodes.start_command("bash", "-c", f"cd {shlex.quote(str(directory))}; . ./session.sh", env=environment)
     try:
@@ -116,6 +124,12 @@ def type_all(
         command.line: Ended(int(status), output.splitlines())
         for command, output, status in zip(commands, outputs, statuses, strict=True)
     }
+
+
+def _moved(line: str, addresses: Mapping[str, str]) -> str:
+    for address, other in addresses.items():
+        line = line.replace(address, other)
+    return line
 
 
 def said_in(directory: Path) -> str:

@@ -25,6 +25,8 @@ BLOCKS = blocks_of(README)
 ITSELF = "scripts/test"
 """Runs this test, and so is not run by it."""
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5570"
+JOINED = ("tcp://127.0.0.1:15571", "tcp://127.0.0.1:15572")
+"""The coordinators of the example with several."""
 SESSION_S = 110.0
 
 
@@ -51,7 +53,8 @@ def environment() -> dict[str, str]:
 def session(directory: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """What became of each command."""
     with Nodes(tmp_path_factory.mktemp("logs")) as nodes:
-        return type_all(commands(), directory, environment, nodes, SESSION_S)
+        others = {address: free_address() for address in JOINED}
+        return type_all(commands(), directory, environment, nodes, SESSION_S, others)
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.line)
