@@ -13,7 +13,7 @@ from actorq.tasks import groups, outline
 from actorq.tasks.listening import note_value
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import OUTCOME_STATES, Call, CallSpec, Note, Plan
-from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers
+from actorq.wire.payload import Serializers, loads
 
 
 class Questions:
@@ -61,7 +61,7 @@ class Questions:
         return self.session.listen(task_id, listener)
 
     def open_meta(self, meta: bytes) -> Any:
-        return self.serializers.loads(DEFAULT_SERIALIZER, meta)
+        return loads(meta)  # Of our own making, whatever `accept_content` says of users' payloads.
 
     def forget(self, task_ids: Sequence[str]) -> None:
         for task_id in task_ids:
