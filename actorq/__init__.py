@@ -8,6 +8,7 @@ from actorq.config import VERSION as __version__  # noqa: N811 - the name that t
 
 if TYPE_CHECKING:
     from actorq.app import ActorQ
+    from actorq.app import ActorQ as Celery
     from actorq.policies.queues import Broadcast, Exchange, Queue
     from actorq.policies.routing import worker_direct
     from actorq.shared import current_app, current_task, shared_task
@@ -25,6 +26,7 @@ __all__ = [
     "ActorQ",
     "AsyncResult",
     "Broadcast",
+    "Celery",
     "Exchange",
     "GroupResult",
     "Queue",
@@ -48,9 +50,12 @@ __all__ = [
     "xstarmap",
 ]
 
+_ALIASES = {"Celery": "ActorQ"}
+"""Names that programs written for Celery import, and what we call it."""
 _HOMES = {
     "ActorQ": "actorq.app",
     "AsyncResult": "actorq.tasks.result",
+    "Celery": "actorq.app",
     "GroupResult": "actorq.tasks.result_set",
     "ResultSet": "actorq.tasks.result_set",
     "Signature": "actorq.tasks.canvas.signature",
@@ -82,4 +87,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'actorq' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(home), name)
+    return getattr(import_module(home), _ALIASES.get(name, name))

@@ -27,7 +27,13 @@ from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.queues import queue_of
 from actorq.settings.configurable import Configurable
 from actorq.settings.embedded import embedded_options
-from actorq.settings.tasks import default_options, options_over_defaults, payloads_of, publish_timeout_s
+from actorq.settings.tasks import (
+    default_options,
+    options_over_defaults,
+    payloads_of,
+    publish_timeout_s,
+    serializer_of,
+)
 from actorq.settings.unused import check_unused
 from actorq.signals import publishing
 from actorq.tasks.apps import APPS
@@ -240,7 +246,7 @@ class ActorQ(Configurable, Registering, Making, Questions):
 
     def _spec_by_name(self, name: str) -> CallSpec:
         if name in BUILTIN_NAMES:
-            return CallSpec(name)
+            return make_spec(CallSpec(name), {"serializer": serializer_of(self.conf.settings)})
         if self.url.startswith(LOCAL):
             return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)

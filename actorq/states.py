@@ -23,12 +23,6 @@ PROGRESS = "PROGRESS"
 SUCCESS = "SUCCESS"
 FAILURE = "FAILURE"
 REVOKED = "REVOKED"
-RETRY = "RETRY"
-"""The task has asked to be run again, and waits for that."""
-REJECTED = "REJECTED"
-"""The task has rejected the call. In events: the call fails, or goes back."""
-IGNORED = "IGNORED"
-"""The task has said that its outcome is none. In events."""
 
 READY_STATES = frozenset({SUCCESS, FAILURE, REVOKED})
 """Terminal: the first of these that a call reaches stays."""

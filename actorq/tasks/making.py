@@ -35,7 +35,8 @@ class Making(Sending):
         known = self.tasks.get(task)
         if known is None:
             return self.spec_of(kind, options)
-        spec = make_spec(CallSpec(kind), {"queue": known.spec.queue, "priority": known.spec.priority})
+        own = known.spec
+        spec = make_spec(CallSpec(kind), {"queue": own.queue, "priority": own.priority, "serializer": own.serializer})
         if known.spec.code:  # The worker knows the task by what travels only.
             mapping = TaskMapping(kind, reference_to(known, self) or known)
             spec = msgspec.structs.replace(spec, code=self._add_code(mapping))

@@ -12,7 +12,7 @@ from actorq.config import MAX_BATCH, ClientSettings
 from actorq.tasks import groups, outline
 from actorq.tasks.listening import note_value
 from actorq.wire.frames import bytes_of
-from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers
+from actorq.wire.payload import Serializers, loads
 from actorq.wire.records import OUTCOME_STATES, Call, CallSpec, Note, Plan
 
 
@@ -61,7 +61,7 @@ class Questions:
         return self.session.listen(task_id, listener)
 
     def open_meta(self, meta: bytes) -> Any:
-        return self.serializers.loads(DEFAULT_SERIALIZER, meta)
+        return loads(meta)  # Of our own making, whatever `accept_content` says of users' payloads.
 
     def forget(self, task_ids: Sequence[str]) -> None:
         for task_id in task_ids:

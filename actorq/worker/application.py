@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -42,7 +43,8 @@ class NoApplication(Configurable):
 
 
 def find_application(name: str) -> Application:
-    """The application ``module:attribute`` or ``module.attribute``; or the one that ``module`` has, by a usual name.
+    """The application ``module:attribute`` or ``module.attribute``; or the one that ``module`` has, by a usual name;
+    of a package, its module ``celery``, say, may have it.
 
     Raises ImproperlyConfigured if there is none, or several, and whatever the module raises when it is imported.
     """
@@ -59,21 +61,39 @@ def find_application(name: str) -> Application:
         return value  # type: ignore[no-any-return]
     if attribute:
         return _attribute(module, attribute)
+    application = _of_module(module) or _of_package(module)
+    if application is None:
+        raise ImproperlyConfigured(
+            f"module {module_name} has no application: make one in it, app = ActorQ({module_name!r}), or name its "
+            f"attribute"
+        )
+    return application
+
+
+def _of_module(module: ModuleType) -> Application | None:
+    """The one that it has by a usual name; else its only one. Raises ImproperlyConfigured if there are several."""
     found = {key: value for key, value in vars(module).items() if is_application(value)}
     for usual in USUAL_NAMES:
         if usual in found:
             application: Application = found[usual]
             return application
     if len({id(value) for value in found.values()}) > 1:
-        first = next(iter(found))
+        first, name = next(iter(found)), module.__name__
         raise ImproperlyConfigured(
-            f"module {module_name} has several applications ({', '.join(found)}): name one, as in {module_name}:{first}"
+            f"module {name} has several applications ({', '.join(found)}): name one, as in {name}:{first}"
         )
-    for value in found.values():
-        return value  # type: ignore[no-any-return]
-    raise ImproperlyConfigured(
-        f"module {module_name} has no application: make one in it, app = ActorQ({module_name!r}), or name its attribute"
-    )
+    return next(iter(found.values()), None)
+
+
+def _of_package(package: ModuleType) -> Application | None:
+    """The one in a module with a usual name, as projects have it that were written for Celery: in ``proj/celery.py``."""
+    for usual in USUAL_NAMES:
+        name = f"{package.__name__}.{usual}"
+        if hasattr(package, "__path__") and find_spec(name) is not None:
+            application = _of_module(import_module(name))
+            if application is not None:
+                return application
+    return None
 
 
 def is_application(value: Any) -> bool:

@@ -35,7 +35,7 @@ def actorq_rate(mesh: Mesh, calls: int) -> float:
     """Submit and gather so many calls. Returns calls per second."""
     started_s = time.perf_counter()
     values = mesh.gather([add.delay(number, 1) for number in range(calls)])
-    return _checked_rate(values, time.perf_counter() - started_s)
+    return checked_rate(values, time.perf_counter() - started_s)
 
 
 def ceiling_rate(ceiling: Ceiling, calls: int) -> float:
@@ -44,10 +44,11 @@ def ceiling_rate(ceiling: Ceiling, calls: int) -> float:
     started_s = time.perf_counter()
     pending = [submit("add", number, 1) for number in range(calls)]
     values = [each.get() for each in pending]
-    return _checked_rate(values, time.perf_counter() - started_s)
+    return checked_rate(values, time.perf_counter() - started_s)
 
 
-def _checked_rate(values: list[int], elapsed_s: float) -> float:
+def checked_rate(values: list[int], elapsed_s: float) -> float:
+    """Calls per second. Raises BenchmarkError if these are not the results."""
     if values != list(range(1, len(values) + 1)):
         raise BenchmarkError("some results are wrong")
     return len(values) / elapsed_s

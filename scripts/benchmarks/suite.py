@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from scripts.benchmarks import (
+    chain_step,
     durable_round_trip,
     durable_submit,
     durable_throughput,
+    eta_lateness,
+    eta_memory,
     first_result,
     idle_node_memory,
+    limited_throughput,
     metg,
     million_queued,
     noop_throughput,
@@ -29,6 +33,10 @@ _MODULES = (
     durable_throughput,
     durable_submit,
     durable_round_trip,
+    chain_step,
+    limited_throughput,
+    eta_lateness,
+    eta_memory,
 )
 
 BENCHMARKS: dict[str, Measure] = {module.__name__.rpartition(".")[2]: module.measure for module in _MODULES}

@@ -16,6 +16,11 @@ def echo(body: bytes) -> bytes:
     return body
 
 
+def started_at() -> float:
+    """Unix time."""
+    return time.time()
+
+
 def spin(steps: int) -> int:
     """Keep a CPU busy for a fixed amount of work: not for a time, which also passes while others have the CPU."""
     for _ in repeat(None, steps):  # Each step takes the same time; numbers above 256 would take longer.

@@ -71,7 +71,7 @@ def test_the_contracts_allow_what_they_should(tmp_path: Path) -> None:
         ("tasks", "from actorq import app", "Imports point down"),
         ("stores", "from actorq import transport", "Imports point down"),
         ("wire", "def late():\n    from actorq import client", "Imports point down"),
-        ("utils", "", "Imports point down"),
+        ("helpers", "", "Imports point down"),
         ("tasks", "from actorq import ActorQ", "Only the edge imports from the package itself"),
         ("stores", "import zmq.green", "Only transport imports zmq"),
         ("control", "import gevent.event", "Only actors, transport, worker and nodes import gevent"),

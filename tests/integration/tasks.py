@@ -276,3 +276,29 @@ def once_for(x: int, seconds: float) -> int:
 def for_tenant(tenant: str) -> str:
     time.sleep(0.01)
     return tenant
+
+
+@app.task
+def wait_at_gate(value: int, path: str) -> int:
+    """Leaves its process's id in a file, and goes on when the gate is open: the file beside it is there."""
+    with open(path, "w") as file:
+        file.write(str(os.getpid()))
+    while not os.path.exists(f"{path}.open"):
+        time.sleep(0.01)
+    return value
+
+
+@app.task
+def noted_total(values: list[int], path: str, name: str) -> int:
+    """The sum; appends a line with its name to a file, so that a test sees how often it has run."""
+    with open(path, "a") as lines:
+        lines.write(f"{name}\n")
+    return sum(values)
+
+
+@app.task
+def noted_add(x: int, y: int, path: str) -> int:
+    """As `noted_total`, for two numbers."""
+    with open(path, "a") as lines:
+        lines.write(f"{x}\n")
+    return x + y

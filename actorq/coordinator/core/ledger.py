@@ -50,10 +50,12 @@ _decode_replacement = msgspec.msgpack.Decoder(Replacement).decode
 class Entry:
     """A plan in progress."""
 
-    __slots__ = ("client", "ends", "left", "missing", "parts", "plan", "row", "waits")
+    __slots__ = ("client", "ends", "is_resumed", "left", "missing", "parts", "plan", "row", "waits")
 
-    def __init__(self, plan: Plan, client: int, row: int) -> None:
+    def __init__(self, plan: Plan, client: int, row: int, is_resumed: bool) -> None:
         self.plan = plan
+        self.is_resumed = is_resumed
+        """An earlier coordinator may have been further on than we know, and workers run what it has released."""
         self.client = client
         """Number of the client that gets the outcomes."""
         self.row = row
@@ -110,9 +112,9 @@ class Ledger:
         for node in plan.nodes:
             node.call.attempt = 0
             node.call.lost = int(is_resent and entries[node.call.spec].spec.at_most_once)  # It may have started.
-        self._start(self._enter(plan, client), is_held_back)
+        self._start(self._enter(plan, client, is_resumed=is_resent), is_held_back)
 
-    def _enter(self, plan: Plan, client: int, row: int = 0) -> Entry:
+    def _enter(self, plan: Plan, client: int, row: int = 0, is_resumed: bool = False) -> Entry:
         """A new entry. `row`: of one that the journal has already."""
         state = self._state
         specs = state.entries_by_number
@@ -124,7 +126,7 @@ class Ledger:
         self.waiting_count += len(plan.nodes)
         if not row and any(specs[number].durable for number in {node.call.spec for node in plan.nodes}):
             row = state.keeping.keep_plan(client, plan)
-        entry = self.entries[plan.id] = Entry(plan, client, row)
+        entry = self.entries[plan.id] = Entry(plan, client, row, is_resumed)
         for index, node in enumerate(plan.nodes):
             self.members.setdefault(node.call.id, []).append((entry, index))
         return entry
@@ -172,8 +174,9 @@ class Ledger:
         self._note(entry, index, entry.ends[index], outcome if has_followers else None)
         if has_followers:
             ready, failed = self._tell(entry, index, outcome, is_cascade)
+            is_held_back = entry.is_resumed and self._state.is_young()
             for each in ready:
-                self._release(entry, each)
+                self._release(entry, each, is_held_back)
             for each in failed:
                 self._fail(entry, each, outcome)
         self._close(entry)
@@ -380,7 +383,7 @@ class Ledger:
     def restore(self, plans: Sequence[KeepPlan], steps: Mapping[int, Step]) -> None:
         """Take over what a store kept. What has not ended is held back until workers have listed what they run."""
         for kept in plans:
-            entry = self._enter(kept.plan, kept.client, kept.row)
+            entry = self._enter(kept.plan, kept.client, kept.row, is_resumed=True)
             rows = range(kept.row, kept.row + len(kept.plan.nodes))
             known = {row - kept.row: steps[row] for row in rows if row in steps}
             for index, step in known.items():

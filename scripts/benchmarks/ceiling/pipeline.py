@@ -70,7 +70,12 @@ def run_worker(address: str) -> None:
     socket.connect(address)
     socket.send_multipart([HELLO, encode(WINDOW)])
     readable = GreenInput(socket)
-    tasks: dict[str, Callable[..., Any]] = {"add": work.add, "echo": work.echo, "spin": work.spin}
+    tasks: dict[str, Callable[..., Any]] = {
+        "add": work.add,
+        "echo": work.echo,
+        "spin": work.spin,
+        "started_at": work.started_at,
+    }
     waiting = SimpleQueue()
     clients: dict[str, zmq.Socket[bytes]] = {}
     results: dict[str, list[tuple[str, bytes]]] = {}

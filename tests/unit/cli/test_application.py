@@ -43,6 +43,11 @@ def test_the_application_is_found(project: Path, source: str, name: str, main: s
     assert import_application(name).main == main
 
 
+def test_a_package_may_have_its_application_in_a_module_of_the_usual_name(project: Path) -> None:
+    (project / "celery.py").write_text("from actorq import ActorQ\napp = ActorQ('one')\n")
+    assert import_application("proj").main == "one"
+
+
 @pytest.mark.parametrize(
     ("source", "name", "text"),
     [

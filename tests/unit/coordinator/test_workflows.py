@@ -395,6 +395,27 @@ def test_a_body_that_runs_during_a_restart_does_not_run_again(kept: Bench) -> No
     assert kept.state_of("body") == "SUCCESS" and is_clean(kept)
 
 
+def test_a_step_whose_end_was_not_written_does_not_run_again_after_a_restart(kept: Bench) -> None:
+    # Given a chain whose steps ran on two workers, and a coordinator that was killed before it had written their ends
+    client, worker = parties(kept)
+    client.submit_plan("p", *chain("a", "b", "c", "d"))
+    kept.is_slow = True
+    for each in ("a", "b", "c"):
+        assert worker.delivered() == [each]
+        worker.report(each)
+    kept.start()
+    kept.is_slow = False
+    # When the worker that ran the second step is back before the one that ran the others
+    early = kept.worker("early", slots=10, held=[("b", 1)], coordinator="epoch-1")
+    early.report("b", attempt=1)
+    late = kept.worker("late", slots=10, held=[("a", 1), ("c", 1)], coordinator="epoch-1")
+    late.report("a", attempt=1)
+    late.report("c", attempt=1)
+    kept.wait(3.0)
+    # Then only that starts which nobody has run
+    assert early.delivered() + late.delivered() == ["d"]
+
+
 def test_a_replacement_survives_a_restart(kept: Bench) -> None:
     client, worker = parties(kept)
     client.submit_plan("p", *chain("a", "b"))

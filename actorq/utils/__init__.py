@@ -1,0 +1,1 @@
+"""What programs written for Celery import from its `utils`."""
