@@ -378,11 +378,15 @@ class ActorQ(Configurable, Registering, Making, Questions):
             return self._open_result(outcome.content or DEFAULT_SERIALIZER, body) if len(body) else None
         return decode_failure(body)
 
-    def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
+    def revoke(
+        self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float, roots: Sequence[str] = ()
+    ) -> dict[str, str]:
+        arguments = {"ids": list(task_ids), "roots": list(roots), "terminate": terminate}
         if not wait:
-            self.session.post("revoke", {"ids": list(task_ids), "terminate": terminate})
+            self.session.post("revoke", arguments)
             return {}
-        return self.control.revoke(list(task_ids), terminate, timeout_s)
+        replies = self.control.broadcast("revoke", arguments, timeout=timeout_s)
+        return {task_id: what for reply in replies.values() for task_id, what in reply.items()}
 
     def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
         return self.session.order(command, arguments, destination, timeout_s)

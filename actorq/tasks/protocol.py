@@ -154,4 +154,7 @@ class Mesh(Protocol):
     def state_of(self, pending: Pending) -> str:
         """The state of a call; if it turns out to have settled, sets its outcome."""
 
-    def revoke(self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]: ...
+    def revoke(
+        self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float, roots: Sequence[str] = ()
+    ) -> dict[str, str]:
+        """End these calls, and all that go back to `roots`, also those that come later."""

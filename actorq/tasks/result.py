@@ -254,12 +254,23 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
     def cancel(
         self, recursive: bool = True, terminate: bool = True, wait: bool = False, timeout: float | None = None
     ) -> dict[str, str]:
-        """End the call, with `recursive` also all of its workflow that has not ended: what comes before it and after it.
+        """End the call, with `recursive` also all of its workflow that has not ended: what comes before it and after it,
+        and what tasks of it have submitted, or will submit.
 
         Returns, with `wait`, what became of each.
         """
-        ids = list(dict.fromkeys(self._workflow_ids())) if recursive else [self.id]
-        return self.mesh.revoke(ids, terminate, wait, 1.0 if timeout is None else timeout)
+        timeout_s = 1.0 if timeout is None else timeout
+        if not recursive:
+            return self.mesh.revoke([self.id], terminate, wait, timeout_s)
+        ids = list(dict.fromkeys(self._workflow_ids()))
+        return self.mesh.revoke(ids, terminate, wait, timeout_s, [self._first_id()])
+
+    def _first_id(self) -> str:
+        """What its workflow begins with, to which all calls of that go back."""
+        first: Any = self
+        while first.parent is not None:
+            first = first.parent
+        return str(first.id)
 
     def _workflow_ids(self) -> Iterator[str]:
         """From the end to the beginning: so what follows a call that is ended is ended for its own sake."""

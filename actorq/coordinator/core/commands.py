@@ -235,6 +235,10 @@ class Commands:
             root = call.extra.root if call.extra is not None else ""
             if root in members and call.id != root:
                 members[root].append(call.id)
+        for call in self._state.ledger.unreleased() if members else ():
+            root = call.extra.root if call.extra is not None else ""
+            if root in members and call.id != root:
+                members[root].append(call.id)
         return members
 
     def _forget(self, arguments: dict[str, Any]) -> int:

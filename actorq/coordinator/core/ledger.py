@@ -350,16 +350,24 @@ class Ledger:
                 return entry.plan.nodes[index].call
         return None
 
+    def unreleased(self) -> Iterator[Call]:
+        """All calls that wait for others of their plans."""
+        for entry in self.entries.values():
+            for node, waits in zip(entry.plan.nodes, entry.waits, strict=True):
+                if waits:
+                    yield node.call
+
     def open_calls(self, plan_id: str) -> list[str]:
         """Ids of the calls of a plan that have not ended."""
         entry = self.entries.get(plan_id)
         return [] if entry is None else [node.call.id for node in entry.plan.nodes if node.call.id in self.members]
 
-    def describe(self, plan_id: str) -> dict[str, object] | None:
-        """A workflow, for people. None if it is not known, or has ended."""
-        entry = self.entries.get(plan_id)
+    def describe(self, some_id: str) -> dict[str, object] | None:
+        """A workflow, for people, by its own id or that of one of its calls. None if it is not known, or has ended."""
+        entry = self.entries.get(some_id) or self._with_call(some_id)
         if entry is None:
             return None
+        plan_id = entry.plan.id
         specs = self._state.entries_by_number
         tasks = {node.call.id: specs[node.call.spec].spec.task for node in entry.plan.nodes}
         missing = [
@@ -369,14 +377,15 @@ class Ledger:
         count = len(entry.plan.nodes)
         return {"id": plan_id, "calls": count, "ended": count - entry.left, "missing": missing}
 
+    def _with_call(self, task_id: str) -> Entry | None:
+        for entry in self.entries.values():
+            if any(node.call.id == task_id for node in entry.plan.nodes):
+                return entry
+        return None
+
     def specs_in_use(self) -> set[int]:
         """Spec numbers of the calls that have not been released."""
-        return {
-            node.call.spec
-            for entry in self.entries.values()
-            for node, waits in zip(entry.plan.nodes, entry.waits, strict=True)
-            if waits
-        }
+        return {call.spec for call in self.unreleased()}
 
     # -- a coordinator starts again ----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from actorq.context import current
+from actorq.ids import random_id
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.planning import Before, Flow, Maker, Planner, Step
 from actorq.wire.records import CallSpec, Plan
@@ -50,6 +51,7 @@ def compiled(canvas: Canvas, maker: Maker, naming: Naming) -> Compiled:
     canvas.plan(planner, None)
     leaves = result.leaves()
     specs, plan = planner.finish({leaf.id for leaf in leaves})
+    plan.id = random_id()  # A call may send several workflows, which all go back to the same one.
     ignored = planner.ignored()
     for leaf in leaves:
         leaf.ignored = leaf.id in ignored

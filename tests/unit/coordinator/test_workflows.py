@@ -16,11 +16,13 @@ from actorq.wire.records import (
     FAILURE,
     NOTHING,
     REPLACED,
+    REVOKED,
     SUCCESS,
     VALUE,
     VALUES,
     Call,
     CallSpec,
+    Extra,
     Inputs,
     Node,
     Part,
@@ -541,3 +543,16 @@ def test_what_a_call_was_replaced_by_is_handed_over_with_what_follows_it(bench: 
         assert worker.delivered() == [task_id]
         worker.report(task_id)
     assert is_clean(heir)
+
+
+def test_revoking_what_a_tree_goes_back_to_ends_its_calls_that_wait_for_others(bench: Bench) -> None:
+    client, worker = parties(bench, slots=1)
+    nodes = chain("a", "b", "c")
+    for each in nodes:
+        each.call.extra = Extra(root="top")
+    client.submit_plan("p", *nodes)
+    assert worker.delivered() == ["a"]
+    client.order("revoke", roots=["top"])
+    assert bench.state_of("b") == bench.state_of("c") == "REVOKED"
+    worker.report("a", state=REVOKED, body=failure())
+    assert is_clean(bench)

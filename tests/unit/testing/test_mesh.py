@@ -624,3 +624,15 @@ def test_an_interrupt_ends_the_test_and_not_only_the_task(running: Mesh) -> None
     interrupted.delay()
     with pytest.raises(KeyboardInterrupt):
         running.run_until_idle()
+
+
+def test_a_task_may_send_several_workflows(app: ActorQ) -> None:
+    add = app.tasks["add"]
+
+    @app.task(name="fan_out")
+    def fan_out() -> list[int]:
+        chains = [chain(add.s(1, number), add.s(10)) for number in range(3)]
+        return [result.get(timeout=10) for result in [each.apply_async() for each in chains]]
+
+    with mesh(app):
+        assert fan_out.delay().get(timeout=10) == [11, 12, 13]
