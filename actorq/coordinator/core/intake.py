@@ -249,7 +249,12 @@ class Intake:
         trouble = why_unsound(plan) or next(filter(None, map(self._why_refused, entries.values())), "")
         if not trouble and not all(_has_sound_times(node.call) for node in plan.nodes):
             trouble = NO_TIME
-        if trouble and plan.id not in state.ledger.entries:
+        known = state.ledger.entries.get(plan.id)
+        if known is not None and plan.nodes and known.plan.nodes[-1].call.id == plan.nodes[-1].call.id:
+            return  # It was sent twice.
+        if known is not None:
+            trouble = "another workflow has its id: give each one of its own"
+        if trouble:
             refused = [(node.call.id, trouble) for node in plan.nodes if node.replies]
             state.send(client.peer, m.Refused(refused))
             return

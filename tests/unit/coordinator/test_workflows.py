@@ -254,6 +254,15 @@ def test_a_plan_that_comes_twice_is_one(bench: Bench) -> None:
     assert is_clean(bench)
 
 
+def test_a_workflow_under_the_id_of_another_one_is_refused(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b"))
+    client.submit_plan("p", *chain("x", "y"))
+    assert worker.delivered() == ["a"]
+    ((reason, *_),) = {tuple(why for _, why in each.calls) for each in client.take(m.Refused)}
+    assert "another workflow has its id" in reason
+
+
 def test_a_plan_sent_again_to_a_new_coordinator_goes_on_where_a_worker_runs_it(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit_plan("p", *chord("body", "a"))
