@@ -1,4 +1,5 @@
-"""Each page of the guide works as written: its programs, its files and its commands; and the guide names every setting."""
+"""Each page of the guide works as written: its programs, its files and its commands; and the guide names every
+setting, option and signal."""
 
 from __future__ import annotations
 
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from actorq import signals
+from actorq.dispatch import Signal
 from actorq.settings.table import NAMES
+from actorq.tasks.attributes import ATTRIBUTES, DEFINITION_OPTIONS
+from actorq.tasks.options import APPLY_OPTIONS, SPEC_OPTIONS
 from tests.acceptance.documents import (
     blocks_of,
     commands_in,
@@ -75,6 +80,16 @@ def test_every_block_of_a_page_is_of_a_kind_that_is_run_or_says_that_it_is_not(n
 def test_every_setting_is_described() -> None:
     described = re.findall(r"^\| `(\w+)` \|", PAGES["settings"], re.MULTILINE)
     assert sorted(described) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", sorted({*SPEC_OPTIONS, *APPLY_OPTIONS, *ATTRIBUTES, *DEFINITION_OPTIONS}))
+def test_every_option_of_a_task_and_of_a_call_is_described(name: str) -> None:
+    assert re.search(rf"`{name}[`=]", PAGES["calling"] + PAGES["limiting"] + PAGES["routing"])
+
+
+@pytest.mark.parametrize("name", [name for name, each in vars(signals).items() if isinstance(each, Signal)])
+def test_every_signal_is_described(name: str) -> None:
+    assert f"`{name}`" in PAGES["signals"]
 
 
 def test_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
