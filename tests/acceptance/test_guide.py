@@ -97,3 +97,13 @@ def test_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
     unread = [name for name in NAMES if not re.search(rf"\.{name}\b|\"{name}\"", code)]
     said = re.findall(r"^\| `(\w+)` \| \*\*No effect", PAGES["settings"], re.MULTILINE)
     assert sorted(said) == sorted(unread)
+
+
+def test_the_documents_become_a_web_site_without_a_warning(tmp_path: Path) -> None:
+    config = REPOSITORY / "scripts" / "documents" / "mkdocs.yml"
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--config-file", str(config)]
+    ended = subprocess.run(
+        [*command, "--site-dir", str(tmp_path)], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "guide" / "calling.html").exists()
