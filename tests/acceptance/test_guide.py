@@ -1,4 +1,5 @@
-"""Each page of the guide works as written: its programs, its files and its commands; and the guide names every setting."""
+"""Each page of the guide works as written: its programs, its files and its commands; and the guide names every
+setting, option and signal."""
 
 from __future__ import annotations
 
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from actorq import signals
+from actorq.dispatch import Signal
 from actorq.settings.table import NAMES
+from actorq.tasks.attributes import ATTRIBUTES, DEFINITION_OPTIONS
+from actorq.tasks.options import APPLY_OPTIONS, SPEC_OPTIONS
 from tests.acceptance.documents import (
     blocks_of,
     commands_in,
@@ -77,8 +82,28 @@ def test_every_setting_is_described() -> None:
     assert sorted(described) == sorted(NAMES)
 
 
+@pytest.mark.parametrize("name", sorted({*SPEC_OPTIONS, *APPLY_OPTIONS, *ATTRIBUTES, *DEFINITION_OPTIONS}))
+def test_every_option_of_a_task_and_of_a_call_is_described(name: str) -> None:
+    assert re.search(rf"`{name}[`=]", PAGES["calling"] + PAGES["limiting"] + PAGES["routing"])
+
+
+@pytest.mark.parametrize("name", [name for name, each in vars(signals).items() if isinstance(each, Signal)])
+def test_every_signal_is_described(name: str) -> None:
+    assert f"`{name}`" in PAGES["signals"]
+
+
 def test_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
     code = "\n".join(path.read_text() for path in (REPOSITORY / "actorq").rglob("*.py") if path.name not in TABLES)
     unread = [name for name in NAMES if not re.search(rf"\.{name}\b|\"{name}\"", code)]
     said = re.findall(r"^\| `(\w+)` \| \*\*No effect", PAGES["settings"], re.MULTILINE)
     assert sorted(said) == sorted(unread)
+
+
+def test_the_documents_become_a_web_site_without_a_warning(tmp_path: Path) -> None:
+    config = REPOSITORY / "scripts" / "documents" / "mkdocs.yml"
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--config-file", str(config)]
+    ended = subprocess.run(
+        [*command, "--site-dir", str(tmp_path)], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "guide" / "calling.html").exists()
