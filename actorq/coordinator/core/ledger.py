@@ -154,7 +154,14 @@ class Ledger:
         end of one may be the end of a long chain.
         """
         members, waiting = self.members, self._ended
-        waiting.extend([(outcome, False) for outcome in outcomes if outcome.id in members])
+        known = [outcome for outcome in outcomes if outcome.id in members]
+        for (
+            outcome
+        ) in known:  # Before anything starts by the end of others: these have ended, and do not start any more.
+            for entry, index in members[outcome.id]:
+                if self._unwait(entry, index):
+                    self._state.body_bytes -= len(entry.plan.nodes[index].call.body)
+        waiting.extend([(outcome, False) for outcome in known])
         if self._is_following:
             return
         self._is_following = True
@@ -167,8 +174,6 @@ class Ledger:
     def _end(self, entry: Entry, index: int, outcome: Outcome, is_cascade: bool) -> None:
         """A call of a plan has ended."""
         node = entry.plan.nodes[index]
-        if self._unwait(entry, index):
-            self._state.body_bytes -= len(node.call.body)
         has_followers = bool(node.then or node.catch)
         entry.ends[index] = CASCADED if is_cascade else outcome.state
         self._note(entry, index, entry.ends[index], outcome if has_followers else None)
