@@ -236,6 +236,8 @@ class ActorQ(Configurable, Registering, Making, Questions):
 
         Options as for `Task.apply_async`. If the task is registered here, its options are the defaults.
         """
+        if "link" in options or "link_error" in options:
+            return self.signature(name, args, kwargs).apply_async(**options)
         self.inline.warn_of(name)
         spec, task = self._spec_by_name(name), self.tasks.get(name)
         if task is not None:

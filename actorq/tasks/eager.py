@@ -82,7 +82,9 @@ class EagerMaker:
     def __init__(self, mesh: Any) -> None:
         self._mesh = mesh
 
-    def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+    def spec_of(
+        self, task: str, options: Mapping[str, Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> CallSpec:
         spec: CallSpec = self._mesh.eager_spec_of(task, options)
         return spec
 

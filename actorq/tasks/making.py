@@ -27,8 +27,13 @@ class Making(Sending):
         """A signature of this application's: see `actorq.tasks.canvas.signature`."""
         return signature(varies, *args, **{"app": self, **options})
 
-    def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+    def spec_of(
+        self, task: str, options: Mapping[str, Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> CallSpec:
         known = self.tasks.get(task)
+        if task not in BUILTIN_NAMES:
+            own = {} if known is None else known.options
+            options = self.routed(task, own, args, kwargs or {}, options)
         return _changed(self._spec_by_name(task) if known is None else known.spec, options)
 
     def spec_of_map(self, kind: str, task: str, options: Mapping[str, Any]) -> CallSpec:
@@ -71,7 +76,7 @@ class Making(Sending):
         for place, each in enumerate(calls):
             self.check_arguments(each.task, each.args, each.kwargs)
             options = {"group_id": group_id, "group_index": place, **each.options}
-            spec = self.spec_of(each.task, options)
+            spec = self.spec_of(each.task, options, each.args, each.kwargs)
             prepared = self.prepared(each.task, each.args, each.kwargs, split_options(options)[1])
             results.append(self.send(spec, *prepared))
         return results

@@ -69,7 +69,9 @@ class Mesh(Protocol):
     def send_group(self, group_id: str, calls: Sequence[Signature[Any]]) -> list[AsyncResult[Any]]:
         """Submit the calls of a group that nothing follows."""
 
-    def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+    def spec_of(
+        self, task: str, options: Mapping[str, Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> CallSpec:
         """What calls of a task with these options have in common."""
 
     def eager_spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:

@@ -23,7 +23,9 @@ from actorq.wire.records import CAUSE, NOTHING, PLAN_LIMIT, VALUE, VALUES, Call,
 class Maker(Protocol):
     """Makes calls that are not sent yet."""
 
-    def spec_of(self, task: str, options: Mapping[str, Any]) -> CallSpec:
+    def spec_of(
+        self, task: str, options: Mapping[str, Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> CallSpec:
         """What calls of a task with these options have in common. Other options than those of a task are left out."""
 
     def spec_of_map(self, kind: str, task: str, options: Mapping[str, Any]) -> CallSpec:
@@ -117,7 +119,8 @@ class Planner:
         if takes != CAUSE:
             self._maker.check_arguments(task, args if takes == NOTHING else (None, *args), kwargs)
         parent = sources[-1].call.id if sources else self._parent
-        spec = self._maker.spec_of_map(task, mapped, options) if mapped else self._maker.spec_of(task, options)
+        maker = self._maker
+        spec = maker.spec_of_map(task, mapped, options) if mapped else maker.spec_of(task, options, args, kwargs)
         call = self._maker.make_call(spec, args, kwargs, {"root_id": self._root, "parent_id": parent, **options})
         step = Step(call, takes, spec, len(sources))
         if isinstance(before, Failed):

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from actorq.stores.memory import Shelf
-from actorq.wire.messages import NOTHING, VALUES, Call, Node
+from actorq.wire.records import NOTHING, VALUES, Call, Node
 from tests.unit.coordinator.support import Bench, WorkerParty
 
 COMES_BACK = ("client", "first", "second", "first reports", "second reports")

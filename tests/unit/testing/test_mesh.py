@@ -636,3 +636,19 @@ def test_a_task_may_send_several_workflows(app: ActorQ) -> None:
 
     with mesh(app):
         assert fan_out.delay().get(timeout=10) == [11, 12, 13]
+
+
+def test_routes_hold_for_the_calls_of_workflows(app: ActorQ) -> None:
+    app.conf.task_routes = {"add": {"queue": "sums"}}
+    add = app.tasks["add"]
+    with mesh(app, queues=["default", "sums"]) as running:
+        assert chain(add.s(1, 2), add.s(3)).apply_async().get(timeout=10) == 6
+        assert group(add.s(1, 1), add.s(2, 2)).apply_async().get(timeout=10) == [2, 4]
+        assert {call.queue for call in running.calls("add")} == {"sums"}
+
+
+def test_a_task_that_is_named_only_may_have_links(app: ActorQ) -> None:
+    with mesh(app) as running:
+        app.send_task("add", (1, 2), link=app.tasks["add"].s(10)).get(timeout=10)
+        running.run_until_idle()
+        assert len(running.calls("add")) == 2
