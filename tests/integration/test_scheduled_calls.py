@@ -29,6 +29,7 @@ def test_a_hundred_thousand_calls_of_tomorrow_cost_a_worker_nothing_outlive_a_re
     def start_coordinator() -> None:
         data = str(tmp_path / "data")
         mesh.coordinator = mesh.nodes.start("coordinator", "--listen", mesh.address, "--data", data)
+        mesh.coordinator.wait_for_output("listens on")
 
     def all_wait() -> bool:
         stats = stats_of(app)

@@ -60,6 +60,8 @@ def scene(request: pytest.FixtureRequest, mesh: Mesh, tmp_path: Path) -> Iterato
         start_coordinator()
 
     start_coordinator()
+    assert mesh.coordinator is not None
+    mesh.coordinator.wait_for_output("listens on")  # A client gives up sooner on a machine that has much to do.
     mesh.start_worker("--processes", "2", "-c", "8")
     with mesh.client() as app:
         wait_for_workers(app, 2)
