@@ -79,7 +79,7 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
             oracle.fail("lost", f"{client.epoch} does not hear of {record.id}", record.id)
     is_settled = epoch in record.settled or coordinator.core.state.outcomes.get(record.id) is not None
     is_settled = is_settled or mesh.options.forgets  # Maybe; and dropped since.
-    if record.is_optional and not record.settled:
+    if record.is_optional and epoch not in record.settled:
         return
     if epoch in record.accepted and not is_settled and not _was_settled_before(mesh, record, epoch):
         oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
