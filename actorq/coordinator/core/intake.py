@@ -20,6 +20,7 @@ LAST_TIME_S = 253_402_300_799.0
 """The end of the year 9999, which is the last one that a datetime knows."""
 DIGESTS_KEPT = 1000
 """Of functions for which there was no room: of others the client is told that they are missing, and sends them again."""
+INPUTS = "it says what it takes from other calls: only a coordinator says that, of calls of a workflow"
 NO_TIME = "its start or expiry is no point in time: give seconds or a datetime up to the year 9999"
 
 
@@ -191,10 +192,10 @@ class Intake:
                 number, reply_to, durable = entry.number, client.number if entry.replies else 0, entry.durable
                 is_limited = entry.is_limited
             task_id = call.id
-            is_special = resent or call.expires or call.not_before or call.extra or is_limited
+            is_special = resent or call.expires or call.not_before or call.extra or is_limited or call.inputs
             is_refused = trouble and not (number > FOREIGN and self._is_ours(task_id))
-            if is_refused or (is_special and not _has_sound_times(call)):
-                refused.append((task_id, trouble or NO_TIME))
+            if is_refused or (is_special and _why_unsound(call)):
+                refused.append((task_id, trouble or _why_unsound(call)))
                 continue
             call.spec = number
             call.client = reply_to
@@ -247,8 +248,7 @@ class Intake:
         state = self._state
         entries = {number: client.specs.get(number, self._no_entry) for number in {n.call.spec for n in plan.nodes}}
         trouble = why_unsound(plan) or next(filter(None, map(self._why_refused, entries.values())), "")
-        if not trouble and not all(_has_sound_times(node.call) for node in plan.nodes):
-            trouble = NO_TIME
+        trouble = trouble or next(filter(None, [_why_unsound(node.call) for node in plan.nodes]), "")
         known = state.ledger.entries.get(plan.id)
         if known is not None and plan.nodes and known.plan.nodes[-1].call.id == plan.nodes[-1].call.id:
             return  # It was sent twice.
@@ -356,9 +356,14 @@ class Intake:
             self._without_room.clear()
 
 
-def _has_sound_times(call: Call) -> bool:
-    """Not so for NaN, which no comparison finds: at the root of the schedule it would hold up all others."""
-    return 0 <= call.expires <= LAST_TIME_S and 0 <= call.not_before <= LAST_TIME_S
+def _why_unsound(call: Call) -> str:
+    """What is wrong with what a client says of a call; empty if nothing is.
+
+    A time may be NaN, which no comparison finds: at the root of the schedule it would hold up all others.
+    """
+    if not (0 <= call.expires <= LAST_TIME_S and 0 <= call.not_before <= LAST_TIME_S):
+        return NO_TIME
+    return "" if call.inputs is None else INPUTS
 
 
 def _size_bytes(message: m.Submit) -> int:

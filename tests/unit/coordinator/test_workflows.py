@@ -254,6 +254,16 @@ def test_a_plan_that_comes_twice_is_one(bench: Bench) -> None:
     assert is_clean(bench)
 
 
+def test_a_client_does_not_say_what_others_have_made(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit(
+        "a", inputs=Inputs(VALUE, [Part("b", SUCCESS, b"")])
+    )  # A body that is not there, for a worker to miss.
+    ((refused,),) = [each.calls for each in client.take(m.Refused)]
+    assert refused[0] == "a" and "only a coordinator says that" in refused[1]
+    assert worker.delivered() == []
+
+
 def test_a_workflow_under_the_id_of_another_one_is_refused(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit_plan("p", *chain("a", "b"))
