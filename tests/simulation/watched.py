@@ -43,7 +43,7 @@ class Watch:
         """The capacity that each worker has asked for."""
         self._starts: dict[tuple[str, str], deque[float]] = {}
         """When calls were delivered that are limited together, within the last period."""
-        self._is_releasing = False
+        self._is_releasing = self._has_turns = False
         leases = core._leases
         for owner, name, stand_in in (
             (core, "advance", self._advance),
@@ -218,6 +218,7 @@ class Watch:
             for level, call in lane.standing()
             if call.attempt != GONE
         }
+        self._has_turns = any(lane.is_fair and lane.size for lane in self.state.lanes)
         dispatch()
         if ready:
             self._check_dispatch(ready)
@@ -269,8 +270,8 @@ class Watch:
             self.oracle.fail("unexpected", f"{call.id} is delivered to {worker.epoch}, which cannot run it", call.id)
 
     def _check_order(self, worker: Worker, calls: list[tuple[Call, Rank]], ready: Ready) -> None:
-        if any(lane.is_fair for _, lane, _ in ready.values()):
-            # Tenants have turns: only priorities stay in order.
+        if self._has_turns:
+            # Tenants have turns, also those of calls that were taken out: only priorities stay in order.
             ready = {task_id: (call, lane, (level, 0)) for task_id, (call, lane, (level, _)) in ready.items()}
             calls = [(call, (level, 0)) for call, (level, _) in calls]
         calls = [each for each in calls if not ready[each[0].id][1].is_limited]
