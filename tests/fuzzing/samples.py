@@ -89,6 +89,7 @@ MESSAGES: list[Message] = [
     m.HandOver(1, [(1, "session", "client", "tcp://127.0.0.1:1")], SPECS, calls()),
     m.HandOverOutcomes(1, outcomes()),
     m.Unwatch(["a"]),
+    m.Duplicates([("a", "b")]),
     m.Noted([Note("a", 1, "PROGRESS", b"\xc0")]),
     m.Told("session", [Note("a", 1, "RETRY", b"\xc0")]),
 ]
