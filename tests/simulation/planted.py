@@ -144,10 +144,11 @@ def _count_no_deaths(release: Method, leases: Leases, worker: Worker, reason: st
 
 
 def _lowest_first(take: Method, group: Group, *how: Any) -> list[Call]:
-    for lane in group.lanes:
+    plain = [lane for lane in group.lanes if not lane.is_limited and not lane.is_fair]
+    for lane in plain:
         lane.levels.reverse()
     taken: list[Call] = take(group, *how)
-    for lane in group.lanes:
+    for lane in plain:
         lane.levels.reverse()
     return taken
 
