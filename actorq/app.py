@@ -347,6 +347,8 @@ class ActorQ(Configurable, Registering, Making, Questions):
         return pending.is_settled() or self.wait_all([pending], timeout_s)
 
     def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
+        if all(each.is_settled() for each in pendings):
+            return True  # Without a session: what ran here has none.
         session = self.session
         known = session.core.pending
         others = [each for each in pendings if known.get(each.id) is not each and not each.is_settled()]
