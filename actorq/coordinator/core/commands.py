@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from actorq.coordinator.core import administration, limits
@@ -231,11 +232,7 @@ class Commands:
     def _members(self, roots: Sequence[str]) -> dict[str, list[str]]:
         """The calls that go back to each of these, and these themselves."""
         members = {root: [root] for root in roots}
-        for call in self._state.calls if members else ():
-            root = call.extra.root if call.extra is not None else ""
-            if root in members and call.id != root:
-                members[root].append(call.id)
-        for call in self._state.ledger.unreleased() if members else ():
+        for call in chain(self._state.calls, self._state.ledger.unreleased()) if members else ():
             root = call.extra.root if call.extra is not None else ""
             if root in members and call.id != root:
                 members[root].append(call.id)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actorq.coordinator.core.calls import FOREIGN
-from actorq.errors import ChordError, DecodeError, ImproperlyConfigured, TaskRevokedError
+from actorq.errors import ChordError, DecodeError, ImproperlyConfigured, ProtocolError, TaskRevokedError
 from actorq.stores.api import CASCADED, STARTED, ForgetPlans, KeepPlan, KeepSteps, Settle, Step
 from actorq.wire.frames import body_of, bytes_of
 from actorq.wire.payload import describe_failure, encode_failure
@@ -37,14 +37,13 @@ from actorq.wire.records import (
     PlanInProgress,
     Replacement,
 )
+from actorq.wire.replacements import decode_replacement
 
 if TYPE_CHECKING:
     from actorq.coordinator.core.state import State
 
 SHOWN = 1000
 """So many calls of one workflow are shown."""
-
-_decode_replacement = msgspec.msgpack.Decoder(Replacement).decode
 
 
 class Entry:
@@ -106,8 +105,6 @@ class Ledger:
 
         What is known of its calls already is taken as it is: so a plan that is sent again goes on where it was.
         """
-        if plan.id in self.entries:
-            return
         entries = self._state.entries_by_number
         for node in plan.nodes:
             node.call.attempt = 0
@@ -139,8 +136,7 @@ class Ledger:
             outcome = state.outcomes.get(node.call.id)
             if outcome is not None:
                 ended.append(outcome)
-                self._unwait(entry, index)  # Before anything is released, which it may follow.
-                state.body_bytes -= len(node.call.body)
+                self._end_wait(entry, index)  # Before anything is released, which it may follow.
         for index, node in enumerate(entry.plan.nodes):
             known = state.calls.get(node.call.id)
             if not node.needs or (known is not None and known.spec != FOREIGN):
@@ -155,12 +151,10 @@ class Ledger:
         """
         members, waiting = self.members, self._ended
         known = [outcome for outcome in outcomes if outcome.id in members]
-        for (
-            outcome
-        ) in known:  # Before anything starts by the end of others: these have ended, and do not start any more.
+        # Before anything starts by the end of others: these have ended, and do not start any more.
+        for outcome in known:
             for entry, index in members[outcome.id]:
-                if self._unwait(entry, index):
-                    self._state.body_bytes -= len(entry.plan.nodes[index].call.body)
+                self._end_wait(entry, index)
         waiting.extend([(outcome, False) for outcome in known])
         if self._is_following:
             return
@@ -210,8 +204,7 @@ class Ledger:
         node, state = entry.plan.nodes[index], self._state
         if not entry.waits[index] or state.calls.get(node.call.id) is not None:
             return  # It runs all the same: a worker has it from an earlier coordinator.
-        self._unwait(entry, index)
-        state.body_bytes -= len(node.call.body)
+        self._end_wait(entry, index)
         entry.parts.pop(index, None)
         if node.takes == VALUES:
             error = ChordError(f"Dependency {cause.id} raised {describe_failure(cause.body)}")
@@ -226,8 +219,7 @@ class Ledger:
         dropped = [index]
         for each in dropped:
             node = entry.plan.nodes[each]
-            if self._unwait(entry, each):
-                self._state.body_bytes -= len(node.call.body)
+            if self._end_wait(entry, each):
                 self._forget_member(node.call.id, entry)
                 entry.left -= 1
                 dropped += [target for target, _ in node.then] + node.catch
@@ -236,9 +228,13 @@ class Ledger:
         """One more of its calls has ended."""
         entry.left -= 1
         if not entry.left:
-            del self.entries[entry.plan.id]
-            if entry.row:
-                self._state.operations.append(ForgetPlans([(entry.row, len(entry.plan.nodes))]))
+            self._forget(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        """Nothing is left to do of the plan here."""
+        del self.entries[entry.plan.id]
+        if entry.row:
+            self._state.operations.append(ForgetPlans([(entry.row, len(entry.plan.nodes))]))
 
     def _unwait(self, entry: Entry, index: int) -> bool:
         """It does not wait any more. False if it did not."""
@@ -246,6 +242,13 @@ class Ledger:
             return False
         entry.waits[index] = False
         self.waiting_count -= 1
+        return True
+
+    def _end_wait(self, entry: Entry, index: int) -> bool:
+        """It does not wait any more, and will not be released: its arguments are let go. False if it did not wait."""
+        if not self._unwait(entry, index):
+            return False
+        self._state.body_bytes -= len(entry.plan.nodes[index].call.body)
         return True
 
     def _forget_member(self, task_id: str, entry: Entry) -> None:
@@ -429,9 +432,8 @@ class Ledger:
         """A call of the plan has ended before. Returns what starts by that; what has failed by it is among the ended."""
         node = entry.plan.nodes[index]
         entry.ends[index] = step.state
-        if not self._unwait(entry, index):
+        if not self._end_wait(entry, index):
             return []  # It followed an errback that was dropped since.
-        self._state.body_bytes -= len(node.call.body)
         self._forget_member(node.call.id, entry)
         ready: list[int] = []
         if step.outcome is not None:
@@ -480,7 +482,7 @@ class Ledger:
             call = calls.get(node.call.id)
             if call is not None and call.inputs is not None:
                 parts.update((part.id, part) for part in call.inputs.parts)
-            nodes.append(node if call is None else msgspec.structs.replace(node, call=_without_inputs(node.call, call)))
+            nodes.append(node if call is None else msgspec.structs.replace(node, call=_as_it_is(node.call, call)))
         ends: list[tuple[int, int, Outcome | None]] = []
         for index, step in entry.ends.items():
             node, state = nodes[index], min(step, FAILURE) if step == CASCADED else step
@@ -503,20 +505,16 @@ class Ledger:
 
     def forget(self, group: Sequence[Entry]) -> None:
         """These are another coordinator's now."""
-        state = self._state
         for call in self.released(group):
             self._take_out(call.id)
         for entry in group:
             for index, node in enumerate(entry.plan.nodes):
                 self._forget_member(node.call.id, entry)
-                if self._unwait(entry, index):
-                    state.body_bytes -= len(node.call.body)
-            del self.entries[entry.plan.id]
-            if entry.row:
-                state.operations.append(ForgetPlans([(entry.row, len(entry.plan.nodes))]))
+                self._end_wait(entry, index)
+            self._forget(entry)
 
 
-def _without_inputs(call: Call, released: Call) -> Call:
+def _as_it_is(call: Call, released: Call) -> Call:
     """A call of a plan as it is now."""
     return msgspec.structs.replace(call, attempt=max(released.attempt, 0), lost=released.lost)
 
@@ -524,8 +522,8 @@ def _without_inputs(call: Call, released: Call) -> Call:
 def _decoded(outcome: Outcome, task_id: str) -> Replacement:
     """What the call with this id goes on as. Raises DecodeError."""
     try:
-        replacement = _decode_replacement(bytes_of(outcome.body))
-    except (ValueError, RecursionError) as error:
+        replacement = decode_replacement(outcome.body)
+    except ProtocolError as error:
         raise DecodeError(f"what the task wants to go on with cannot be decoded: {error}") from None
     nodes, count = replacement.plan.nodes, len(replacement.specs)
     why = why_unsound(replacement.plan)
