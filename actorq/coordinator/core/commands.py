@@ -155,6 +155,8 @@ class Commands:
             peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s), message.command in ORDERS,
             list(dict.fromkeys(missing)),
         )  # fmt: skip
+        if client.is_coordinator and message.command == "revoke":
+            self._pass_on(message.arguments)
         if is_ours:
             self.broadcasts.reply(token, mesh.own.epoch, own(message.arguments))
         for link in links:
@@ -228,6 +230,21 @@ class Commands:
         if self._state.trouble:
             return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
+
+    def _pass_on(self, arguments: dict[str, Any]) -> None:
+        """Tell the others of revocations that are news here: who told us may end before it has told all (eager reliable
+        broadcast: Cachin, Guerraoui, Rodrigues, *Introduction to Reliable and Secure Distributed Programming*, 3.3).
+        """
+        state, terminate = self._state, bool(arguments.get("terminate"))
+        news = []
+        for each in [*_ids_in(arguments), *(TREE + root for root in _ids_in(arguments, "roots"))]:
+            known = state.revoked.get(each)
+            if state.outcomes.get(each) is None and (known is None or (terminate and not known[1])):
+                news.append(each)
+        # Where there is no room old ones are forgotten, and would be news again: then they could go round for ever.
+        if news and len(state.revoked) + len(news) <= state.settings.revocation_count:
+            for link in self._mesh.open_links():
+                state.send(link.peer, m.Control(0, "revoke", {"ids": news, "terminate": terminate}, [], 0.0))
 
     def _members(self, roots: Sequence[str]) -> dict[str, list[str]]:
         """The calls that go back to each of these, and these themselves."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush, heapreplace
 
 from actorq.wire.records import Call
 
@@ -101,25 +102,25 @@ class Rota:
 
 
 class _Place:
-    """Where a tenant stands in one line."""
+    """A tenant's calls in one line."""
 
-    __slots__ = ("calls", "tenant", "turn")
+    __slots__ = ("calls", "tenant")
 
-    def __init__(self, tenant: Tenant, turn: int) -> None:
+    def __init__(self, tenant: Tenant) -> None:
         self.tenant = tenant
-        self.turn = turn
         self.calls: deque[Call] = deque()
 
 
 class Turns:
     """Tenants take turns, with a call each; within a tenant first come, first served."""
 
-    __slots__ = ("_count", "_places", "_rota")
+    __slots__ = ("_count", "_order", "_places", "_rota")
 
     def __init__(self, rota: Rota) -> None:
         self._rota = rota
-        self._places: OrderedDict[str, _Place] = OrderedDict()
-        """In the order of their turns."""
+        self._places: dict[str, _Place] = {}
+        self._order: list[tuple[int, str]] = []
+        """A heap with the last turn of each place, or the one at which it came."""
         self._count = 0
 
     def add(self, call: Call) -> None:
@@ -132,7 +133,8 @@ class Turns:
         if place is None:
             tenant = self._rota.tenants.setdefault(key, Tenant())
             tenant.lines += 1
-            place = self._places[key] = _Place(tenant, self._rota.next())
+            place = self._places[key] = _Place(tenant)
+            heappush(self._order, (self._rota.next(), key))
         return place
 
     def put_back(self, calls: list[Call]) -> None:
@@ -148,25 +150,28 @@ class Turns:
         """Up to `limit` calls. Those that are gone are dropped on the way."""
         taken: list[Call] = []
         while self._count and len(taken) < limit:
-            key, place = self._next()
+            turn, key = self._next()
+            place = self._places[key]
             call = place.calls.popleft()
             self._count -= 1
             if call.attempt != GONE:
-                place.turn = place.tenant.served = self._rota.next()
-                self._places.move_to_end(key)
+                turn = place.tenant.served = self._rota.next()
                 taken.append(call)
-            if not place.calls:
+            if place.calls:
+                heapreplace(self._order, (turn, key))
+            else:
+                heappop(self._order)
                 self._forget(key, place)
         return taken
 
-    def _next(self) -> tuple[str, _Place]:
-        """Whose turn it is. Who has had its turn in another line meanwhile goes to the end."""
+    def _next(self) -> tuple[int, str]:
+        """Whose turn it is. Who has had its turn in another line meanwhile goes where it stands by that one."""
         while True:
-            key, place = next(iter(self._places.items()))
-            if place.turn >= place.tenant.served:
-                return key, place
-            place.turn = self._rota.next()
-            self._places.move_to_end(key)
+            turn, key = self._order[0]
+            served = self._places[key].tenant.served
+            if turn >= served:
+                return turn, key
+            heapreplace(self._order, (served, key))
 
     def _forget(self, key: str, place: _Place) -> None:
         del self._places[key]
@@ -182,14 +187,16 @@ class Turns:
             self._count -= before - len(place.calls)
             if not place.calls:
                 self._forget(key, place)
+        self._order = [each for each in self._order if each[1] in self._places]
+        heapify(self._order)
 
     def turn(self) -> int:
         """The number of the turn that is next."""
-        return self._next()[1].turn
+        return self._next()[0]
 
     def oldest(self) -> int:
         """The age of the call whose turn is next."""
-        return self._next()[1].calls[0].seq
+        return self._places[self._next()[1]].calls[0].seq
 
     def __len__(self) -> int:
         return self._count

@@ -94,7 +94,16 @@ def test_tenants_take_turns_at_a_limit(bench: Bench) -> None:
     assert order_of(bench.worker(slots=9)) == "abaa"
 
 
-@settings(max_examples=40, deadline=None)
+def test_a_turn_in_another_line_counts_from_when_it_was_had(bench: Bench) -> None:
+    """A tenant with calls of two tasks is not put behind those that had their turn after it."""
+    client = bench.client()
+    lines = {"add": "c0 a2 a3 a4 b5 c6 c7 b9 a12 c13 a16", "sub": "a8 c10 b11 b14"}
+    for task_id in sorted(" ".join(lines.values()).split(), key=lambda task_id: int(task_id[1:])):
+        submit(client, task_id, spec=CallSpec("sub" if task_id in lines["sub"] else "add"))
+    assert order_of(bench.worker(offers=["add", "sub"])) == "cabcabcabcabcaa"
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from("aaaabbc"), min_size=1, max_size=30), st.data())
 def test_no_tenant_is_served_twice_while_another_one_waits(tenants: list[str], data: st.DataObject) -> None:
     """With calls of two tasks that are taken back, revoked and served one at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actorq.coordinator.core.state import TREE
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.records import Member
@@ -235,6 +236,14 @@ def test_a_revocation_goes_to_all_and_to_those_that_come_later(bench: Bench, oth
     late = bench.coordinator("yan")
     (order,) = late.link.take(m.Control)
     assert order.command == "revoke" and order.arguments == {"ids": ["x"], "terminate": True}
+
+
+def test_news_of_a_revocation_is_passed_on_once_as_who_told_of_it_may_end_before_all_know(bench: Bench) -> None:
+    other, third = bench.coordinator("zoe"), bench.coordinator("yan")
+    for terminate in (False, True, False, True):
+        other.say(m.Control(0, "revoke", {"ids": ["x"], "roots": ["r"], "terminate": terminate}, [], 0.0))
+    passed_on = [(order.command, order.arguments) for order in third.link.take(m.Control)]
+    assert passed_on == [("revoke", {"ids": ["x", TREE + "r"], "terminate": ends}) for ends in (False, True)]
 
 
 def test_an_earlier_order_that_another_coordinator_tells_of_takes_nothing_from_a_later_one() -> None:
