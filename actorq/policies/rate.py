@@ -16,6 +16,9 @@ BURST_S = 0.02
 """As many calls may start at once as the rate has in this time, or one: a coordinator does not wake up for each."""
 JITTER_S = 0.1
 """One call may take so much longer to its worker than another one, and they still start at the rate."""
+LEAD = 0.01
+"""Where workers have at most so much of a rate's starts at hand, these may be limited calls, too: nobody exceeds a rate
+for which the bucket is slower by all of them."""
 MANY = 2**31
 
 
@@ -45,9 +48,14 @@ def parse_rate(given: Any) -> Rate | None:
     return Rate(number, period_s) if number else None
 
 
-def step_s(rate: Rate, parts: int = 1) -> float:
-    """How much a start takes out of the bucket, where `parts` buckets share the rate."""
-    count = rate.starts / parts
+def leads(rate: Rate, parts: int, at_hand: int) -> bool:
+    """Whether so many starts are next to nothing of one part of the rate."""
+    return at_hand <= rate.starts / parts * LEAD
+
+
+def step_s(rate: Rate, parts: int = 1, at_hand: int = 0) -> float:
+    """How much a start takes out of the bucket, where `parts` buckets share the rate, and so many starts may be late."""
+    count = rate.starts / parts - at_hand
     whole = float(int(count)) if count >= 1 else count  # Each keeps to it by itself, and so all together do.
     return (rate.period_s + JITTER_S + BURST_S) / whole
 

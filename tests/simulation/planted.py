@@ -16,7 +16,7 @@ from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.leases import Leases
 from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.mesh import Mesh
-from actorq.coordinator.core.queues import Group
+from actorq.coordinator.core.queues import Group, Lane
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
@@ -144,7 +144,7 @@ def _count_no_deaths(release: Method, leases: Leases, worker: Worker, reason: st
 
 
 def _lowest_first(take: Method, group: Group, *how: Any) -> list[Call]:
-    plain = [lane for lane in group.lanes if not lane.is_limited and not lane.is_fair]
+    plain = [lane for lane in group.lanes if type(lane) is Lane]
     for lane in plain:
         lane.levels.reverse()
     taken: list[Call] = take(group, *how)

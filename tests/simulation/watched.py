@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
+from actorq.coordinator.core.gates import LimitedLane
 from actorq.coordinator.core.lines import GONE
 from actorq.coordinator.core.queues import Lane
 from actorq.coordinator.core.workers import Contact, Worker
@@ -222,7 +223,9 @@ class Watch:
         dispatch()
         if ready:
             self._check_dispatch(ready)
-            self._check_limits(call for call, lane, _ in ready.values() if call.worker and lane.is_limited)
+            self._check_limits(
+                call for call, lane, _ in ready.values() if call.worker and isinstance(lane, LimitedLane)
+            )
 
     def _check_limits(self, started: Iterable[Call]) -> None:
         """Not more at once, and not more within a time, than the limits say. A key has tasks of its own."""
@@ -274,12 +277,12 @@ class Watch:
             # Tenants have turns, also those of calls that were taken out: only priorities stay in order.
             ready = {task_id: (call, lane, (level, 0)) for task_id, (call, lane, (level, _)) in ready.items()}
             calls = [(call, (level, 0)) for call, (level, _) in calls]
-        calls = [each for each in calls if not ready[each[0].id][1].is_limited]
+        calls = [each for each in calls if not isinstance(ready[each[0].id][1], LimitedLane)]
         if not calls:
             return
         call, worst = min(calls, key=_rank)
         for other, lane, rank in ready.values():
-            is_left = not other.worker and other.id in self.state.calls and not lane.is_limited
+            is_left = not other.worker and other.id in self.state.calls and not isinstance(lane, LimitedLane)
             if rank > worst and is_left and worker.group.matches(lane):
                 self.oracle.fail("order", f"{call.id} is delivered before {other.id}", call.id, other.id)
 

@@ -89,7 +89,7 @@ def _check_lanes(core: Coordinator) -> None:
         if isinstance(lane, LimitedLane):
             _check_stands(lane)
         for group in core.state.lanes.groups.values():
-            overlooked = group.limited if lane.is_limited else group.active
+            overlooked = group.active if lane.leads else group.limited
             assert (lane in overlooked) == (group.matches(lane) and lane.size > 0), "a group overlooks a lane"
         direct = core.state.lanes.direct
         owners = direct.workers.get(owner_of(lane.queue.name), [])
@@ -161,9 +161,7 @@ def _check_workers(core: Coordinator) -> None:
         own = [
             lane
             for lane in direct.lanes.get(worker.name, ())
-            if lane.size > lane.gone
-            and (not lane.is_limited or len(worker.leases) < worker.slots)
-            and not lane.queue.is_paused
+            if lane.size > lane.gone and (lane.leads or len(worker.leases) < worker.slots) and not lane.queue.is_paused
         ]
         waits = any(lane.offer in worker.group.offers for lane in own)
         assert core.state.is_leaving or not (is_ready and waits), "a worker has credit and does not get its own calls"

@@ -13,15 +13,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from actorq.coordinator.core.lines import GONE, Line, Rota, Turns, age
+from actorq.coordinator.core.lines import GONE, LAST, Line, Rota, Turns, age, older
 from actorq.coordinator.core.queues import LEVELS, Lane
 from actorq.policies import rate as rates
 from actorq.policies.rate import MANY, Rate
 from actorq.wire.records import Call, CallSpec
 
 _NO_SPEC = CallSpec("")
-_Limits = tuple["Rate | None", float, int]
-"""Rate, seconds between two starts, and how many may be leased at once."""
+_Limits = tuple["Rate | None", float, int, bool]
+"""Rate, seconds between two starts, how many may be leased at once, and whether calls may be at hand."""
+_NONE: _Limits = (None, 0.0, 0, False)
 
 
 class Stand:
@@ -46,6 +47,7 @@ class Gate:
         "due_s",
         "full_s",
         "gates",
+        "leads",
         "name",
         "open",
         "rate",
@@ -64,6 +66,8 @@ class Gate:
         self.step_s = 0.0
         self.full_s = gates.now_s + rates.BURST_S  # Without a burst: there may have been starts before.
         """When nothing is left of what has been taken of the rate."""
+        self.leads = False
+        """What workers have at hand is next to nothing of the rate: these calls may be among it."""
         self.running = 0
         """Leases."""
         self.open = 0
@@ -79,9 +83,9 @@ class Gate:
             self.full_s = rates.take(self.full_s, self.gates.now_s, self.step_s, count)
         self.update()
 
-    def freed(self) -> None:
-        """A lease has ended."""
-        self.running -= 1
+    def freed(self, count: int) -> None:
+        """So many leases have ended."""
+        self.running -= count
         if self.concurrency or not self.stands:
             self.update()
 
@@ -105,26 +109,24 @@ class Gate:
 class LimitedLane(Lane):
     """Limited calls of one queue with one offer. Gates take turns."""
 
-    __slots__ = ("_count", "_stands")
-
-    is_limited = True
+    __slots__ = ("_behind", "_count", "_stands")
 
     def __init__(self, queue: Any, offer: str) -> None:
         super().__init__(queue, offer)
         self._stands: dict[tuple[int, Gate, bool], Stand] = {}
-        self._count = 0
+        self._count = self._behind = 0
 
     def _levels(self) -> list[OrderedDict[Stand, None]]:
         return [OrderedDict() for _ in LEVELS]
 
-    def put(self, level: int, call: Call, gate: Gate) -> None:
-        """At the end of the line."""
-        stand = self._stand(level, call, gate)
-        stand.line.add(call)
-        self._count += 1
-        self.queue.size += 1
+    def wait_at(self, gate: Gate, level: int, calls: list[Call]) -> None:
+        """At the end of the line at this gate."""
+        stand = self._stand(level, calls[0], gate)
+        stand.line.extend(calls)
+        self._count += len(calls)
+        self.queue.size += len(calls)
         if stand.shown < gate.open:
-            self.expose(stand, stand.shown + 1)
+            self.expose(stand, min(len(stand.line), gate.open))
         elif not gate.open and gate.due_s is None:
             gate.refresh()
 
@@ -143,7 +145,17 @@ class LimitedLane(Lane):
             stand = Stand(self, level, gate, Turns(Rota()) if is_fair else Line())
             self._stands[level, gate, is_fair] = stand
             gate.stands.append(stand)
+            self.fall_behind(not gate.leads)
         return stand
+
+    def fall_behind(self, count: int) -> None:
+        """So many stands more are for free slots only. As long as there is one, all of the lane is."""
+        self._behind += count
+        if self.leads != (not self._behind):
+            self.hide()
+            self.leads = not self._behind
+            if self.size:
+                self.show()
 
     def expose(self, stand: Stand, count: int) -> None:
         """So many calls of the stand may start now."""
@@ -159,21 +171,20 @@ class LimitedLane(Lane):
             self.show()
         self.size += more
         if not self.size:
-            for group in self.groups:
-                group.limited.pop(self, None)
+            self.hide()
 
-    def show(self) -> None:
-        for group in self.groups:
-            group.limited[self] = None
-
-    def take(self, level: int, limit: int) -> list[Call]:
-        """Up to `limit` calls of one level that may start now."""
+    def take(self, level: int, limit: int, before: int = LAST) -> list[Call]:
+        """Up to `limit` calls of one level that may start now, while they are older than `before`."""
         taken: list[Call] = []
         stands = self.levels[level]
         while stands and len(taken) < limit:
             stand = next(iter(stands))
+            if taken and stand.line.oldest() > before:
+                break
             stands.move_to_end(stand)
             count = min(stand.shown, limit - len(taken)) if len(stands) == 1 else 1
+            if before != LAST and count > 1:
+                count = older(stand.line.calls, count, before) if isinstance(stand.line, Line) else 1
             before = len(stand.line)
             calls = stand.line.take(count)
             self._has_left(stand, before - len(stand.line), len(calls))
@@ -197,6 +208,7 @@ class LimitedLane(Lane):
         if not stand.line:
             self.expose(stand, 0)
             stand.gate.stands.remove(stand)
+            self.fall_behind(-(not stand.gate.leads))
             del self._stands[stand.level, stand.gate, isinstance(stand.line, Turns)]
 
     def oldest(self) -> Call | None:
@@ -230,7 +242,9 @@ class Gates:
         self._due: list[tuple[float, int, Gate]] = []
         self._count = 0
         self._coordinators = self._workers = 1
-        self._last: tuple[CallSpec, _Limits] = (_NO_SPEC, (None, 0.0, 0))
+        self._at_hand = 0
+        """Calls that workers have beside those in slots."""
+        self._last: tuple[CallSpec, _Limits] = (_NO_SPEC, _NONE)
         """Calls come in runs with one spec."""
 
     def is_limited(self, spec: CallSpec) -> bool:
@@ -248,25 +262,29 @@ class Gates:
             self._adjust(gate)
         return gate
 
-    def freed(self, call: Call, spec: CallSpec) -> None:
-        """A limited call is leased no more."""
-        gate = self._gates.get(_name(call, spec))
+    def freed(self, key: str, spec: CallSpec, count: int) -> None:
+        """So many limited calls with this key are leased no more."""
+        gate = self._gates.get((spec.task, key))
         if gate is not None:
-            gate.freed()
+            gate.freed(count)
 
     def set_rate(self, task: str, rate: Rate | None) -> None:
         """From now on calls of the task start at this rate, whatever they say themselves."""
         self._rates[task] = rate
-        self._last = (_NO_SPEC, (None, 0.0, 0))
+        self._last = (_NO_SPEC, _NONE)
         for gate in list(self._gates.values()):
             if gate.name[0] == task:
                 self._adjust(gate)
 
-    def share(self, coordinators: int, workers: int) -> None:
-        """So many coordinators share the limits of the mesh; so many worker nodes have limits each."""
-        if (coordinators, workers) != (self._coordinators, self._workers):
-            self._coordinators, self._workers = coordinators, workers
-            self._last = (_NO_SPEC, (None, 0.0, 0))
+    def share(self, coordinators: int, workers: int, at_hand: int) -> None:
+        """So many coordinators share the limits of the mesh; so many worker nodes have limits each. `at_hand`: so many
+        calls do these have, at most, that are not in slots.
+        """
+        is_about_the_same = self._at_hand >= at_hand >= self._at_hand // 4  # It changes all the time, a little.
+        at_hand = self._at_hand if is_about_the_same else 1 << at_hand.bit_length()
+        if (coordinators, workers, at_hand) != (self._coordinators, self._workers, self._at_hand):
+            self._coordinators, self._workers, self._at_hand = coordinators, workers, at_hand
+            self._last = (_NO_SPEC, _NONE)
             for gate in list(self._gates.values()):
                 self._adjust(gate)
 
@@ -274,10 +292,14 @@ class Gates:
         """Bring the gate's limits in line with its spec."""
         if gate.spec is not self._last[0]:
             self._last = gate.spec, self._limits(gate.spec)
-        rate, step_s, gate.concurrency = self._last[1]
+        rate, step_s, gate.concurrency, leads = self._last[1]
         if (rate, step_s) != (gate.rate, gate.step_s):
             gate.rate, gate.step_s = rate, step_s
             gate.full_s = min(gate.full_s, self.now_s + rates.BURST_S + step_s)
+        if leads != gate.leads:
+            gate.leads = leads
+            for stand in gate.stands:
+                stand.lane.fall_behind(-1 if leads else 1)
         gate.refresh()
 
     def _limits(self, spec: CallSpec) -> _Limits:
@@ -285,9 +307,12 @@ class Gates:
         rate = Rate(spec.rate, spec.rate_period_s) if spec.rate else None
         rate = self._rates.get(spec.task, rate)
         times = self._workers if spec.limits_worker else 1
-        step_s = rates.step_s(rate._replace(starts=rate.starts * times), self._coordinators) if rate else 0.0
         concurrency = max(spec.max_concurrency * times // self._coordinators, 1) if spec.max_concurrency else 0
-        return rate, step_s, concurrency
+        if rate is None:
+            return None, 0.0, concurrency, False
+        ours = rate._replace(starts=rate.starts * times)
+        leads = not concurrency and rates.leads(ours, self._coordinators, self._at_hand)
+        return rate, rates.step_s(ours, self._coordinators, self._at_hand if leads else 0), concurrency, leads
 
     # -- time ----------------------------------------------------------------------------------------------------
 

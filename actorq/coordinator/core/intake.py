@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import NamedTuple
+
 from actorq.coordinator.core.addressing import Addressing
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.effects import Peer
+from actorq.coordinator.core.queues import Lane
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import NO_ROOM, SPEC_LIMIT, State
 from actorq.coordinator.core.uniques import UNIQUE, key_of
@@ -22,6 +26,23 @@ DIGESTS_KEPT = 1000
 """Of functions for which there was no room: of others the client is told that they are missing, and sends them again."""
 INPUTS = "it says what it takes from other calls: only a coordinator says that, of calls of a workflow"
 NO_TIME = "its start or expiry is no point in time: give seconds or a datetime up to the year 9999"
+
+
+_Place = tuple[Lane, int, str]
+"""Where calls of one submission line up together: lane, priority, and the task where its starts are limited."""
+
+
+class _Alike(NamedTuple):
+    """The calls of one submission that have one spec."""
+
+    number: int
+    reply_to: int
+    """The client's number, where it waits for outcomes."""
+    durable: bool
+    trouble: str
+    """Why none of them can be taken; empty if they can."""
+    ready: list[Call]
+    """Those that line up in one place, with those of other specs among them."""
 
 
 class Intake:
@@ -179,20 +200,18 @@ class Intake:
         kept: list[Call] = []
         seq, count, body_bytes, row = state.seq, 0, 0, state.keeping.row
         key, block = "", calls.block("")
-        entry, trouble, run = self._no_entry, "", 0
+        alike: dict[int, _Alike] = {}
+        ready_at: defaultdict[_Place, list[Call]] = defaultdict(list)
         given: int | None = None
-        level, number, reply_to, durable, is_limited = entry.lane.levels[0], entry.number, 0, False, False
         for call in message.calls:
-            if call.spec != given:  # The first of a run with one spec; nearly always there is one run.
-                entry.lane.grow(run)
-                given, run = call.spec, 0
-                entry = client.specs.get(given, self._no_entry)
-                trouble = self._why_refused(entry)
-                level = entry.lane.levels[entry.spec.priority]
-                number, reply_to, durable = entry.number, client.number if entry.replies else 0, entry.durable
-                is_limited = entry.is_limited
+            if call.spec != given:
+                given = call.spec
+                of_spec = alike.get(given)
+                if of_spec is None:
+                    of_spec = alike[given] = self._alike(client, given, ready_at)
+                number, reply_to, durable, trouble, ready = of_spec
             task_id = call.id
-            is_special = resent or call.expires or call.not_before or call.extra or is_limited or call.inputs
+            is_special = resent or call.expires or call.not_before or call.extra or call.inputs
             is_refused = trouble and not (number > FOREIGN and self._is_ours(task_id))
             if is_refused or (is_special and _why_unsound(call)):
                 refused.append((task_id, trouble or _why_unsound(call)))
@@ -214,7 +233,7 @@ class Intake:
                         kept.append(known)
                 continue
             if resent:
-                call.lost = int(entry.spec.at_most_once)  # It may have started.
+                call.lost = int(state.entries_by_number[number].spec.at_most_once)  # It may have started.
             if is_special and not is_held_back and state.ends_here(call):
                 continue
             if is_special and key_of(call) and not self._holds_key(client, call, resent):
@@ -227,9 +246,10 @@ class Intake:
                 call.row = row
                 kept.append(call)
             if not is_special or self._is_ready(call, is_held_back):
-                level.append(call)
-                run += 1
-        entry.lane.grow(run)
+                ready.append(call)
+        for ready in ready_at.values():
+            if ready:
+                state.line_up(ready, state.entries_by_number[ready[0].spec])
         calls.close(key)
         calls.count += count
         state.seq, state.keeping.row = seq, row
@@ -242,6 +262,12 @@ class Intake:
             self._accept_plan(client, plan, resent)
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
+
+    def _alike(self, client: Client, given: int, ready_at: defaultdict[_Place, list[Call]]) -> _Alike:
+        entry = client.specs.get(given, self._no_entry)
+        reply_to = client.number if entry.replies else 0
+        place = entry.lane, entry.spec.priority, entry.spec.task if entry.is_limited else ""
+        return _Alike(entry.number, reply_to, entry.durable, self._why_refused(entry), ready_at[place])
 
     def _accept_plan(self, client: Client, plan: Plan, is_resent: bool) -> None:
         """Take in a workflow, or refuse all of it."""
@@ -284,7 +310,7 @@ class Intake:
         return task_id in self._state.calls or self._state.outcomes.get(task_id) is not None
 
     def _is_ready(self, call: Call, is_held_back: bool) -> bool:
-        """Whether it goes to its lane now. Where it waits for something, it is put there."""
+        """Whether it lines up now, with others like it. Where it waits for something, or goes by a key, it is put there."""
         state = self._state
         if call.expires:
             state.schedule.add(call.expires, call)
@@ -294,9 +320,9 @@ class Intake:
         if state.must_wait(call):
             return False
         call.not_before = 0
-        entry = state.entries_by_number[call.spec]
-        if entry.is_limited or (call.extra is not None and call.extra.fair_key):
-            state.line_up(call, entry)
+        entry, extra = state.entries_by_number[call.spec], call.extra
+        if extra is not None and (extra.fair_key or (extra.limit_key and entry.is_limited)):
+            state.line_up([call], entry)
             return False
         return True
 

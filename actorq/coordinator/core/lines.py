@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 
 from actorq.wire.records import Call
 
 GONE = -1
 """`attempt` of a call that was taken out while it stood in line; it is dropped when its turn comes."""
+
+
+LAST = 2**63
+"""No call is so young."""
 
 
 def age(call: Call) -> int:
@@ -26,6 +31,16 @@ def put_in_front(waiting: deque[Call], calls: list[Call]) -> None:
     waiting.extendleft(reversed(calls))
 
 
+def older(waiting: Iterable[Call], limit: int, before: int) -> int:
+    """How many of the first `limit` calls are older than `before`; one is, at least."""
+    count = 0
+    for call in islice(waiting, limit):
+        if call.seq > before and count:
+            break
+        count += 1
+    return count
+
+
 def tenant_of(call: Call) -> str:
     """The key by which the call takes turns with others."""
     return call.extra.fair_key if call.extra is not None else ""
@@ -39,9 +54,9 @@ class Line:
     def __init__(self) -> None:
         self.calls: deque[Call] = deque()
 
-    def add(self, call: Call) -> None:
-        """At the end."""
-        self.calls.append(call)
+    def extend(self, calls: list[Call]) -> None:
+        """Put these at the end."""
+        self.calls.extend(calls)
 
     def put_back(self, calls: list[Call]) -> None:
         """Calls that were leased go where they belong by age."""
@@ -123,10 +138,11 @@ class Turns:
         """A heap with the last turn of each place, or the one at which it came."""
         self._count = 0
 
-    def add(self, call: Call) -> None:
-        """At the end of its tenant's."""
-        self._place(tenant_of(call)).calls.append(call)
-        self._count += 1
+    def extend(self, calls: list[Call]) -> None:
+        """Put each at the end of its tenant's."""
+        for call in calls:
+            self._place(tenant_of(call)).calls.append(call)
+        self._count += len(calls)
 
     def _place(self, key: str) -> _Place:
         place = self._places.get(key)

@@ -187,7 +187,7 @@ class Coordinator:
         state = self.state
         self._run_due()
         if state.gates:
-            state.gates.share(1 + len(self.mesh.open_links()), max(len(state.workers), 1))
+            state.gates.share(1 + len(self.mesh.open_links()), max(len(state.workers), 1), state.at_hand)
         self._searches.finish()
         self._intake.accept_deferred()
         self._searches.answer_parked()

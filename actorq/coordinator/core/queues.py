@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorq.config import HIGHEST_PRIORITY
-from actorq.coordinator.core.lines import GONE, Rota, Turns, age, put_in_front
+from actorq.coordinator.core.lines import GONE, LAST, Rota, Turns, age, older, put_in_front
 from actorq.policies.routing import owner_of
 from actorq.wire.records import Call
 
@@ -49,9 +49,9 @@ class Queue:
 class Lane:
     """Ready calls of one queue with one offer."""
 
-    __slots__ = ("gone", "groups", "levels", "offer", "queue", "size")
+    __slots__ = ("gone", "groups", "leads", "levels", "offer", "queue", "size")
 
-    is_fair = is_limited = False
+    is_fair = False
 
     def __init__(self, queue: Queue, offer: str) -> None:
         self.queue = queue
@@ -60,6 +60,8 @@ class Lane:
         """By priority; what is empty has nothing that may start now."""
         self.size = 0
         """Calls that may start now."""
+        self.leads = True
+        """A worker may have them at hand before it has a free slot."""
         self.gone = 0
         self.groups: list[Group | DirectLanes] = []
 
@@ -76,14 +78,23 @@ class Lane:
     def show(self) -> None:
         """There is something here: those that may have it look at it."""
         for group in self.groups:
-            group.active[self] = None
+            group.show(self)
+
+    def hide(self) -> None:
+        """There is nothing to have."""
+        for group in self.groups:
+            group.hide(self)
 
     def _shrink(self, count: int) -> None:
         self.size -= count
         self.queue.size -= count
         if self.size == 0:
-            for group in self.groups:
-                group.active.pop(self, None)
+            self.hide()
+
+    def put(self, level: int, calls: list[Call]) -> None:
+        """At the end."""
+        self.levels[level].extend(calls)
+        self.grow(len(calls))
 
     def put_back(self, level: int, calls: list[Call]) -> None:
         """Put calls that were leased where they belong by age: before all that came after them."""
@@ -120,11 +131,12 @@ class Lane:
         seq: int = self.levels[level][0].seq
         return seq
 
-    def take(self, level: int, limit: int) -> list[Call]:
-        """Up to `limit` calls of one level, oldest first."""
+    def take(self, level: int, limit: int, before: int = LAST) -> list[Call]:
+        """Up to `limit` calls of one level, oldest first, while they are older than `before`."""
         calls = self.levels[level]
+        count = min(limit, len(calls)) if before == LAST else older(calls, limit, before)
         pop = calls.popleft
-        taken = [pop() for _ in range(min(limit, len(calls)))]
+        taken = [pop() for _ in range(count)]
         self._shrink(len(taken))
         return self._present(taken) if self.gone else taken
 
@@ -161,16 +173,16 @@ class FairLane(Lane):
     def _levels(self) -> list[Any]:
         return [Turns(self.queue.rota(level)) for level in LEVELS]
 
-    def put(self, level: int, call: Call) -> None:
-        """At the end of its tenant's line."""
-        self.levels[level].add(call)
-        self.grow(1)
+    def put(self, level: int, calls: list[Call]) -> None:
+        """Each at the end of its tenant's line."""
+        self.levels[level].extend(calls)
+        self.grow(len(calls))
 
     def put_back(self, level: int, calls: list[Call]) -> None:
         self.levels[level].put_back(calls)
         self.grow(len(calls))
 
-    def take(self, level: int, limit: int) -> list[Call]:
+    def take(self, level: int, limit: int, before: int = LAST) -> list[Call]:
         calls = self.levels[level]
         before = len(calls)
         taken: list[Call] = calls.take(limit)
@@ -209,7 +221,7 @@ class Group:
         self.workers = 0
         self.lanes: list[Lane] = []
         self.active: dict[Lane, None] = {}
-        """Lanes that are not empty."""
+        """Lanes with calls that may start, now or when a slot is free."""
         self.limited: dict[Lane, None] = {}
         """Lanes of limited calls of which some may start now: in a free slot, and not later."""
         self.free: Ring = OrderedDict()
@@ -224,12 +236,20 @@ class Group:
         self.lanes.append(lane)
         lane.groups.append(self)
         if lane.size:
-            (self.limited if lane.is_limited else self.active)[lane] = None
+            self.show(lane)
+
+    def show(self, lane: Lane) -> None:
+        """Have the workers look at it."""
+        (self.active if lane.leads else self.limited)[lane] = None
+
+    def hide(self, lane: Lane) -> None:
+        """Have nobody look at it."""
+        self.active.pop(lane, None)
+        self.limited.pop(lane, None)
 
     def remove(self, lane: Lane) -> None:
         self.lanes.remove(lane)
-        self.active.pop(lane, None)
-        self.limited.pop(lane, None)
+        self.hide(lane)
 
     def dissolve(self) -> None:
         """The last worker left."""
@@ -275,10 +295,17 @@ class DirectLanes:
     def add(self, lane: Lane) -> None:
         lane.groups.append(self)
         if lane.size:
-            self.active[lane] = None
+            self.show(lane)
 
-    def remove(self, lane: Lane) -> None:
+    def show(self, lane: Lane) -> None:
+        """Have its owner look at it."""
+        self.active[lane] = None
+
+    def hide(self, lane: Lane) -> None:
+        """Have nobody look at it."""
         self.active.pop(lane, None)
+
+    remove = hide
 
     def join(self, worker: Worker) -> None:
         """A worker is there."""
@@ -293,17 +320,12 @@ class DirectLanes:
             del self.workers[worker.name]
         self._look_again(worker.name)
 
-    @property
-    def limited(self) -> dict[Lane, None]:
-        """Lanes of limited calls are among the others."""
-        return self.active
-
     def _look_again(self, name: str) -> None:
         """The workers of this name have changed: lanes may have waited for the one, and another one may serve them."""
         for lane in self.lanes.get(name, ()):
             if self in lane.groups:
                 lane.groups.remove(self)
-                self.remove(lane)
+                self.hide(lane)
             if self.matches(lane):
                 self.add(lane)
 
@@ -316,7 +338,7 @@ class DirectLanes:
         ]
         free = min(worker.slots - len(worker.leases), limit)
         taken = take(dict.fromkeys(own), free) if free > 0 else []
-        return taken + take({lane: None for lane in own if not lane.is_limited}, limit - len(taken))
+        return taken + take({lane: None for lane in own if lane.leads}, limit - len(taken))
 
     def put_off(self, name: str) -> None:
         """What is left for the workers of this name waits until one of them has room: nobody looks at it until then."""
@@ -355,7 +377,8 @@ def _oldest(lanes: list[Lane], level: int, limit: int) -> list[Call]:
     while heap and len(taken) < limit:
         _, index = heap[0]
         lane = lanes[index]
-        taken += lane.take(level, 1)
+        next_age = min(heap[1:3])[0] if len(heap) > 1 else LAST
+        taken += lane.take(level, limit - len(taken), next_age)
         if lane.levels[level]:
             heapq.heapreplace(heap, (lane.age(level), index))
         else:

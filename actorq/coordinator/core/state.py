@@ -7,13 +7,13 @@ A call is in exactly one place: a lane (ready, or limited), the schedule (waits 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from actorq.config import CoordinatorSettings
 from actorq.coordinator.core.ages import Ages
-from actorq.coordinator.core.calls import FOREIGN, Calls
+from actorq.coordinator.core.calls import Calls
 from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.dead_letters import DeadLetters
 from actorq.coordinator.core.effects import Effects, Peer
@@ -96,6 +96,8 @@ class State:
         self.seq = 0
         self.numbers = 0
         self.slots = 0
+        self.at_hand = 0
+        """Calls that workers want beside those in slots."""
         self.hits: Counter[str] = Counter()
         """How often each limit was reached, by its name."""
         self.late_reports = 0
@@ -362,18 +364,15 @@ class State:
             self.seq += 1
             call.seq = self.seq
             call.not_before = 0
-            self.line_up(call, entry)
+            self.line_up([call], entry)
 
-    def line_up(self, call: Call, entry: SpecEntry) -> None:
-        """Put a call that may start where it has to wait for that."""
-        lane, level = self.lane_of(call, entry), entry.spec.priority
+    def line_up(self, calls: list[Call], entry: SpecEntry) -> None:
+        """Put calls that may start where they have to wait for that: all in one place, which that of the first one is."""
+        lane, level = self.lane_of(calls[0], entry), entry.spec.priority
         if isinstance(lane, LimitedLane):
-            lane.put(level, call, self.gates.of(call, entry.spec))
-        elif isinstance(lane, FairLane):
-            lane.put(level, call)
+            lane.wait_at(self.gates.of(calls[0], entry.spec), level, calls)
         else:
-            lane.levels[level].append(call)
-            lane.grow(1)
+            lane.put(level, calls)
 
     def put_back(self, calls: Sequence[Call]) -> None:
         """Put calls of one spec that were leased where they belong by age."""
@@ -411,19 +410,25 @@ class State:
             if call.spec == entry.number and call.worker:
                 self.leased_before(call)
         for call in sorted(waiting, key=age):
-            self.line_up(call, entry)
+            self.line_up([call], entry)
 
-    def freed(self, calls: Iterable[Call]) -> None:
+    def freed(self, calls: Sequence[Call]) -> None:
         """These are leased no more: others may start that are limited together with them."""
         if not self.gates:
             return
-        entries, number, entry = self.entries_by_number, FOREIGN, None
-        for call in calls:
-            if call.spec != number:
-                number = call.spec
-                entry = entries.get(number)
-            if entry is not None and entry.is_limited:
-                self.gates.freed(call, entry.spec)
+        keyed = [(call.spec, call.extra.limit_key) for call in calls if call.extra is not None and call.extra.limit_key]
+        counts = Counter([call.spec for call in calls])
+        counts.subtract([number for number, _ in keyed])
+        self._freed("", counts)
+        for number, key in keyed:
+            self._freed(key, {number: 1})
+
+    def _freed(self, key: str, counts: Mapping[int, int]) -> None:
+        """So many leases have ended of these specs."""
+        for number, count in counts.items():
+            entry = self.entries_by_number.get(number)
+            if count and entry is not None and entry.is_limited:
+                self.gates.freed(key, entry.spec, count)
 
     def notes_of(self, task_ids: Iterable[str]) -> list[Note]:
         """What these have said of themselves, as far as they have."""
@@ -473,4 +478,6 @@ class State:
         return self.now_s < self.started_s + self.settings.liveness.grace_s
 
     def count_slots(self) -> None:
+        """Workers, or what they can take, have changed."""
+        self.at_hand = sum(max(worker.capacity - worker.slots, 0) for worker in self.workers.values())
         self.slots = sum(worker.slots for worker in self.workers.values() if worker.contact is not Contact.LOST)

@@ -7,7 +7,7 @@ of its calls, however they are nested.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import msgspec
 
 from actorq.errors import ImproperlyConfigured
-from actorq.tasks.canvas.naming import Naming
 from actorq.wire.builtin import COLLECT, KEEP
 from actorq.wire.records import CAUSE, NOTHING, PLAN_LIMIT, VALUE, VALUES, Call, CallSpec, Node, Plan
 
@@ -85,13 +84,15 @@ Before = Step | Many | Failed | None
 
 
 class Planner:
-    """Collects the calls of one plan. `root` is what they go back to, `parent` the call that submits them."""
+    """Collects the calls of one plan. `root` is what they go back to, `parent` the call that submits them; `new_id`
+    gives ids to those that no canvas names.
+    """
 
-    def __init__(self, maker: Maker, root: str, parent: str = "") -> None:
+    def __init__(self, maker: Maker, new_id: Callable[[], str], root: str, parent: str = "") -> None:
         self._maker = maker
         self._root = root
         self._parent = parent
-        self._new_id = Naming().new_id
+        self._new_id = new_id
         self._ids: set[object] = set()
         self._steps: list[Step] = []
         self._members: list[Step] = []

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from actorq.context import current
-from actorq.ids import random_id
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.planning import Before, Flow, Maker, Planner, Step
 from actorq.wire.records import CallSpec, Plan
@@ -45,13 +44,13 @@ def compiled(canvas: Canvas, maker: Maker, naming: Naming) -> Compiled:
     running = current.get()
     call = None if running is None or not running.call.id else running.call
     if call is None:
-        planner = Planner(maker, _first(result).id)
+        planner = Planner(maker, naming.new_id, _first(result).id)
     else:
-        planner = Planner(maker, (call.extra and call.extra.root) or call.id, call.id)
+        planner = Planner(maker, naming.new_id, (call.extra and call.extra.root) or call.id, call.id)
     canvas.plan(planner, None)
     leaves = result.leaves()
     specs, plan = planner.finish({leaf.id for leaf in leaves})
-    plan.id = random_id()  # A call may send several workflows, which all go back to the same one.
+    plan.id = naming.new_id()  # A call may send several workflows, which all go back to the same one.
     ignored = planner.ignored()
     for leaf in leaves:
         leaf.ignored = leaf.id in ignored
@@ -60,9 +59,9 @@ def compiled(canvas: Canvas, maker: Maker, naming: Naming) -> Compiled:
 
 def compiled_as(canvas: Canvas, task_id: str) -> tuple[list[CallSpec], Plan]:
     """The plan of a canvas whose value is that of its last call, which has the id `task_id`."""
-    canvas.give_ids(Naming(), None, None, task_id)
-    maker: Any = canvas.own_app()
-    planner = Planner(maker, task_id)
+    naming, maker = Naming(), cast(Any, canvas.own_app())
+    canvas.give_ids(naming, None, None, task_id)
+    planner = Planner(maker, naming.new_id, task_id)
     flow = canvas.plan(planner, None)
     last = None if flow is None else planner.one(flow, task_id)
     return planner.finish({task_id}, last)

@@ -77,6 +77,33 @@ def test_a_limited_call_goes_to_a_free_slot_and_never_waits_at_a_worker(bench: B
     assert worker.delivered() == ["limited"]
 
 
+def test_a_worker_has_limited_calls_at_hand_where_all_it_has_is_next_to_nothing_of_the_rate(bench: Bench) -> None:
+    """As nobody exceeds such a rate by what starts late, it costs no throughput."""
+    client, worker = bench.client(), bench.worker(slots=2, capacity=5)
+    client.submit("1", "2", "3", "4", spec=limited(rate=1_000.0))
+    bench.wait(0.1)
+    assert worker.delivered() == ["1", "2", "3", "4"]
+    client.submit("5", "6", spec=limited(rate=100.0))
+    assert worker.delivered() == [], "three calls at hand are too much of that rate"
+    client.submit("7", spec=limited(rate=1_000.0, max_concurrency=50))
+    assert worker.delivered() == [], "a call that waits would count as one that runs"
+    worker.report("1", "2", "3", "4")
+    assert worker.delivered() == ["5", "6"]
+
+
+def test_calls_wait_for_free_slots_again_when_workers_have_more_at_hand(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(slots=1, capacity=3)
+    client.submit("1", "2", spec=limited(rate=1_000.0))
+    bench.wait(0.1)
+    assert worker.delivered() == ["1", "2"]
+    worker.say(m.Capacity(101, 1))
+    client.submit("3", spec=limited(rate=1_000.0))
+    assert worker.delivered() == []
+    worker.say(m.Capacity(3, 1))
+    client.submit("4", spec=limited(rate=1_000.0))
+    assert worker.delivered() == ["3"]
+
+
 def test_the_next_one_starts_in_time_without_any_message(bench: Bench) -> None:
     client, worker = bench.client(), bench.worker(slots=9)
     client.submit("a", "b", spec=limited(rate=1))
