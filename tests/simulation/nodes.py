@@ -777,8 +777,9 @@ class ClientProcess(Node):
     def _check_accepted(self, seq: int) -> None:
         for sent in self.core._unaccepted:
             if sent.seq <= seq:
-                plan = sent.plan
-                if plan is not None and not any(plan.id in machine.disk.plans for machine in self.mesh.coordinators):
+                for plan in sent.plans:
+                    if any(plan.id in machine.disk.plans for machine in self.mesh.coordinators):
+                        continue
                     ids = [node.call.id for node in plan.nodes]
                     if not self._refused.intersection(ids) and not any(map(self._is_in_journal, ids)):
                         self.mesh.oracle.fail("accepted", f"{plan.id} is accepted and not in the journal", *ids)

@@ -38,13 +38,12 @@ class Sent(NamedTuple):
     calls: list[Call]
     may_run: bool
     """Whether they may have been running before it."""
-    plan: Plan | None = None
-    """The workflow that it is, instead of calls."""
+    plans: list[Plan]
 
     @property
     def weight(self) -> int:
         """How much it takes of the window: a workflow is like one call."""
-        return len(self.calls) + (self.plan is not None)
+        return len(self.calls) + len(self.plans)
 
 
 @dataclass(slots=True)
@@ -285,8 +284,7 @@ class Client:
         plans = [*self._plans_again]
         for sent in self._unaccepted:
             (again if sent.may_run else untaken).extend(sent.calls)
-            if sent.plan is not None:
-                plans.append((sent.plan, sent.may_run))
+            plans += [(plan, sent.may_run) for plan in sent.plans]
         self._unaccepted.clear()
         self._sizes.clear()
         self.unaccepted_count = self.unaccepted_bytes = 0
@@ -375,9 +373,10 @@ class Client:
                 calls = [pop() for _ in range(min(len(waiting), self._batch, room))]
                 self._send_calls(calls, may_run=waiting is self._again, fresh=waiting is self.outbox)
         while self._plans_again and self.has_window():
-            self._send_plan(*self._plans_again.popleft())
+            plan, may_run = self._plans_again.popleft()
+            self._send(m.Submit(0, [], [], False, may_run, [plan]), size_of_plan(plan))
         while self.plans and self.has_window():
-            self._send_plan(self.plans.popleft(), may_run=False, fresh=True)
+            self._send_plans()
         if self.outbox:
             self._size_room(len(self.outbox[-1].body))
 
@@ -389,8 +388,15 @@ class Client:
     def _size_room(self, mean_bytes: int) -> None:
         self.room = min(self.settings.outbox_limit, max(self.settings.outbox_bytes // max(mean_bytes, 1), 1))
 
-    def _send_plan(self, plan: Plan, may_run: bool, fresh: bool = False) -> None:
-        self._send(m.Submit(0, [], [], fresh, may_run, [plan]), size_of_plan(plan))
+    def _send_plans(self) -> None:
+        """As many new workflows as one message may have."""
+        count = min(self.settings.submit_batch, self.window - self.unaccepted_count)
+        plans: list[Plan] = []
+        size_bytes = 0
+        while self.plans and len(plans) < count and size_bytes < BYTES_PER_SUBMIT:
+            plans.append(self.plans.popleft())
+            size_bytes += size_of_plan(plans[-1])
+        self._send(m.Submit(0, [], [], True, False, plans), size_bytes)
 
     def _send(self, submit: m.Submit, size_bytes: int) -> None:
         """Send calls, or a workflow, with the specs that have not been sent."""
@@ -402,7 +408,7 @@ class Client:
         self._seq += 1
         submit.seq = self._seq
         self._effects.sends.append(submit)
-        sent = Sent(self._seq, submit.calls, submit.resent, submit.plans[0] if submit.plans else None)
+        sent = Sent(self._seq, submit.calls, submit.resent, submit.plans)
         self._unaccepted.append(sent)
         self.unaccepted_count += sent.weight
         self._sizes[self._seq] = size_bytes
@@ -428,8 +434,7 @@ class Client:
             self.unaccepted_count -= sent.weight
             self.unaccepted_bytes -= self._sizes.pop(sent.seq)
             awaited += [call.id for call in sent.calls]  # Not the calls: their bodies may be large.
-            if sent.plan is not None:
-                awaited += [node.call.id for node in sent.plan.nodes if node.replies]
+            awaited += [node.call.id for plan in sent.plans for node in plan.nodes if node.replies]
         if awaited:
             self._awaited.add(awaited, self._now_s)
         for task_id in self.uniques.keys() & awaited if self.uniques else ():
@@ -476,15 +481,15 @@ class Client:
     def _send_missing_code(self, message: m.Refused) -> None:
         """Functions of workflows are missing: they are sent with all else of them once more."""
         missing = {task_id for task_id, reason in message.calls if reason == CODE_MISSING}
-        for sent in list(self._unaccepted) if missing else ():
-            plan = sent.plan
-            if plan is None or not any(node.call.id in missing for node in plan.nodes):
+        plans = [(plan, sent.may_run) for sent in self._unaccepted for plan in sent.plans] if missing else []
+        for plan, may_run in plans:
+            if not any(node.call.id in missing for node in plan.nodes):
                 continue
             specs = [self.specs[number - 1][1] for number in {node.call.spec for node in plan.nodes}]
             if all(not spec.code or spec.code in self.codes for spec in specs):
                 for spec in specs:
                     self._send_code(spec)
-                self._plans_again.append((plan, sent.may_run))
+                self._plans_again.append((plan, may_run))
                 refused = {node.call.id for node in plan.nodes}
                 message.calls = [each for each in message.calls if each[0] not in refused]
 

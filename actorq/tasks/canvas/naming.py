@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from actorq import ids
@@ -12,8 +13,10 @@ from actorq.tasks.linked import LinkedResult
 class Naming:
     """The ids of one workflow: neighbours, so that the mesh keeps them together."""
 
-    def __init__(self, result_class: type[LinkedResult[Any]] = LinkedResult) -> None:
-        self.new_id = numbered_ids(ids.random_id())
+    def __init__(
+        self, result_class: type[LinkedResult[Any]] = LinkedResult, new_id: Callable[[], str] | None = None
+    ) -> None:
+        self.new_id = new_id or numbered_ids(ids.random_id())
         self._result_class = result_class
 
     def result(self, task_id: str, mesh: Any, parent: Any) -> LinkedResult[Any]:

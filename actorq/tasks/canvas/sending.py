@@ -70,7 +70,7 @@ def compiled_as(canvas: Canvas, task_id: str) -> tuple[list[CallSpec], Plan]:
 def send_workflow(canvas: Canvas) -> Any:
     """Submit it as one plan. Returns its result."""
     mesh = canvas.app
-    result, specs, plan = compiled(canvas, mesh, Naming())
+    result, specs, plan = compiled(canvas, mesh, Naming(new_id=mesh.session.new_id))
     mesh.send_plan(specs, plan, [leaf for leaf in result.leaves() if not leaf.ignored], canvas.options)
     return result
 

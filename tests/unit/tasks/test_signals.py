@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -220,12 +221,13 @@ class FakeSession:
         self.calls: list[Call] = []
         self.plans: list[Any] = []
         self.settings: Any = app._session_settings()
+        self._numbers = itertools.count()
 
     def number(self, spec: CallSpec) -> int:
         return 1
 
     def new_id(self) -> str:
-        return f"new-{len(self.calls)}"
+        return f"new-{next(self._numbers)}"
 
     def submit(self, result: Any, call: Call, *_: Any) -> None:
         self.calls.append(call)
