@@ -169,12 +169,13 @@ class Signature(dict[str, Any], Generic[R]):
 
     def own_app(self) -> Mesh | None:
         """The application that it was given, or a part of it; else the current one."""
+        return self._given_app() or APPS.current()
+
+    def _given_app(self) -> Mesh | None:
         if self._app is None:
-            for part in self._parts():
-                self._app = part.own_app()
-                if self._app is not None:
-                    break
-        return self._app or APPS.current()
+            given = (part._given_app() for part in self._parts())
+            self._app = next((app for app in given if app is not None), None)
+        return self._app
 
     @property
     def type(self) -> Any:
