@@ -98,7 +98,7 @@ class EagerMaker:
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Call:
         args, kwargs, options = self._mesh.prepared(spec.task, args, kwargs, options)
-        body = self._mesh.serializers.encode_call(spec.serializer, args, dict(kwargs))
+        body = self._mesh.serializers.encode_call(spec.content, args, dict(kwargs))
         return Call(str(options["task_id"]), 0, body, attempt=1, extra=extra_of(options, None))
 
 

@@ -78,7 +78,7 @@ class Questions:
         call, spec = _call_in(pending), self.spec_in(pending)
         if call is None or spec is None:
             return None
-        return self.serializers.decode_call(spec.serializer, bytes_of(call.body))
+        return self.serializers.decode_call(spec.content, bytes_of(call.body))
 
     # -- groups of them ------------------------------------------------------------------------------------------
 

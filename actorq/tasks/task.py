@@ -228,7 +228,7 @@ class Task(Generic[P, R]):
     def decode_arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
         """The arguments of a call, with what it takes from those before it. Raises DecodeError."""
         body = call.body if isinstance(call.body, bytes) else call.body.view
-        args, kwargs = self.app.serializers.decode_call(spec.serializer, body)
+        args, kwargs = self.app.serializers.decode_call(spec.content, body)
         if call.inputs is not None:
             args = with_inputs(args, call.inputs, self.app.serializers, self.run)
         return args, kwargs

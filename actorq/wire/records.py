@@ -82,6 +82,11 @@ class CallSpec(Struct, array_like=True, frozen=True):
     routing_headers: tuple[tuple[Name, Scalar], ...] = ()
 
     @property
+    def content(self) -> str:
+        """Serializer of the arguments, with its compression as in ``json+gzip``."""
+        return f"{self.serializer}+{self.compression}" if self.compression else self.serializer
+
+    @property
     def is_limited(self) -> bool:
         """Whether its calls wait for their turn at a gate."""
         return self.rate > 0 or self.max_concurrency > 0

@@ -212,7 +212,7 @@ class Jobs:
         if spec.serializer not in PLAIN_FORMATS:
             return f"<{spec.serializer} of {len(body):,} bytes>", {}
         try:
-            return self.application.serializers.decode_call(format_name(spec.serializer, spec.compression), body)
+            return self.application.serializers.decode_call(spec.content, body)
         except ActorqError as error:
             return f"<{error}>", {}
 
@@ -371,7 +371,7 @@ class Job:
         """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
         if call.inputs is None:
             return call.body
-        return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
+        return body_of(self._jobs.application.serializers.encode_call(self.spec.content, *self._arguments(call)))
 
     def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
         args, kwargs = self._decode(self._checked(call.body))
@@ -430,7 +430,7 @@ class Job:
         target = self._load() if spec.code else self._look_up()
         self.task = task = target if hasattr(target, "entry") else None
         self._fn = fn = target if task is None else task.entry
-        form = serializers.opener(format_name(spec.serializer, spec.compression))
+        form = serializers.opener(spec.content)
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
         self._decode = form.decode_call
         results = self._form_of_results(form)
