@@ -29,6 +29,7 @@ SPEC_OPTIONS = {
     "max_deliveries": "max_deliveries",
     "acks_late": "acks_late",
     "ignore_result": "ignore_result",
+    "result_extended": "extended",
     "rate_limit": "rate",
     "max_concurrency": "max_concurrency",
     "scope": "limits_worker",

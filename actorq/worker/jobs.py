@@ -50,6 +50,7 @@ from actorq.wire.records import (
 from actorq.worker.announcing import Announced, announced, not_begun
 from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
+from actorq.worker.heard import with_calls_heard
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
 
@@ -83,8 +84,19 @@ class TraceLike(Protocol):
         """It has raised. Returns what its call ends with."""
 
 
+class MakesCalls(Protocol):
+    """What sends the calls that tasks make."""
+
+    def hear_of_calls(self) -> None:
+        """Wait until the mesh has heard of the calls that were made here. Never raises."""
+
+
 class TaskLike(Protocol):
     """A registered task, as far as a worker needs to know it."""
+
+    @property
+    def app(self) -> MakesCalls:
+        """The application that it is registered in."""
 
     @property
     def fn(self) -> Callable[..., Any]: ...
@@ -436,10 +448,11 @@ class Job:
         results = self._form_of_results(form)
         self._content = "" if results.name == DEFAULT_SERIALIZER else results.name
         self._encode = _nothing if spec.ignore_result else results.dumps
-        if not spec.chunked:
-            self._run_fn = fn
-        else:
+        self._run_fn = fn
+        if spec.chunked:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
+        if spec.extended and task is not None:
+            self._run_fn = with_calls_heard(self._run_fn, task.app.hear_of_calls, is_coroutine)
         self.choose_way()
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 

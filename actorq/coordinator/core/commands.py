@@ -13,6 +13,7 @@ from actorq.coordinator.core.administration import Administration
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
+from actorq.coordinator.core.details import Details
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
@@ -55,6 +56,7 @@ class Commands:
         self._searches = searches
         self._handover = handover
         self._administration = administration
+        self._details = Details(state)
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
@@ -182,6 +184,7 @@ class Commands:
             "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
             LEAVE: lambda _: self._leave(),
             **self._administration.commands,
+            **self._details.commands,
         }
 
     def _leave(self) -> dict[str, str]:
