@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
+from actorq.control.control import Control
 from actorq.native import Bell
 from actorq.wire.payload import Serializers
 from actorq.wire.records import Call, CallSpec, Note, Outcome, Plan
@@ -27,6 +28,8 @@ class Mesh(Protocol):
     serializers: Serializers
     inline: Inline
     """Calls that run in the caller."""
+
+    control: Control
 
     @property
     def tasks(self) -> Mapping[str, Task[Any, Any]]:

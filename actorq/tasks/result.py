@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -276,6 +276,14 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         and `signal` are Celery's and change nothing: a task is ended by an exception in it.
         """
         return self.mesh.revoke([self.id], terminate, wait, 1.0 if timeout is None else timeout).get(self.id, "")
+
+    def revoke_by_stamped_headers(
+        self, headers: Mapping[str, Any], terminate: bool = False, timeout: float = 1.0, **ignored: Any
+    ) -> dict[str, str]:
+        """As ``app.control.revoke_by_stamped_headers``: all calls end that have one of these stamps, whether this one has it
+        or not.
+        """
+        return self.mesh.control.revoke_by_stamped_headers(headers, terminate, timeout)
 
     def cancel(
         self, recursive: bool = True, terminate: bool = True, wait: bool = False, timeout: float | None = None

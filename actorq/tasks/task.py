@@ -274,7 +274,7 @@ class Task(Generic[P, R]):
         ignore = Ignore(f"task {self.name} is replaced by {sig}")
         request = self.request
         if isinstance(request, RunningRequest):
-            ignore.replacement = replaced_by(sig, request.call)
+            ignore.replacement = replaced_by(sig, request.call, request.stamps)
         self.on_replace(sig)
         raise ignore
 
