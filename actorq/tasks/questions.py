@@ -94,7 +94,13 @@ class Questions:
         outcome = self.inline.outcome_of(pending.id)
         if outcome is not None:
             return CallDetails(pending.id, OUTCOME_STATES[outcome.state])
-        return details_in(self._ask("call_details", pending.id), pending.id, self.serializers)
+        found = details_in(self._ask("call_details", pending.id), pending.id, self.serializers)
+        if found is not None and found.state not in states.READY_STATES and pending.is_settled():
+            # The outcome has come straight from the worker, and the coordinator hears of it in a moment.
+            known = self.session.watch(Pending(pending.id, None))
+            self.session.wait_all([known], self.settings.publish_timeout_s)
+            found = details_in(self._ask("call_details", pending.id), pending.id, self.serializers)
+        return found
 
     def children_of(self, task_id: str) -> list[AsyncResult[Any] | GroupResult]:
         if not self.conf.settings.result_extended or self.inline.outcome_of(task_id) is not None:

@@ -117,6 +117,18 @@ def test_a_single_task_or_call_may_be_extended() -> None:
         assert result.get() == 1 and result.name == "add"
 
 
+def test_a_result_that_came_before_the_coordinator_heard_of_it_waits_for_that(
+    plain: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes straight from the worker, and the date is the coordinator's."""
+    result = call(plain, "add", 1)
+    assert result.get() == 1
+    answers = [{"c": {result.id: {"state": "STARTED", "worker": "w"}}}]
+    ask = plain.app._ask
+    monkeypatch.setattr(plain.app, "_ask", lambda *asked: answers.pop() if answers else ask(*asked))
+    assert result.history() == [("SUCCESS", result.date_done)] and result.date_done is not None
+
+
 def test_of_an_id_that_is_not_known_nothing_is(plain: Mesh) -> None:
     result = plain.app.AsyncResult("no such call")
     assert result.details() is None and result.history() == []
