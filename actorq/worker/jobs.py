@@ -469,7 +469,8 @@ class Job:
             raise DecodeError(f"the function {self.spec.task} did not come here whole: call it again")
         target = load_code(blob)  # This may wait, and another call of the job load it as well.
         self._blob = None
-        return target
+        find_task = getattr(target, "find_task", None)  # Of a program: all of its tasks came as one function.
+        return target if find_task is None else find_task(self.spec.task, self.spec.code, blob)
 
     # -- chunks --------------------------------------------------------------------------------------------------
 

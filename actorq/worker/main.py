@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from actorq import native, signals
-from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, VERSION, WorkerSettings
+from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, MESH_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
 from actorq.policies.queues import Queues
@@ -119,6 +119,7 @@ def run(options: WorkerOptions) -> int:
 def _become_worker(application: Any, options: WorkerOptions) -> None:
     """What tasks of the application call goes to this mesh."""
     application.conf.update(url=options.addresses, key=options.key, insecure=options.insecure)
+    os.environ[MESH_VARIABLE] = f"{os.getpid()} {','.join(options.addresses)}"
     if hasattr(application, "set_default"):
         application.is_worker = True
         application.set_default()
