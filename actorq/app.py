@@ -45,6 +45,7 @@ from actorq.tasks.mapping import Map
 from actorq.tasks.options import make_spec, split_options
 from actorq.tasks.progress import Progress
 from actorq.tasks.questions import Questions
+from actorq.tasks.reference import where_imported
 from actorq.tasks.registering import Registry
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.routed import Routing
@@ -127,6 +128,8 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         self.inline = Inline(self.conf)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
+        self.offered: frozenset[str] = frozenset()
+        """In a worker of an embedded mesh, the tasks that all of its workers have."""
         self.testbed: Testbed | None = None
         """The mesh in this process in which a test runs it, in the place of the one at `url`."""
         self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
@@ -414,14 +417,24 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         if surrounding:
             return (surrounding,)
         if self._local is None:
-            settings = self.conf.settings
-            queues = [queue_of(self.options_of(task)["queue"]) for task in self.tasks.values()]
-            if not self.amqp.is_plain:
-                queues += self.amqp.named_queues()
-            self._local = EmbeddedMesh(
-                {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
-            )
+            options = {**embedded_options(self.conf.settings), **url.options}
+            self._local = EmbeddedMesh(options, self._embedded_queues(), self._as_program())
         return (self._local.address,)
+
+    def _embedded_queues(self) -> list[str]:
+        queues = [queue_of(self.options_of(task)["queue"]) for task in self.tasks.values()]
+        if not self.amqp.is_plain:
+            queues += self.amqp.named_queues()
+        return [self.conf.settings.task_default_queue, *queues]
+
+    def _as_program(self) -> Any:
+        """What its workers are to know of it, in an embedded mesh."""
+        from actorq.client.embedded import EmbeddedProgram
+
+        said = dict(self.conf.portable())
+        del said["url"]
+        app, include = where_imported(self)
+        return EmbeddedProgram(app, include, said, self.amqp.queues.declarations())
 
     def forget_specs(self) -> None:
         """Find out anew how calls of each task are sent: it has another mesh from now on."""

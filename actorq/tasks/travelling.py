@@ -27,6 +27,7 @@ class Travelling(Registering):
     """
 
     is_worker: bool
+    offered: frozenset[str]
     testbed: Testbed | None
     session: Any
     url: Any
@@ -51,7 +52,7 @@ class Travelling(Registering):
         The workers of an embedded mesh can import what this program can, but may not do so before it is needed: there
         the tasks of modules travel too, by reference.
         """
-        if self.is_worker or self.testbed is not None:
+        if self.is_worker or self.testbed is not None or task.name in self.offered:
             return ""
         if task.fn.__module__ != "__main__":
             if not self.url.startswith(LOCAL):
