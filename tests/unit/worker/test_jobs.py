@@ -243,11 +243,9 @@ def raises(error: BaseException) -> None:
 )
 def test_a_call_that_cannot_run_here_is_kept_as_a_dead_letter(job: Job, call: Call) -> None:
     job.resolve()
+    run = (lambda call: job.run_coroutine(call).send(None)) if job.is_coroutine else job.run
     with pytest.raises((DecodeError, NotRegistered)) as caught:
-        if job.is_coroutine:
-            job.run_coroutine(call).send(None)
-        else:
-            job.run(call)
+        run(call)
     assert failure(call, caught.value).content == DEAD_LETTER
 
 
