@@ -120,6 +120,10 @@ class Inspect:
         """Names of the tasks that the node offers."""
         return self._ask("registered")
 
+    def active_queues(self) -> BroadcastReplies:
+        """The queues of which the node takes calls: a list of `{"name": …, "routing_key": …}`."""
+        return self._ask("active_queues")
+
     def coordinator(self) -> BroadcastReplies:
         """The coordinator's own figures: queues, workers, calls."""
         return self._ask("coordinator")

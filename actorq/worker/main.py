@@ -170,15 +170,17 @@ def select_queues(queues: Queues, named: Sequence[str], excluded: Sequence[str])
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:
     """What a node says first, as users of Celery know it."""
-    by_value = " and functions by value" if options.by_value else ""
-    tasks = "".join(f"\n  . {task}" for task in sorted(application.tasks))
+    offers = [f". {task}" for task in sorted(application.tasks)]
+    if options.by_value:
+        offers.append("and functions by value" if offers else "functions by value")
+    listed = "".join(f"\n  {each}" for each in offers)
     return (
         f"actorq {VERSION} worker {name}\n"
         f"  app:         {options.app or 'none'}\n"
         f"  mesh:        {', '.join(options.addresses)}\n"
         f"  concurrency: {options.concurrency} ({options.pool})\n"
         f"  queues:      {', '.join(options.queues)}\n"
-        f"[tasks]{tasks or ' none'}{by_value}\n"
+        f"[tasks]{listed or ' none'}\n"
     )
 
 
