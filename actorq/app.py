@@ -235,7 +235,7 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         task = self.tasks.get(name)
         if task is None and self.url.startswith(LOCAL) and not self._arrived_as:
             raise NotRegistered(name, self.tasks)  # The workers of an embedded mesh know tasks from here only.
-        return make_spec(CallSpec(name), default_options(self.conf.settings)) if task is None else task.spec
+        return make_spec(CallSpec(name), options_over_defaults(self.conf.settings, {})) if task is None else task.spec
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -256,7 +256,8 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         if not callable(fn):
             raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
         name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
-        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), default_options(self.conf.settings))
+        options = {**default_options(self.conf.settings), "rate_limit": None}  # That is one of tasks.
+        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), options)
 
     def map(
         self,
