@@ -11,6 +11,7 @@ import pytest
 
 from actorq import ActorQ, current_task
 from actorq.errors import NotRegistered
+from actorq.tasks import travelling
 from actorq.tasks.program import Program, pack
 from tests.unit.tasks.support import make_app
 
@@ -61,6 +62,14 @@ def test_a_program_that_has_come_already_is_not_made_again_and_another_one_is_an
     one, again, other = (arrive(*each)("tests.first") for each in ((app, parts), (app, parts), changed[:2]))
     assert one is again
     assert (one(1), other(1)) == ([6, 5, "tests.first"], [7, 6, "tests.first"])
+
+
+def test_only_so_many_programs_of_one_application_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(travelling, "PROGRAMS_KEPT", 2)
+    programs = [program_of(number)[:2] for number in (11, 12, 13)]
+    first, _, third = (arrive(*each)("tests.first") for each in programs)
+    assert arrive(*programs[2])("tests.first") is third
+    assert arrive(*programs[0])("tests.first") is not first
 
 
 def test_a_task_that_cannot_travel_does_not_keep_the_others_from_it() -> None:
