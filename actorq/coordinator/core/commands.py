@@ -20,8 +20,7 @@ from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import TREE, State
 from actorq.coordinator.core.uniques import UNIQUE
 from actorq.coordinator.core.workers import Worker
-from actorq.errors import ImproperlyConfigured, TaskRevokedError
-from actorq.policies.rate import parse_rate
+from actorq.errors import TaskRevokedError
 from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
@@ -175,7 +174,6 @@ class Commands:
     def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
             "revoke": self._revoke,
-            "rate_limit": self._set_rate,
             "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
@@ -189,21 +187,6 @@ class Commands:
             return {"ok": self._handover.begin()}
         except ValueError as error:
             return {"error": str(error)}
-
-    def _set_rate(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """Celery's command, with its answers: for the mesh, until the coordinators have all ended."""
-        state, task = self._state, arguments.get("task_name")
-        try:
-            rate = parse_rate(arguments.get("rate_limit"))
-        except ImproperlyConfigured as error:
-            return {"error": str(error)}
-        is_known = any(entry.spec.task == task for entry in state.entries.values())
-        if not isinstance(task, str) or not (
-            is_known or any(task in group.offers for group in state.lanes.groups.values())
-        ):
-            return {"error": "unknown task"}
-        state.set_rate(task, rate)
-        return {"ok": "new rate limit set successfully" if rate else "rate limit disabled successfully"}
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are, and with `roots` all that go back to these. Returns what became of each."""
