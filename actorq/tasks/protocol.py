@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from actorq.client.pending import Pending
 from actorq.control.control import Control
 from actorq.native import Bell
+from actorq.settings.conf import Conf
 from actorq.wire.payload import Serializers
 from actorq.wire.records import Call, CallSpec, Note, Outcome, Plan
 
@@ -28,6 +29,8 @@ class Mesh(Protocol):
     serializers: Serializers
     inline: Inline
     """Calls that run in the caller."""
+    conf: Conf
+    """Its settings."""
 
     control: Control
 
