@@ -341,7 +341,7 @@ class Inheritance:
             state.hang_up(peer)
             return
         new = [each for each in message.outcomes if state.outcomes.get(each.id) is None and each.id not in state.calls]
-        state.outcomes.add(new, state.now_s)
+        state.outcomes.add(new, state.now_s, state.wall_s)
         if state.settings.durable and new:
             state.operations.append(Settle([], new, state.wall_s))
         state.acks.append((peer, m.Accepted(message.seq)))
