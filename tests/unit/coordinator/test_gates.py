@@ -232,6 +232,19 @@ def test_a_limit_for_each_worker_grows_with_the_workers(bench: Bench) -> None:
     assert sum(len(worker.delivered()) for worker in workers) == 4
 
 
+def test_of_two_limited_tasks_the_older_call_goes_first_whatever_its_key(bench: Bench) -> None:
+    client = bench.client()
+    add, sub = limited(max_concurrency=50), CallSpec("sub", max_concurrency=50)
+    for task_id, spec, key in [
+        ("1", add, "a"),
+        ("2", sub, "a"),
+        ("3", add, "b"),
+        *[(f"4.{n}", add, "a") for n in "abcd"],
+    ]:
+        client.submit(task_id, spec=spec, extra=of(key))
+    assert bench.worker(slots=9, offers=["add", "sub"]).delivered()[:3] == ["1", "2", "3"]
+
+
 # -- at run time -------------------------------------------------------------------------------------------------
 
 
