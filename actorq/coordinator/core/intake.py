@@ -249,7 +249,9 @@ class Intake:
                 ready.append(call)
         for ready in ready_at.values():
             if ready:
-                state.line_up(ready, state.entries_by_number[ready[0].spec])
+                state.line_up(
+                    ready, state.entries_by_number[ready[-1].spec]
+                )  # Of limits, the last that are said count.
         calls.close(key)
         calls.count += count
         state.seq, state.keeping.row = seq, row

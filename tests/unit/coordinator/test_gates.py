@@ -245,6 +245,16 @@ def test_of_two_limited_tasks_the_older_call_goes_first_whatever_its_key(bench: 
     assert bench.worker(slots=9, offers=["add", "sub"]).delivered()[:3] == ["1", "2", "3"]
 
 
+def test_of_calls_that_come_together_the_limits_of_the_last_one_count(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(slots=9)
+    submission = client.submission("a", "b", spec=limited(max_concurrency=1))
+    other = client.submission("c", "d", spec=limited(max_concurrency=3))
+    submission.specs += other.specs
+    submission.calls += other.calls
+    client.say(submission)
+    assert worker.delivered() == ["a", "b", "c"]
+
+
 # -- at run time -------------------------------------------------------------------------------------------------
 
 
