@@ -504,7 +504,8 @@ class Ledger:
         self._go_on(entry, ended, is_held_back=False)
 
     def forget(self, group: Sequence[Entry]) -> None:
-        """These are another coordinator's now."""
+        """These are another coordinator's now; some may have ended here meanwhile."""
+        group = [entry for entry in group if self.entries.get(entry.plan.id) is entry]
         for call in self.released(group):
             self._take_out(call.id)
         for entry in group:

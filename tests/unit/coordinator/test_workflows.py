@@ -548,6 +548,28 @@ def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) 
     assert is_clean(heir)
 
 
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+def test_a_workflow_that_ends_while_it_is_on_its_way_to_another_coordinator_is_over(end: str) -> None:
+    giver = Bench(shelf=Shelf())
+    client = giver.client()
+    nodes = chain("a", "b")
+    nodes[0].call.expires = giver.wall_s + 10
+    client.submit_plan("p", *nodes)
+    client.submit_plan("q", *chain("x", "y"))
+    other = giver.coordinator("heir")
+    giver.core._handover.begin()
+    giver.step()
+    *_, last = other.link.take(m.HandOver)
+    if end == "revoked":
+        other.say(m.Control(0, "revoke", {"ids": ["a"]}, [], 0.0))
+    else:
+        giver.wait(10.5)
+    assert giver.state_of("a") == giver.state_of("b") == "REVOKED"
+    other.link.say(m.Accepted(last.seq))
+    assert is_clean(giver) and giver.shelf is not None and not giver.shelf.plans
+    assert other.link.take(m.HandOverOutcomes), "it goes on to leave"
+
+
 def test_what_a_call_was_replaced_by_is_handed_over_with_what_follows_it(bench: Bench) -> None:
     heir = Bench()
     client, worker = parties(bench, slots=1)
