@@ -10,7 +10,7 @@ one follows this. So a call can belong to several plans: to one for what comes a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -131,17 +131,24 @@ class Ledger:
     def _start(self, entry: Entry, is_held_back: bool) -> None:
         """Release what needs nothing. What has ended already, or runs, is taken as it is."""
         state = self._state
-        ended = []
-        for index, node in enumerate(entry.plan.nodes):
-            outcome = state.outcomes.get(node.call.id)
-            if outcome is not None:
-                ended.append(outcome)
-                self._end_wait(entry, index)  # Before anything is released, which it may follow.
+        self._take_known_ends(entry)  # Before anything is released, which may have ended.
         for index, node in enumerate(entry.plan.nodes):
             known = state.calls.get(node.call.id)
             if not node.needs or (known is not None and known.spec != FOREIGN):
                 self._release(entry, index, is_held_back)
-        self.settled(ended)
+        self._follow_up()
+
+    def _take_known_ends(self, entry: Entry, but: Container[int] = ()) -> None:
+        """The calls of a new entry of which there are outcomes do not start, and are to be followed up. `but`: not these."""
+        unmet: set[int] = set()
+        for index, node in enumerate(entry.plan.nodes):
+            outcome = self._state.outcomes.get(node.call.id)
+            if outcome is None or index in but:
+                continue
+            if outcome.state != SUCCESS:
+                unmet.update([target for target, _ in node.then])
+            self._end_wait(entry, index)
+            self._ended.append((outcome, index in unmet and node.takes != VALUES))
 
     # -- calls end -----------------------------------------------------------------------------------------------
 
@@ -149,19 +156,22 @@ class Ledger:
         """These calls have ended for good, some of them maybe of plans. Follow that up: one call after another, as the
         end of one may be the end of a long chain.
         """
-        members, waiting = self.members, self._ended
+        members = self.members
         known = [outcome for outcome in outcomes if outcome.id in members]
         # Before anything starts by the end of others: these have ended, and do not start any more.
         for outcome in known:
             for entry, index in members[outcome.id]:
                 self._end_wait(entry, index)
-        waiting.extend([(outcome, False) for outcome in known])
+        self._ended.extend([(outcome, False) for outcome in known])
+        self._follow_up()
+
+    def _follow_up(self) -> None:
         if self._is_following:
             return
         self._is_following = True
-        while waiting:
-            outcome, is_cascade = waiting.popleft()
-            for entry, index in members.pop(outcome.id, ()):
+        while self._ended:
+            outcome, is_cascade = self._ended.popleft()
+            for entry, index in self.members.pop(outcome.id, ()):
                 self._end(entry, index, outcome, is_cascade)
         self._is_following = False
 
@@ -501,7 +511,9 @@ class Ledger:
         ended = {index: Step(entry.row + index, step, outcome) for index, step, outcome in handed.ends}
         if entry.row and ended:
             self._state.operations.append(KeepSteps([ended[index] for index in sorted(ended)]))
+        self._take_known_ends(entry, but=ended)  # It may have been here before.
         self._go_on(entry, ended, is_held_back=False)
+        self._follow_up()
 
     def forget(self, group: Sequence[Entry]) -> None:
         """These are another coordinator's now; some may have ended here meanwhile."""

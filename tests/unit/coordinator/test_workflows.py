@@ -254,6 +254,20 @@ def test_a_plan_that_comes_twice_is_one(bench: Bench) -> None:
     assert is_clean(bench)
 
 
+def test_a_plan_that_comes_again_after_its_end_starts_nothing(bench: Bench) -> None:
+    """Not even the errback of a call that has failed only with the one before it, which was dropped."""
+    client, worker = parties(bench)
+    for resent in (False, True):
+        first, second = chain("a", "b")
+        second.catch = [2]
+        client.submit_plan("p", first, second, node("errback", CAUSE, 1), resent=resent)
+        if not resent:
+            assert worker.delivered() == ["a"]
+            worker.report("a", state=FAILURE, body=failure())
+    bench.wait(3.0)
+    assert worker.delivered() == [] and is_clean(bench)
+
+
 def test_a_client_does_not_say_what_others_have_made(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit(
@@ -545,6 +559,29 @@ def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) 
     worker = heir.worker()
     assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("a", SUCCESS, b"1")]
     worker.report("b")
+    assert is_clean(heir)
+
+
+def test_a_workflow_that_is_handed_over_again_goes_on_with_what_has_ended_since(bench: Bench) -> None:
+    """The connection is lost before the one that leaves hears that the other one has it."""
+    heir = Bench()
+    client = bench.client()
+    client.submit_plan("p", *chain("a", "b", "c"))
+    client.submit_plan("q", *chain("x", "y"))
+    link = bench.coordinator("heir")
+    bench.core._handover.begin()
+    bench.step()
+    messages = link.link.take(m.HandOver)
+    taker = heir.coordinator("giver")
+    taker.say(*messages)
+    worker = heir.worker(slots=2)
+    for task_id in "abcx":
+        worker.delivered()
+        worker.report(task_id)
+    assert worker.delivered() == ["y"]
+    taker.say(*messages)
+    assert worker.delivered() == []
+    worker.report("y")
     assert is_clean(heir)
 
 
