@@ -311,7 +311,7 @@ class Inheritance:
             entry, client, known = entries.get(call.spec), clients.get(call.client), state.calls.get(call.id)
             if entry is None or (known is not None and known.spec != FOREIGN):
                 continue
-            if state.outcomes.get(call.id) is not None:
+            if state.outcomes.get(call.id) is not None or state.ledger.waiting(call.id) is not None:
                 continue
             call.spec, call.worker, call.row = entry.number, 0, 0
             call.client = client.number if client is not None and entry.replies else 0

@@ -195,7 +195,7 @@ class Intake:
         if client.is_addressing:
             message = self._addressing.route(client, message)
         may_be_settled, is_held_back = resent or not message.fresh, resent and state.is_young()
-        calls, revoked, outcome_of = state.calls, state.revoked, state.outcomes.get
+        calls, revoked, outcome_of, members = state.calls, state.revoked, state.outcomes.get, state.ledger.members
         refused: list[tuple[str, str]] = []
         kept: list[Call] = []
         seq, count, body_bytes, row = state.seq, 0, 0, state.keeping.row
@@ -225,7 +225,8 @@ class Intake:
                 calls.close(key)
                 key = block_of(task_id)
                 block = calls.block(key)
-            if task_id in block or task_id in revoked or (may_be_settled and outcome_of(task_id) is not None):
+            is_known = may_be_settled and (outcome_of(task_id) is not None or task_id in members)
+            if is_known or task_id in block or task_id in revoked:
                 for known in self._again(client, call):
                     if durable:
                         row += 1
@@ -309,7 +310,8 @@ class Intake:
 
     def _is_ours(self, task_id: str) -> bool:
         """Whether a call was taken already, so that it must not be refused."""
-        return task_id in self._state.calls or self._state.outcomes.get(task_id) is not None
+        state = self._state
+        return task_id in state.calls or state.outcomes.get(task_id) is not None or task_id in state.ledger.members
 
     def _is_ready(self, call: Call, is_held_back: bool) -> bool:
         """Whether it lines up now, with others like it. Where it waits for something, or goes by a key, it is put there."""
@@ -342,7 +344,7 @@ class Intake:
         """A known call came again, or one that was revoked before it came. Returns it if it is ours from now on."""
         state = self._state
         outcome = state.outcomes.get(call.id)
-        known = state.calls.get(call.id)
+        known = state.calls.get(call.id) or state.ledger.waiting(call.id)
         if outcome is not None:
             state.tell(client, m.Settled([outcome]))
         elif known is None:

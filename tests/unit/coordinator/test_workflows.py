@@ -380,6 +380,53 @@ def test_what_followed_a_replaced_call_follows_its_replacement(bench: Bench) -> 
     assert is_clean(bench)
 
 
+@pytest.mark.parametrize("resent", [False, True])
+def test_a_call_that_goes_on_as_a_workflow_is_known_when_it_comes_again(bench: Bench, resent: bool) -> None:
+    client, worker = parties(bench)
+    once = CallSpec("add", acks_late=False)
+    client.submit("a", spec=once)
+    worker.announce("a")
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    client.submit("a", spec=once, fresh=False, resent=resent)
+    bench.wait(3.0)
+    assert worker.delivered() == ["x"]
+    worker.report("x", body=b"1")
+    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", SUCCESS, b"1")]
+    worker.report("a")
+    assert bench.state_of("a") == "SUCCESS" and is_clean(bench)
+
+
+def test_who_submits_a_call_again_that_goes_on_as_a_workflow_hears_of_its_end(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit("a")
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    other = bench.client("other")
+    other.submit("a", fresh=False)
+    assert worker.delivered() == ["x"]
+    worker.report("x")
+    worker.report("a")
+    assert other.outcomes() == {"a": "SUCCESS"}
+
+
+def test_a_call_that_is_handed_over_again_is_not_taken_while_it_goes_on_as_a_workflow(bench: Bench) -> None:
+    heir = Bench()
+    bench.client().submit("a")
+    link = bench.coordinator("heir")
+    bench.core._handover.begin()
+    bench.step()
+    (message,) = link.link.take(m.HandOver)
+    taker = heir.coordinator("giver")
+    taker.say(message)
+    worker = heir.worker()
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    taker.say(message)
+    assert worker.delivered() == ["x"]
+    worker.report("x")
+    assert worker.delivered() == ["a"]
+    worker.report("a")
+    assert is_clean(heir)
+
+
 def test_a_replacement_that_fails_fails_what_it_replaces(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit_plan("p", *chain("a", "b"))
