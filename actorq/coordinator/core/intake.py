@@ -344,7 +344,7 @@ class Intake:
         """A known call came again, or one that was revoked before it came. Returns it if it is ours from now on."""
         state = self._state
         outcome = state.outcomes.get(call.id)
-        known = state.calls.get(call.id) or state.ledger.waiting(call.id)
+        known = state.ledger.waiting(call.id) or state.calls.get(call.id)
         if outcome is not None:
             state.tell(client, m.Settled([outcome]))
         elif known is None:

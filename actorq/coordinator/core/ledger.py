@@ -77,9 +77,9 @@ class Entry:
         self.missing[index] -= 1
         return not self.missing[index]
 
-    def take_parts(self, index: int) -> list[Part]:
+    def parts_of(self, index: int) -> list[Part]:
         """What a call takes, in order."""
-        parts = self.parts.pop(index, {})
+        parts = self.parts.get(index, {})
         return [parts[place] for place in sorted(parts)]
 
 
@@ -275,13 +275,14 @@ class Ledger:
         state, node = self._state, entry.plan.nodes[index]
         call = msgspec.structs.replace(node.call)
         if node.takes != NOTHING:
-            call.inputs = Inputs(node.takes, entry.take_parts(index))
+            call.inputs = Inputs(node.takes, entry.parts_of(index))
         known = state.calls.get(call.id)
         if known is not None:
             state.body_bytes -= len(call.body)
             if known.spec == FOREIGN:
                 state.recognise(known, call)
-            return
+            return  # Its parts stay: it may have to be released again.
+        entry.parts.pop(index, None)
         state.seq += 1
         call.seq = state.seq
         state.calls.add(call)

@@ -532,6 +532,30 @@ def test_a_report_of_a_replacement_that_comes_again_after_a_restart_changes_noth
     assert kept.state_of("a") == "SUCCESS" and is_clean(kept)
 
 
+@pytest.mark.parametrize("comes_again", [False, True])
+def test_what_a_call_goes_on_with_has_its_value_although_it_is_reported_late_after_a_restart(
+    kept: Bench, comes_again: bool
+) -> None:
+    client, worker = parties(kept, slots=1)
+    client.submit("a")
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    assert worker.delivered() == ["x"]
+    kept.start()
+    late = worker.return_anew(held=[("a", 1)], coordinator="epoch-1")
+    other = kept.worker("other")
+    if comes_again:
+        kept.client().submit("a", fresh=False, resent=True)
+    kept.wait(3.0)
+    assert other.delivered() == ["x"]
+    other.report("x", body=b"1")
+    late.calls["a"] = Call("a", 1, b"", attempt=1)
+    late.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    (worker,) = [each for each in (late, other) if each.delivered() == ["a"]]
+    assert inputs_of(worker, "a") == [Part("x", SUCCESS, b"1")]
+    worker.report("a")
+    assert kept.state_of("a") == "SUCCESS" and is_clean(kept)
+
+
 def test_errbacks_that_were_dropped_stay_so_after_a_restart(kept: Bench) -> None:
     client, worker = parties(kept)
     client.submit_plan("p", *with_errback(*chain("a", "b")))
