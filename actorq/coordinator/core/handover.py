@@ -180,7 +180,7 @@ class Handover:
         if call.id not in noted:
             noted[call.id] = state.token + 1
             if call.row:
-                state.operations.append(KeepStarts([(call.row, call.attempt)]))
+                state.operations.append(KeepStarts([(call.row, max(call.attempt, 1))]))
             else:
                 state.ledger.note_start(call)
         return noted[call.id] <= state.confirmed
