@@ -10,6 +10,7 @@ from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.state import SPEC_LIMIT, State
 from actorq.errors import ImproperlyConfigured
 from actorq.wire import messages as m
+from actorq.wire.plans import spokesmen
 from actorq.wire.records import ID_LENGTH, Call, CallSpec, Extra, Plan
 
 ADDRESSED = -2
@@ -68,7 +69,7 @@ class Addressing:
         except ImproperlyConfigured as error:
             if plan.id in self._state.ledger.entries:
                 return False  # It was taken before.
-            refused += [(node.call.id, str(error)) for node in plan.nodes if node.replies]
+            refused += [(task_id, str(error)) for task_id in spokesmen(plan)]
             return False
         return True
 

@@ -17,7 +17,7 @@ from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING
-from actorq.wire.plans import size_of_plan, why_unsound
+from actorq.wire.plans import size_of_plan, spokesmen, why_unsound
 from actorq.wire.records import REVOKED, Call, CallSpec, Plan
 
 LAST_TIME_S = 253_402_300_799.0
@@ -257,12 +257,12 @@ class Intake:
         calls.count += count
         state.seq, state.keeping.row = seq, row
         state.body_bytes += body_bytes
-        if refused:
-            state.send(client.peer, m.Refused(refused))
         if kept:
             state.keeping.keep(client, kept)
         for plan in message.plans:
-            self._accept_plan(client, plan, resent)
+            refused += self._accept_plan(client, plan, resent)
+        if refused:
+            state.send(client.peer, m.Refused(refused))
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
 
@@ -272,24 +272,23 @@ class Intake:
         place = entry.lane, entry.spec.priority, entry.spec.task if entry.is_limited else ""
         return _Alike(entry.number, reply_to, entry.durable, self._why_refused(entry), ready_at[place])
 
-    def _accept_plan(self, client: Client, plan: Plan, is_resent: bool) -> None:
-        """Take in a workflow, or refuse all of it."""
+    def _accept_plan(self, client: Client, plan: Plan, is_resent: bool) -> list[tuple[str, str]]:
+        """Take in a workflow, or nothing of it. Returns which calls are refused then, and why."""
         state = self._state
         entries = {number: client.specs.get(number, self._no_entry) for number in {n.call.spec for n in plan.nodes}}
         trouble = why_unsound(plan) or next(filter(None, map(self._why_refused, entries.values())), "")
         trouble = trouble or next(filter(None, [_why_unsound(node.call) for node in plan.nodes]), "")
         known = state.ledger.entries.get(plan.id)
         if known is not None and plan.nodes and known.plan.nodes[-1].call.id == plan.nodes[-1].call.id:
-            return  # It was sent twice.
+            return []  # It was sent twice.
         if known is not None:
             trouble = "another workflow has its id: give each one of its own"
         if trouble:
-            refused = [(node.call.id, trouble) for node in plan.nodes if node.replies]
-            state.send(client.peer, m.Refused(refused))
-            return
+            return [(task_id, trouble) for task_id in spokesmen(plan)]
         for node in plan.nodes:
             node.call.spec = entries[node.call.spec].number
         state.ledger.accept(plan, client.number, is_resent, is_held_back=is_resent and state.is_young())
+        return []
 
     def _why_refused(self, entry: SpecEntry) -> str:
         """Why no call with this spec can be taken; empty if it can."""

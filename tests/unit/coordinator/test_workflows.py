@@ -327,6 +327,41 @@ def test_a_plan_that_makes_no_sense_is_refused_with_the_reason(bench: Bench, nod
     assert worker.delivered() == [] and is_clean(bench)
 
 
+def test_of_several_plans_that_come_together_those_that_cannot_be_taken_are_refused_together(bench: Bench) -> None:
+    client, worker = parties(bench)
+    submission = client.submission()
+    submission.plans = [Plan(each, chain(each, f"after {each}")) for each in "abcd"]
+    for plan in submission.plans[1::2]:
+        plan.nodes[1].needs = 2
+    client.say(submission)
+    assert worker.delivered() == ["a", "c"]
+    ((*refused,),) = [each.calls for each in client.take(m.Refused)]
+    assert [task_id for task_id, _ in refused] == ["b", "after b", "d", "after d"]
+    assert client.accepted() == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "trouble", "reason"),
+    [
+        (CallSpec("f", code="digest", ignore_result=True), "", m.CODE_MISSING),
+        (CallSpec("add", ignore_result=True), "the disk is full", "the disk is full"),
+        (CallSpec("add", queue="", exchange="nowhere", ignore_result=True), "", "there is no exchange 'nowhere'"),
+    ],
+)
+def test_a_plan_whose_outcomes_nobody_awaits_is_refused_by_its_first_call(
+    kept: Bench, spec: CallSpec, trouble: str, reason: str
+) -> None:
+    """Or nobody would hear that it was not taken."""
+    client = kept.client()
+    kept.core.report_trouble(trouble)
+    nodes = chain("a", "b")
+    for each in nodes:
+        each.replies = False
+    client.submit_plan("p", *nodes, spec=spec)
+    ((refused,),) = [each.calls for each in client.take(m.Refused)]
+    assert refused[0] == "a" and reason in refused[1]
+
+
 def test_a_revoked_call_that_waits_for_others_ends_at_once(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit_plan("p", *chain("a", "b", "c"))
