@@ -507,6 +507,9 @@ class Client:
             self.unaccepted_bytes -= self._sizes.pop(message.seq)
             if message.specs:
                 self._sent_specs = min(self._sent_specs, message.specs[0][0] - 1)
+            if len(message.plans) > 1:  # They went together by chance: each is to be tried by itself.
+                self._plans_again.extend((plan, False) for plan in message.plans)
+                return
             ids = [call.id for call in message.calls]
             ids += [node.call.id for plan in message.plans for node in plan.nodes]
             self._fail(ids, error)

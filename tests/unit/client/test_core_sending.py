@@ -303,6 +303,20 @@ def test_calls_that_cannot_be_sent_are_not_out() -> None:
     assert bench.core.unaccepted_bytes == 0
 
 
+def test_of_workflows_that_cannot_be_sent_together_those_that_can_be_sent_alone_are() -> None:
+    bench = Bench()
+    pendings = [workflow(bench, each, PLAIN) for each in "abc"]
+    bench.step()
+    [submit] = bench.take(m.Submit)
+    bench.core.unsendable(submit, ValueError("half a character"))
+    bench.step()
+    assert [(bench.core.unaccepted_count, failure_of(each)) for each in pendings] == [(3, None)] * 3
+    submits = bench.take(m.Submit)
+    assert [[plan.id for plan in each.plans] for each in submits] == [["plan of a"], ["plan of b"], ["plan of c"]]
+    bench.core.unsendable(submits[1], ValueError("half a character"))
+    assert [failure_of(each) is None for each in pendings] == [True, False, True]
+
+
 def test_the_larger_the_arguments_the_fewer_calls_may_wait() -> None:
     bench = Bench(outbox_limit=1000, outbox_bytes=100_000)
     assert bench.core.room == 1000
