@@ -224,6 +224,14 @@ def test_coordinators_share_a_rate(bench: Bench) -> None:
     assert len(starts.times) >= PER_SECOND
 
 
+def test_coordinators_share_a_limit_also_of_calls_that_others_are_asked_about_first(bench: Bench) -> None:
+    other, client, worker = bench.coordinator("zoe"), bench.client(), bench.worker(slots=9)
+    client.submit("a", "b", spec=limited(max_concurrency=2), fresh=False)
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [("a", ""), ("b", "")]))
+    assert worker.delivered() == ["a"]
+
+
 def test_a_limit_for_each_worker_grows_with_the_workers(bench: Bench) -> None:
     client = bench.client()
     spec = limited(max_concurrency=2, limits_worker=True)
