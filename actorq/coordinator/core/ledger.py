@@ -224,6 +224,15 @@ class Ledger:
         self._ended.append((outcome, node.takes != VALUES))
         state.end(node.call, outcome)
 
+    def runs_no_more(self, task_id: str) -> None:
+        """A worker had this call from an earlier coordinator, and has lost it: what it was spared for that comes now."""
+        for entry, index in list(self.members.get(task_id, ())):
+            nodes = entry.plan.nodes
+            for place in [place for place, end in entry.ends.items() if end != SUCCESS]:
+                cause = self._state.outcomes.get(nodes[place].call.id)
+                if cause is not None and any(target == index for target, _ in nodes[place].then):
+                    self._fail(entry, index, cause)
+
     def _drop(self, entry: Entry, index: int) -> None:
         """An errback is not needed, nor what would have followed it."""
         dropped = [index]

@@ -306,6 +306,25 @@ def test_a_plan_sent_again_to_a_new_coordinator_goes_on_where_a_worker_runs_it(b
     assert bench.state_of("body") == "SUCCESS"
 
 
+def test_a_body_that_only_an_earlier_coordinator_has_started_fails_when_its_worker_is_lost_too(bench: Bench) -> None:
+    """A member that ran once more has failed meanwhile."""
+    client, worker = parties(bench)
+    client.submit_plan("p", *chord("body", "a"))
+    worker.report("a")
+    assert worker.delivered() == ["body"]
+    bench.start()
+    first = worker.return_anew(held=[("body", 1)], slots=10, coordinator="epoch-1")
+    second, client = bench.worker("second"), bench.client()
+    client.submit_plan("p", *chord("body", "a"), resent=True)
+    bench.wait(3.0)
+    (worker,) = [each for each in (first, second) if each.delivered() == ["a"]]
+    worker.report("a", state=FAILURE, body=failure())
+    assert bench.state_of("body") == "open", "it may succeed"
+    first.die()
+    assert bench.state_of("body") == "FAILURE" and is_clean(bench)
+    assert client.outcomes() == {"body": "FAILURE"}
+
+
 @pytest.mark.parametrize(
     ("nodes", "reason"),
     [
