@@ -67,7 +67,7 @@ class Addressing:
                 if entry is not None and entry.number == ADDRESSED:
                     node.call.spec = next(iter(self._numbers(client, entry.spec).values()))
         except ImproperlyConfigured as error:
-            if plan.id in self._state.ledger.entries:
+            if plan.id in self._state.ledger.entries or self._state.ledger.has_ended(plan):
                 return False  # It was taken before.
             refused += [(task_id, str(error)) for task_id in spokesmen(plan)]
             return False

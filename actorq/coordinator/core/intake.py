@@ -276,13 +276,16 @@ class Intake:
         """Take in a workflow, or nothing of it. Returns which calls are refused then, and why."""
         state = self._state
         entries = {number: client.specs.get(number, self._no_entry) for number in {n.call.spec for n in plan.nodes}}
-        trouble = why_unsound(plan) or next(filter(None, map(self._why_refused, entries.values())), "")
-        trouble = trouble or next(filter(None, [_why_unsound(node.call) for node in plan.nodes]), "")
+        trouble = why_unsound(plan) or next(filter(None, [_why_unsound(node.call) for node in plan.nodes]), "")
         known = state.ledger.entries.get(plan.id)
         if known is not None and plan.nodes and known.plan.nodes[-1].call.id == plan.nodes[-1].call.id:
             return []  # It was sent twice.
         if known is not None:
             trouble = "another workflow has its id: give each one of its own"
+        if not trouble:
+            trouble = next(filter(None, map(self._why_refused, entries.values())), "")
+            if trouble and state.ledger.has_ended(plan):
+                return []  # Its client asks for the outcomes.
         if trouble:
             return [(task_id, trouble) for task_id in spokesmen(plan)]
         for node in plan.nodes:

@@ -20,7 +20,7 @@ from actorq.errors import ChordError, DecodeError, ImproperlyConfigured, Protoco
 from actorq.stores.api import CASCADED, STARTED, ForgetPlans, KeepPlan, KeepSteps, Settle, Step
 from actorq.wire.frames import body_of, bytes_of
 from actorq.wire.payload import describe_failure, encode_failure
-from actorq.wire.plans import why_unsound
+from actorq.wire.plans import spokesmen, why_unsound
 from actorq.wire.records import (
     FAILURE,
     NOTHING,
@@ -384,6 +384,11 @@ class Ledger:
             for node, waits in zip(entry.plan.nodes, entry.waits, strict=True):
                 if waits:
                     yield node.call
+
+    def has_ended(self, plan: Plan) -> bool:
+        """Whether the plan was here, as far as the outcomes that are kept say so."""
+        is_known = self._state.outcomes.get
+        return plan.id not in self.entries and any(is_known(each) is not None for each in spokesmen(plan))
 
     def open_calls(self, plan_id: str) -> list[str]:
         """Ids of the calls of a plan that have not ended."""

@@ -268,6 +268,23 @@ def test_a_plan_that_comes_again_after_its_end_starts_nothing(bench: Bench) -> N
     assert worker.delivered() == [] and is_clean(bench)
 
 
+def test_a_plan_that_was_taken_is_not_refused_when_it_comes_again(kept: Bench) -> None:
+    client, worker = parties(kept)
+    spec = CallSpec("add", queue="", exchange="jobs")
+    client.order(
+        "declare", items=[["exchange", ["jobs"], {"type": "fanout"}], ["binding", ["jobs", "default", ""], {}]]
+    )
+    for trouble in ("", "the disk is full"):
+        kept.core.report_trouble(trouble)
+        client.submit_plan("p", *chain("a", "b"))
+        client.submit_plan("q", *chain("x", "y"), spec=spec)
+        if not trouble:
+            worker.report("a", "x")
+            worker.report("b", "y")
+            client.order("declare", items=[["exchange", ["jobs"], None]])
+    assert not client.take(m.Refused) and worker.delivered() == []
+
+
 def test_a_client_does_not_say_what_others_have_made(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit(
