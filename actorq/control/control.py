@@ -75,9 +75,10 @@ class Control(QueueControl):
         return self.revoke(task_id, terminate=True, timeout=timeout)
 
     def rate_limit(self, task_name: str, rate_limit: str | float | None, timeout: float = 1.0) -> BroadcastReplies:
-        """Change a task's rate limit (as `ActorQ.task` takes it; 0 or None: no limit) until the coordinators end.
+        """Change a task's rate limit (as `ActorQ.task` takes it; 0 or None: no limit), whatever its calls say.
 
-        It holds for calls that wait already, and for tasks that had no limit. The replies are those of Celery, one for
+        It holds for calls that wait already, and for tasks that had no limit; coordinators that come later know it, and a
+        journal keeps it. The replies are those of Celery, one for
         each coordinator: `{"ok": …}` or `{"error": …}`.
         """
         return self.broadcast("rate_limit", {"task_name": task_name, "rate_limit": rate_limit}, timeout=timeout)
@@ -126,6 +127,10 @@ class Inspect:
     def registered(self) -> BroadcastReplies:
         """Names of the tasks that the node offers."""
         return self._ask("registered")
+
+    def active_queues(self) -> BroadcastReplies:
+        """The queues of which the node takes calls: a list of `{"name": …, "routing_key": …}`."""
+        return self._ask("active_queues")
 
     def coordinator(self) -> BroadcastReplies:
         """The coordinator's own figures: queues, workers, calls."""

@@ -146,7 +146,7 @@ class _Ledger:
                         self._missing[errback] = 1
                         self._give(errback, 0, part)
             if outcome.state != SUCCESS:
-                ends.extend(self._failing_with(after, outcome) for after, _ in node.then)
+                ends.extend(self._failing_with(after, outcome, is_cascade) for after, _ in node.then)
 
     def _give(self, place: int, value_place: int, part: Part) -> None:
         self._parts[place][value_place] = part
@@ -154,12 +154,12 @@ class _Ledger:
         if not self._missing[place]:
             self._ready.append(place)
 
-    def _failing_with(self, place: int, cause: Outcome) -> tuple[int, Outcome, bool]:
+    def _failing_with(self, place: int, cause: Outcome, is_cascade: bool) -> tuple[int, Outcome, bool]:
         node = self._nodes[place]
         if node.takes != VALUES:
             return place, Outcome(node.call.id, 0, cause.state, cause.body, cause.content), True
         error = ChordError(f"Dependency {cause.id} raised {describe_failure(cause.body)}")
-        return place, Outcome(node.call.id, 0, FAILURE, encode_failure(error, "")), False
+        return place, Outcome(node.call.id, 0, FAILURE, encode_failure(error, "")), is_cascade
 
 
 # -- a worker ------------------------------------------------------------------------------------------------------

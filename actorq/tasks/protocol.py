@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
 from actorq.native import Bell
+from actorq.settings.conf import Conf
 from actorq.wire.payload import Serializers
 from actorq.wire.records import Call, CallSpec, Note, Outcome, Plan
 
@@ -25,6 +26,8 @@ class Mesh(Protocol):
     serializers: Serializers
     inline: Inline
     """Calls that run in the caller."""
+    conf: Conf
+    """Its settings."""
 
     @property
     def tasks(self) -> Mapping[str, Task[Any, Any]]:

@@ -60,8 +60,8 @@ JOBS_KEPT = 10_000
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
 
-NOT_TAKEN = (DecodeError, NotRegistered, Reject)
-"""Calls that end with these are kept among the dead letters: they could not be run here, or were rejected."""
+NOT_TAKEN = (DecodeError, NotRegistered)
+"""Calls that end with these before their function runs could not be run here: they are kept among the dead letters."""
 
 Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
@@ -309,9 +309,13 @@ class Job:
 
     def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
-        args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
-        if call.inputs is not None:
-            args = self._with_inputs(args, call.inputs)
+        try:
+            args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
+            if call.inputs is not None:
+                args = self._with_inputs(args, call.inputs)
+        except NOT_TAKEN as error:
+            error.has_begun = False
+            raise
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -374,9 +378,13 @@ class Job:
         return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
 
     def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
-        args, kwargs = self._decode(self._checked(call.body))
-        if call.inputs is not None:
-            args = self._with_inputs(args, call.inputs)
+        try:
+            args, kwargs = self._decode(self._checked(call.body))
+            if call.inputs is not None:
+                args = self._with_inputs(args, call.inputs)
+        except NOT_TAKEN as error:
+            error.has_begun = False
+            raise
         return args, kwargs
 
     def _with_inputs(self, args: list[Any], inputs: Inputs) -> list[Any]:
@@ -469,7 +477,8 @@ class Job:
             raise DecodeError(f"the function {self.spec.task} did not come here whole: call it again")
         target = load_code(blob)  # This may wait, and another call of the job load it as well.
         self._blob = None
-        return target
+        find_task = getattr(target, "find_task", None)  # Of a program: all of its tasks came as one function.
+        return target if find_task is None else find_task(self.spec.task, self.spec.code, blob)
 
     # -- chunks --------------------------------------------------------------------------------------------------
 
@@ -513,7 +522,8 @@ def traceback_text(error: BaseException) -> str:
 
 def failure(call: Call, error: BaseException, text: str = "", state: int = FAILURE) -> Outcome:
     """The outcome of a call that ended with `error`, of which `text` is the traceback."""
-    content = DEAD_LETTER if isinstance(error, NOT_TAKEN) else ""
+    is_to_be_kept = isinstance(error, Reject) or (isinstance(error, NOT_TAKEN) and not error.has_begun)
+    content = DEAD_LETTER if is_to_be_kept else ""
     return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)), content)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -20,12 +20,11 @@ from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.state import TREE, State
 from actorq.coordinator.core.uniques import UNIQUE
 from actorq.coordinator.core.workers import Worker
-from actorq.errors import ImproperlyConfigured, TaskRevokedError
-from actorq.policies.rate import parse_rate
+from actorq.errors import TaskRevokedError
 from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
-from actorq.wire.records import ID_LENGTH, REVOKED, Member, Outcome
+from actorq.wire.records import ID_LENGTH, REVOKED, Call, Member, Outcome
 
 LEAVE = "drain_coordinator"
 NAME_ONE = (
@@ -175,7 +174,6 @@ class Commands:
     def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
             "revoke": self._revoke,
-            "rate_limit": self._set_rate,
             "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
@@ -190,21 +188,6 @@ class Commands:
         except ValueError as error:
             return {"error": str(error)}
 
-    def _set_rate(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """Celery's command, with its answers: for the mesh, until the coordinators have all ended."""
-        state, task = self._state, arguments.get("task_name")
-        try:
-            rate = parse_rate(arguments.get("rate_limit"))
-        except ImproperlyConfigured as error:
-            return {"error": str(error)}
-        is_known = any(entry.spec.task == task for entry in state.entries.values())
-        if not isinstance(task, str) or not (
-            is_known or any(task in group.offers for group in state.lanes.groups.values())
-        ):
-            return {"error": "unknown task"}
-        state.set_rate(task, rate)
-        return {"ok": "new rate limit set successfully" if rate else "rate limit disabled successfully"}
-
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are, and with `roots` all that go back to these. Returns what became of each."""
         terminate = bool(arguments.get("terminate"))
@@ -212,13 +195,11 @@ class Commands:
         ids = _ids_in(arguments)
         roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + _ids_in(arguments, "roots")
         ids = [each for each in ids if not each.startswith(TREE)]
-        became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
+        became = self._revoke_each(ids, terminate, until_s)
         members = self._members(roots)
         for root in roots:
             self._remember(TREE + root, terminate, until_s)
-        of_trees = {
-            task_id: self._revoke_one(task_id, terminate, until_s) for each in members.values() for task_id in each
-        }
+        of_trees = self._revoke_each(chain.from_iterable(members.values()), terminate, until_s)
         for root, each in members.items():
             became[root] = _summary([of_trees[task_id] for task_id in each])
         if self._state.settings.durable:
@@ -261,7 +242,14 @@ class Commands:
         """
         return sum(map(self._state.outcomes.forget, _ids_in(arguments)))
 
-    def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
+    def _revoke_each(self, task_ids: Iterable[str], terminate: bool, until_s: float) -> dict[str, str]:
+        """Returns what became of each. Those that wait and belong to no workflow end together."""
+        removed: list[Call] = []
+        became = {each: self._revoke_one(each, terminate, until_s, removed) for each in dict.fromkeys(task_ids)}
+        self._state.settle_all_here(removed, REVOKED, TaskRevokedError("it was revoked"))
+        return became
+
+    def _revoke_one(self, task_id: str, terminate: bool, until_s: float, removed: list[Call]) -> str:
         if self._state.outcomes.get(task_id) is not None:
             return "already settled"
         terminate = self._remember(task_id, terminate, until_s)
@@ -275,7 +263,10 @@ class Commands:
             self._state.tell_revoked(call, terminate)
             return "its worker was told"
         self._state.withdraw(call)
-        self._state.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
+        if task_id in self._state.ledger.members:
+            self._state.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
+        else:
+            removed.append(call)
         return "removed"
 
     def _remember(self, task_id: str, terminate: bool, until_s: float) -> bool:

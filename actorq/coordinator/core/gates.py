@@ -271,6 +271,15 @@ class Gates:
     def set_rate(self, task: str, rate: Rate | None) -> None:
         """From now on calls of the task start at this rate, whatever they say themselves."""
         self._rates[task] = rate
+        self._adjust_all(task)
+
+    def forget_rate(self, task: str) -> None:
+        """From now on calls of the task start at the rate that they say themselves."""
+        if task in self._rates:
+            del self._rates[task]
+            self._adjust_all(task)
+
+    def _adjust_all(self, task: str) -> None:
         self._last = (_NO_SPEC, _NONE)
         for gate in list(self._gates.values()):
             if gate.name[0] == task:

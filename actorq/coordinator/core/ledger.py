@@ -187,7 +187,7 @@ class Ledger:
             for each in ready:
                 self._release(entry, each, is_held_back)
             for each in failed:
-                self._fail(entry, each, outcome)
+                self._fail(entry, each, outcome, is_cascade)
         self._close(entry)
 
     def _tell(self, entry: Entry, index: int, outcome: Outcome, is_cascade: bool) -> tuple[list[int], list[int]]:
@@ -209,8 +209,10 @@ class Ledger:
                 self._drop(entry, target)
         return ready, failed
 
-    def _fail(self, entry: Entry, index: int, cause: Outcome) -> None:
-        """A call cannot start, as one before it has not succeeded: it ends like that one."""
+    def _fail(self, entry: Entry, index: int, cause: Outcome, is_cascade: bool) -> None:
+        """A call cannot start, as one before it has not succeeded: it ends like that one. The body of a chord is said to
+        have failed itself, unless its header has not: then what failed came before all of it.
+        """
         node, state = entry.plan.nodes[index], self._state
         if not entry.waits[index] or state.calls.get(node.call.id) is not None:
             return  # It runs all the same: a worker has it from an earlier coordinator.
@@ -221,7 +223,7 @@ class Ledger:
             outcome = Outcome(node.call.id, 0, FAILURE, body_of(encode_failure(error, "")))
         else:
             outcome = Outcome(node.call.id, 0, cause.state, cause.body, cause.content)
-        self._ended.append((outcome, node.takes != VALUES))
+        self._ended.append((outcome, is_cascade or node.takes != VALUES))
         state.end(node.call, outcome)
 
     def runs_no_more(self, task_id: str) -> None:

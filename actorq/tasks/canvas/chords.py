@@ -91,8 +91,13 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         return self._needed_body().link(callback)
 
     def link_error(self, errback: Any) -> Any:
-        """Link it to the body: it runs once, when the body fails, or one of the header."""
+        """Link it to the body: it runs once, when the body fails, or one of the header. Where the setting
+        `task_allow_error_cb_on_chord_header` says so, it also runs for each of the header that fails.
+        """
         self._needed_body().link_error(errback)
+        app = self.own_app()
+        if app is not None and app.conf.task_allow_error_cb_on_chord_header:
+            self.header.link_error(errback)
         return errback
 
     def set_immutable(self, immutable: bool) -> None:

@@ -303,6 +303,34 @@ def test_what_is_wrong_with_a_limit_is_answered(bench: Bench) -> None:
     assert "error" in client.order("rate_limit", rate_limit="fast")
 
 
+def test_a_limit_that_was_set_outlives_the_coordinator_and_can_be_taken_back() -> None:
+    bench = Bench(shelf=Shelf())
+    client = bench.client()
+    client.submit("a", "b", "c", "d")
+    client.order("rate_limit", task_name="add", rate_limit="1/s")
+    bench.start()
+    client = bench.client()
+    worker = bench.worker(slots=9)
+    bench.wait(3.0)  # Calls from the journal wait for what workers may still run.
+    first = worker.delivered()
+    assert len(first) == 1
+    client.order("declare", items=[["rate", ["add"], None]])
+    assert len(first + worker.delivered()) == 4
+
+
+def test_a_limit_that_was_set_is_told_to_coordinators_that_come_later(bench: Bench) -> None:
+    client = bench.client()
+    client.submit("a")
+    client.order("rate_limit", task_name="add", rate_limit="1/s")
+    [told] = bench.coordinator("yan").link.take(m.Control)
+    assert told.command == "declare" and told.arguments["items"][0][:3] == ["rate", ["add"], {"rate_limit": "1/s"}]
+    # And of two that were set the one that was set last counts.
+    other = bench.coordinator("zoe")
+    other.say(m.Control(1, "declare", {"items": [["rate", ["add"], {"rate_limit": "9/s"}, 1.0]]}, [], 1.0))
+    client.submit("b", "c")
+    assert bench.worker(slots=9).delivered() == ["a"]
+
+
 # -- whatever happens --------------------------------------------------------------------------------------------
 
 

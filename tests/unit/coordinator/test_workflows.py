@@ -240,6 +240,18 @@ def test_the_errback_of_a_body_hears_that_a_member_has_failed(bench: Bench) -> N
     assert [part.id for part in inputs_of(worker, "errback")] == ["body"]
 
 
+def test_the_errback_of_a_body_is_dropped_when_its_header_has_not_failed_itself(bench: Bench) -> None:
+    client, worker = parties(bench)
+    first = node("first", then=[(1, 0), (2, 0)])
+    a, b = node("a", VALUE, 1, then=[(3, 0)]), node("b", VALUE, 1, then=[(3, 1)])
+    a.catch, b.catch, body = [4], [4], node("body", VALUES, 2)
+    body.catch = [4]
+    client.submit_plan("p", first, a, b, body, node("errback", CAUSE, 3))
+    worker.report("first", state=FAILURE, body=failure())
+    assert worker.delivered() == []
+    assert is_clean(bench)
+
+
 # -- plans that come twice, and what is refused ------------------------------------------------------------------
 
 

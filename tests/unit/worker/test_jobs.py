@@ -16,15 +16,16 @@ from actorq.errors import (
     EncodeError,
     MessageTooLarge,
     NotRegistered,
+    Reject,
     RemoteError,
     SoftTimeLimitExceeded,
 )
 from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
 from actorq.wire.payload import Serializers, code_blob, decode_failure, dumps, loads
-from actorq.wire.records import BY_VALUE, SUCCESS, Blob, Call, CallSpec, Extra
+from actorq.wire.records import BY_VALUE, DEAD_LETTER, SUCCESS, Blob, Call, CallSpec, Extra
 from actorq.worker.endings import Ending, hard_limit
-from actorq.worker.jobs import Job, Jobs, is_coroutine_function
+from actorq.worker.jobs import Job, Jobs, failure, is_coroutine_function
 from tests.unit.worker.support import (
     PlainApplication,
     PlainTask,
@@ -219,6 +220,48 @@ def test_each_call_of_a_function_that_cannot_be_loaded_fails_with_the_reason() -
             job.run(call_of())
         lengths.add(len(caught.traceback))
     assert len(lengths) == 1  # The traceback does not grow with each call.
+
+
+# -- dead letters ----------------------------------------------------------------------------------------------------
+
+
+def raises(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("job", "call"),
+    [
+        (jobs_of().make(CallSpec("nowhere"), None), call_of()),
+        (jobs_of().make(CallSpec("f", code="digest"), b"another"), call_of()),
+        (job_of(add), Call("1", 1, b"\xc1")),
+        (job_of(add_later), Call("1", 1, b"\xc1")),
+        (job_of(add, serializer="yaml"), call_of()),
+        (jobs_of(add).make(CallSpec("actorq.map"), None), call_of({"task": "nowhere"}, [1])),
+    ],
+    ids=["not registered", "damaged", "not decodable", "coroutine", "not accepted", "not registered, mapped"],
+)
+def test_a_call_that_cannot_run_here_is_kept_as_a_dead_letter(job: Job, call: Call) -> None:
+    job.resolve()
+    run = (lambda call: job.run_coroutine(call).send(None)) if job.is_coroutine else job.run
+    with pytest.raises((DecodeError, NotRegistered)) as caught:
+        run(call)
+    assert failure(call, caught.value).content == DEAD_LETTER
+
+
+@pytest.mark.parametrize(
+    ("error", "content"),
+    [
+        (NotRegistered("other"), ""),
+        (DecodeError("not what I have expected"), ""),
+        (Reject("I will not have it"), DEAD_LETTER),
+    ],
+    ids=repr,
+)
+def test_of_what_tasks_raise_themselves_only_a_rejection_makes_a_dead_letter(error: Exception, content: str) -> None:
+    with pytest.raises(type(error)) as caught:
+        job_of(lambda: raises(error)).run(call_of())
+    assert failure(call_of(), caught.value).content == content
 
 
 # -- chunks ------------------------------------------------------------------------------------------------------------
