@@ -185,9 +185,9 @@ class LimitedLane(Lane):
             count = min(stand.shown, limit - len(taken)) if len(stands) == 1 else 1
             if before != LAST and count > 1:
                 count = older(stand.line.calls, count, before) if isinstance(stand.line, Line) else 1
-            before = len(stand.line)
+            stood = len(stand.line)
             calls = stand.line.take(count)
-            self._has_left(stand, before - len(stand.line), len(calls))
+            self._has_left(stand, stood - len(stand.line), len(calls))
             stand.gate.took(len(calls))
             taken += calls
         return taken

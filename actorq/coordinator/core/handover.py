@@ -180,7 +180,7 @@ class Handover:
         if call.id not in noted:
             noted[call.id] = state.token + 1
             if call.row:
-                state.operations.append(KeepStarts([(call.row, call.attempt)]))
+                state.operations.append(KeepStarts([(call.row, max(call.attempt, 1))]))
             else:
                 state.ledger.note_start(call)
         return noted[call.id] <= state.confirmed
@@ -311,7 +311,7 @@ class Inheritance:
             entry, client, known = entries.get(call.spec), clients.get(call.client), state.calls.get(call.id)
             if entry is None or (known is not None and known.spec != FOREIGN):
                 continue
-            if state.outcomes.get(call.id) is not None:
+            if state.outcomes.get(call.id) is not None or state.ledger.waiting(call.id) is not None:
                 continue
             call.spec, call.worker, call.row = entry.number, 0, 0
             call.client = client.number if client is not None and entry.replies else 0
