@@ -233,7 +233,7 @@ class Ledger:
             for place in [place for place, end in entry.ends.items() if end != SUCCESS]:
                 cause = self._state.outcomes.get(nodes[place].call.id)
                 if cause is not None and any(target == index for target, _ in nodes[place].then):
-                    self._fail(entry, index, cause)
+                    self._fail(entry, index, cause, entry.ends[place] == CASCADED)
 
     def _drop(self, entry: Entry, index: int) -> None:
         """An errback is not needed, nor what would have followed it."""
