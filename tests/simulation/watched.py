@@ -13,9 +13,11 @@ from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.gates import LimitedLane
 from actorq.coordinator.core.lines import GONE
 from actorq.coordinator.core.queues import Lane
+from actorq.coordinator.core.state import TREE
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.wire import messages as m
 from actorq.wire.records import Call, Outcome
+from tests.simulation.uniques import UniqueCalls
 
 if TYPE_CHECKING:
     from tests.simulation.nodes import CoordinatorProcess
@@ -45,6 +47,7 @@ class Watch:
         self._starts: dict[tuple[str, str], deque[float]] = {}
         """When calls were delivered that are limited together, within the last period."""
         self._is_releasing = self._has_turns = False
+        self.uniques = UniqueCalls(self.mesh, core)
         leases = core._leases
         for owner, name, stand_in in (
             (core, "advance", self._advance),
@@ -52,6 +55,9 @@ class Watch:
             (core, "lose", self._lose),
             (core._intake, "_accept", self._accept),
             (core._commands, "_revoke_one", self._revoke_one),
+            (core._commands, "_remember", self._remember),
+            (core._searches, "claim", self.uniques.claim),
+            (self.state, "tell", self._tell),
             (self.state, "settle", self._settle),
             (self.state.ledger, "replace", self._replace),
             (core._handover, "_forget", self._forget),
@@ -118,6 +124,7 @@ class Watch:
                 self.state.epoch, call.id, client.session, is_new=self.state.calls.get(call.id) is call
             )
             self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
+        self.uniques.check_taken(message)
 
     def _settle(self, settle: Callable[..., None], calls: Sequence[Call], outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -159,6 +166,16 @@ class Watch:
         if record is not None and became != "already settled":
             record.revoked[self.state.epoch] = None
         return became
+
+    def _remember(self, remember: Callable[..., bool], task_id: str, terminate: bool, until_s: float) -> bool:
+        if task_id.startswith(TREE):
+            self.mesh.note(f"{self.state.epoch} revokes the tree {task_id.removeprefix(TREE)}")
+            self.oracle.tree_revoked(self.state.epoch, task_id)
+        return remember(task_id, terminate, until_s)
+
+    def _tell(self, tell: Callable[..., None], client: Client, message: Any) -> None:
+        self.uniques.check_refused(message)
+        tell(client, message)
 
     def _release(self, release: Callable[..., None], worker: Worker, reason: str, counted: bool) -> None:
         if counted:

@@ -260,6 +260,8 @@ class Intake:
             state.keeping.keep(client, kept)
         for plan in message.plans:
             self._accept_plan(client, plan, resent)
+        if client.codes:
+            client.codes.clear()
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
 
@@ -333,7 +335,7 @@ class Intake:
         if holder is not None:
             state.tell(client, m.Duplicates([(call.id, holder.id)]))
             return False
-        state.uniques.take(call, state.wall_s)
+        state.uniques.take(call)
         return True
 
     def _again(self, client: Client, call: Call) -> list[Call]:
@@ -353,6 +355,7 @@ class Intake:
         return []
 
     def keep_code(self, peer: Peer, client: Client, message: m.Code) -> None:
+        client.codes.add(message.digest)
         if message.digest not in self._state.codes:
             if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
                 self._drop_unused_code()
@@ -361,6 +364,7 @@ class Intake:
             if self._state.code_bytes + len(message.blob) > limit_bytes:
                 self._state.hits["code"] += 1
                 self._without_room.add(message.digest)
+                client.codes.discard(message.digest)
                 return
             self._without_room.discard(message.digest)
             self._state.codes[message.digest] = message.blob
@@ -370,6 +374,7 @@ class Intake:
         entries = self._state.entries_by_number
         numbers = {call.spec for call in self._state.calls} | self._state.ledger.specs_in_use()
         used = {entries[number].spec.code for number in numbers - {FOREIGN}}
+        used.update(*[client.codes for client in self._state.clients.values()])
         unused = self._state.codes.keys() - used
         self._state.keeping.forget_codes(unused)
         for worker in self._state.workers.values():

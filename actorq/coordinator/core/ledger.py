@@ -426,6 +426,8 @@ class Ledger:
         if call is not None and not call.worker and call.spec != FOREIGN:
             state.withdraw(call)
             state.calls.remove(call)
+            state.uniques.free([call])
+            state.keeping.forget([call])
             state.body_bytes -= len(call.body)
 
     def _end_again(self, entry: Entry, index: int, step: Step) -> list[int]:
