@@ -260,8 +260,6 @@ class Intake:
             state.keeping.keep(client, kept)
         for plan in message.plans:
             self._accept_plan(client, plan, resent)
-        if client.codes:
-            client.codes.clear()
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
 
@@ -283,9 +281,13 @@ class Intake:
         if known is not None:
             trouble = "another workflow has its id: give each one of its own"
         if trouble:
+            if trouble == CODE_MISSING:
+                client.lacking = {entry.spec.code for entry in entries.values()}
             refused = [(node.call.id, trouble) for node in plan.nodes if node.replies]
+            refused = refused or [(node.call.id, trouble) for node in plan.nodes[-1:]]  # By that it is known.
             state.send(client.peer, m.Refused(refused))
             return
+        client.lacking = set()
         for node in plan.nodes:
             node.call.spec = entries[node.call.spec].number
         state.ledger.accept(plan, client.number, is_resent, is_held_back=is_resent and state.is_young())
@@ -355,7 +357,6 @@ class Intake:
         return []
 
     def keep_code(self, peer: Peer, client: Client, message: m.Code) -> None:
-        client.codes.add(message.digest)
         if message.digest not in self._state.codes:
             if self._state.code_bytes + len(message.blob) > self._state.settings.code_bytes:
                 self._drop_unused_code()
@@ -364,7 +365,6 @@ class Intake:
             if self._state.code_bytes + len(message.blob) > limit_bytes:
                 self._state.hits["code"] += 1
                 self._without_room.add(message.digest)
-                client.codes.discard(message.digest)
                 return
             self._without_room.discard(message.digest)
             self._state.codes[message.digest] = message.blob
@@ -374,7 +374,7 @@ class Intake:
         entries = self._state.entries_by_number
         numbers = {call.spec for call in self._state.calls} | self._state.ledger.specs_in_use()
         used = {entries[number].spec.code for number in numbers - {FOREIGN}}
-        used.update(*[client.codes for client in self._state.clients.values()])
+        used.update(*[client.lacking for client in self._state.clients.values()])
         unused = self._state.codes.keys() - used
         self._state.keeping.forget_codes(unused)
         for worker in self._state.workers.values():
