@@ -277,10 +277,12 @@ class Ledger:
         state.calls.add(call)
         state.place(call, is_held_back)
 
-    def note_start(self, call: Call) -> None:
-        """A call that may run only once starts: it must not start again."""
-        for entry, index in self.members.get(call.id, ()):
+    def note_start(self, call: Call) -> bool:
+        """A call that may run only once starts: it must not start again. False if no journal has it."""
+        kept = [(entry, index) for entry, index in self.members.get(call.id, ()) if entry.row]
+        for entry, index in kept:
             self._note(entry, index, STARTED, Outcome(call.id, call.attempt, SUCCESS, b""))
+        return bool(kept)
 
     def _note(self, entry: Entry, index: int, step: int, outcome: Outcome | None) -> None:
         if entry.row:
