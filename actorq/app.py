@@ -52,6 +52,7 @@ from actorq.tasks.routed import Routing
 from actorq.tasks.router import Amqp
 from actorq.tasks.task import Task
 from actorq.transport import LinkKeys
+from actorq.wire.batches import revocations
 from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import Replies
@@ -385,12 +386,11 @@ class ActorQ(Configurable, Registering, Making, Questions):
     def revoke(
         self, task_ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float, roots: Sequence[str] = ()
     ) -> dict[str, str]:
-        arguments = {"ids": list(task_ids), "roots": list(roots), "terminate": terminate}
-        if not wait:
+        if wait:
+            return self.control.end(task_ids, roots, terminate, timeout_s)
+        for arguments in revocations(task_ids, roots, terminate):
             self.session.post("revoke", arguments)
-            return {}
-        replies = self.control.broadcast("revoke", arguments, timeout=timeout_s)
-        return {task_id: what for reply in replies.values() for task_id, what in reply.items()}
+        return {}
 
     def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
         return self.session.order(command, arguments, destination, timeout_s)

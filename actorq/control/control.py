@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from actorq.control.queues import QueueControl
+from actorq.wire.batches import revocations
 from actorq.wire.messages import Replies
 
 
@@ -59,8 +60,15 @@ class Control(QueueControl):
         tree: and all that their tasks have submitted, and will submit, and so on; what became of these is counted.
         """
         ids = [task_id] if isinstance(task_id, str) else list(task_id)
-        replies = self.broadcast("revoke", {"roots" if tree else "ids": ids, "terminate": terminate}, timeout=timeout)
-        return {task: what for reply in replies.values() for task, what in reply.items()}
+        return self.end([] if tree else ids, ids if tree else [], terminate, timeout)
+
+    def end(self, ids: Sequence[str], roots: Sequence[str], terminate: bool, timeout: float = 1.0) -> dict[str, str]:
+        """End calls, and all calls that go back to roots. Of many some are told of at a time: each time has the timeout."""
+        became: dict[str, str] = {}
+        for arguments in revocations(ids, roots, terminate):
+            for reply in self.broadcast("revoke", arguments, timeout=timeout).values():
+                became.update(reply)
+        return became
 
     def terminate(self, task_id: str | Sequence[str], timeout: float = 1.0) -> dict[str, str]:
         """``revoke(task_id, terminate=True)``."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 from actorq.config import MAX_BATCH, MAX_BODY_BYTES, NOTE_BYTES
 from actorq.wire.records import Call, Outcome
@@ -21,6 +22,12 @@ def chunks(items: Sequence[T], count: int = MAX_BATCH) -> Iterator[Sequence[T]]:
     """`items` in order, `count` at the most at a time."""
     for start in range(0, len(items), count):
         yield items[start : start + count]
+
+
+def revocations(ids: Sequence[str], roots: Sequence[str], terminate: bool) -> Iterator[dict[str, Any]]:
+    """The arguments of as many `revoke` commands as it takes to name all of these."""
+    for some, some_roots in zip_longest(chunks(ids), chunks(roots), fillvalue=()):
+        yield {"ids": list(some), "roots": list(some_roots), "terminate": terminate}
 
 
 def batches(records: Sequence[R], count: int = MAX_BATCH, size_bytes: int = BATCH_BYTES) -> Iterator[list[R]]:

@@ -253,6 +253,24 @@ def started_at() -> float:
     return time.time()
 
 
+@app.task(rate_limit="100/s")
+def hundred_a_second() -> float:
+    return time.monotonic()
+
+
+@app.task(rate_limit="1/s", key="{args[0]}")
+def once_a_second_for(key: int) -> float:
+    return time.monotonic()
+
+
+@app.task
+def start_of(seconds: float) -> float:
+    """When it has started. It takes so long."""
+    start_s = time.monotonic()
+    time.sleep(seconds)
+    return start_s
+
+
 @app.task(rate_limit="1/h")
 def once_an_hour() -> None:
     pass

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
 from actorq import ActorQ
 from actorq.errors import AlreadyQueued, ImproperlyConfigured
 from tests.integration import tasks
+from tests.integration.mesh import Mesh, wait_for_workers
 from tests.support import eventually
 
 
 def test_more_calls_than_the_rate_allows_do_not_start_within_a_second(shared_app: ActorQ) -> None:
     starts = shared_app.gather(*[tasks.started_at.delay() for _ in range(21)], timeout=30)
     assert max(starts) - min(starts) >= 1.0
+
+
+def test_no_second_has_more_starts_than_the_rate_allows_on_four_workers_and_no_slot_is_held(mesh: Mesh) -> None:
+    mesh.start_coordinator()
+    for number in range(4):
+        mesh.start_worker("-c", "2", name=f"worker-{number}")
+    with mesh.client() as app:
+        wait_for_workers(app, 4)
+        limited = [tasks.hundred_a_second.delay() for _ in range(350)]
+        others = [tasks.add.delay(number, 1) for number in range(1000)]
+        assert app.gather(*others, timeout=30) == list(range(1, 1001))
+        assert not limited[-1].ready(), "it waits, and others have run meanwhile in all slots"
+        starts = sorted(app.gather(*limited, timeout=30))
+        # All processes of one host have the same monotonic clock
+        assert all(later - start >= 1.0 for start, later in zip(starts, starts[100:], strict=False))
+
+
+def test_each_of_ten_thousand_keys_has_a_rate_of_its_own(shared_app: ActorQ) -> None:
+    keys = range(10_000)
+    rounds = [[tasks.once_a_second_for.delay(key) for key in keys] for _ in range(2)]
+    first, second = (shared_app.gather(*each, timeout=60) for each in rounds)
+    assert min(abs(one - other) for one, other in zip(first, second, strict=True)) >= 1.0
 
 
 def test_throttled_calls_keep_nobody_waiting(shared_app: ActorQ) -> None:
@@ -59,6 +83,21 @@ def test_an_urgent_call_does_not_wait_for_those_that_came_before(shared_app: Act
     tasks.add.apply_async((1, 2), priority=9).get(timeout=30)
     assert not many[-1].ready()
     shared_app.gather(*many, timeout=60)
+
+
+@pytest.mark.slow
+def test_an_urgent_call_is_the_next_to_start_behind_a_hundred_thousand(mesh: Mesh) -> None:
+    mesh.start_coordinator()
+    mesh.start_worker("-c", "2")
+    with mesh.client() as app:
+        wait_for_workers(app, 1)
+        many = [tasks.start_of.delay(0.05) for _ in range(100_000)]
+        eventually(many[20].ready, 30, "a worker that is busy with them")
+        submitted_s = time.monotonic()
+        start_s = tasks.start_of.apply_async((0.0,), priority=9).get(timeout=30)
+        starts = [result.get(timeout=30) for result in many if result.ready()]
+        assert sum(submitted_s < other < start_s for other in starts) <= 2, "at most one in each slot was on its way"
+        app.ResultSet(many).revoke()
 
 
 def test_a_map_keeps_to_a_limit_and_says_that_it_has_no_keys(shared_app: ActorQ) -> None:

@@ -159,8 +159,8 @@ class Watch:
                 self.oracle.fail("handed over", text, call.id)
         forget(calls)
 
-    def _revoke_one(self, revoke: Callable[..., str], task_id: str, terminate: bool, until_s: float) -> str:
-        became = revoke(task_id, terminate, until_s)
+    def _revoke_one(self, revoke: Callable[..., str], task_id: str, *how: Any) -> str:
+        became = revoke(task_id, *how)
         self.mesh.note(f"{self.state.epoch} revokes {task_id}: {became}", task_id)
         record = self.oracle.records.get(task_id)
         if record is not None and became != "already settled":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -25,7 +25,7 @@ from actorq.policies.rate import parse_rate
 from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
-from actorq.wire.records import ID_LENGTH, REVOKED, Member, Outcome
+from actorq.wire.records import ID_LENGTH, REVOKED, Call, Member, Outcome
 
 LEAVE = "drain_coordinator"
 NAME_ONE = (
@@ -212,13 +212,11 @@ class Commands:
         ids = _ids_in(arguments)
         roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + _ids_in(arguments, "roots")
         ids = [each for each in ids if not each.startswith(TREE)]
-        became = {task_id: self._revoke_one(task_id, terminate, until_s) for task_id in ids}
+        became = self._revoke_each(ids, terminate, until_s)
         members = self._members(roots)
         for root in roots:
             self._remember(TREE + root, terminate, until_s)
-        of_trees = {
-            task_id: self._revoke_one(task_id, terminate, until_s) for each in members.values() for task_id in each
-        }
+        of_trees = self._revoke_each(chain.from_iterable(members.values()), terminate, until_s)
         for root, each in members.items():
             became[root] = _summary([of_trees[task_id] for task_id in each])
         if self._state.settings.durable:
@@ -261,7 +259,14 @@ class Commands:
         """
         return sum(map(self._state.outcomes.forget, _ids_in(arguments)))
 
-    def _revoke_one(self, task_id: str, terminate: bool, until_s: float) -> str:
+    def _revoke_each(self, task_ids: Iterable[str], terminate: bool, until_s: float) -> dict[str, str]:
+        """Returns what became of each. Those that wait and belong to no workflow end together."""
+        removed: list[Call] = []
+        became = {each: self._revoke_one(each, terminate, until_s, removed) for each in dict.fromkeys(task_ids)}
+        self._state.settle_all_here(removed, REVOKED, TaskRevokedError("it was revoked"))
+        return became
+
+    def _revoke_one(self, task_id: str, terminate: bool, until_s: float, removed: list[Call]) -> str:
         if self._state.outcomes.get(task_id) is not None:
             return "already settled"
         terminate = self._remember(task_id, terminate, until_s)
@@ -275,7 +280,10 @@ class Commands:
             self._state.tell_revoked(call, terminate)
             return "its worker was told"
         self._state.withdraw(call)
-        self._state.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
+        if task_id in self._state.ledger.members:
+            self._state.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
+        else:
+            removed.append(call)
         return "removed"
 
     def _remember(self, task_id: str, terminate: bool, until_s: float) -> bool:

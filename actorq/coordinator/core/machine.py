@@ -204,6 +204,8 @@ class Coordinator:
         state.ages.note(state.seq, state.now_s)
         if self.mesh.finish():
             self._tell_view()
+        for peer in list(state.effects.hang_ups):
+            self.lose(peer)  # The shell will say so, too; but nothing that is still said there counts from here on.
         effects, state.effects = state.effects, Effects()
         self._hold_acks(effects)
         effects.deadline_s = self._deadline_s()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from actorq.wire.batches import batches, chunks
+from actorq.config import MAX_BATCH
+from actorq.wire.batches import batches, chunks, revocations
 from actorq.wire.records import SUCCESS, Blob, Outcome
 
 
@@ -38,3 +39,10 @@ def test_of_nothing_there_are_no_batches() -> None:
 
 def test_ids_are_cut_by_count() -> None:
     assert list(chunks([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
+
+
+def test_revocations_of_many_take_several_commands_that_name_each_once() -> None:
+    ids = [str(number) for number in range(MAX_BATCH + 2)]
+    first, second = revocations(ids, ["root"], terminate=True)
+    assert first == {"ids": ids[:MAX_BATCH], "roots": ["root"], "terminate": True}
+    assert second == {"ids": ids[MAX_BATCH:], "roots": [], "terminate": True}
