@@ -27,7 +27,7 @@ from actorq.coordinator.core.workers import Contact, Worker
 from actorq.stores.api import Kept
 from actorq.stores.groups import Groups
 from actorq.wire import messages as m
-from actorq.wire.records import REVOKED, VALUES, Call, Outcome, Part, PlanInProgress
+from actorq.wire.records import REVOKED, VALUES, Call, Outcome, Part
 from actorq.worker.core import Session
 from actorq.worker.core import Worker as WorkerNode
 from actorq.worker.core.leases import Leases as Held
@@ -320,12 +320,11 @@ def _forget_who_follows(replace: Method, ledger: Ledger, call: Call, outcome: Ou
     replace(ledger, call, outcome)
 
 
-def _hand_over_without_values(hand_over: Method, ledger: Ledger, entry: Entry) -> PlanInProgress:
-    handed: PlanInProgress = hand_over(ledger, entry)
-    bare = [
-        (index, step, outcome and Outcome(outcome.id, 0, outcome.state, b"")) for index, step, outcome in handed.ends
-    ]
-    return PlanInProgress(handed.client, handed.plan, bare)
+def _acknowledge_and_drop_workflows(
+    take: Method, inheritance: Inheritance, peer: int, giver: Any, message: m.HandOver
+) -> None:
+    message.plans = []
+    take(inheritance, peer, giver, message)
 
 
 def _do_not_look_at_trees(revocation_of: Method, state: State, call: Call) -> tuple[float, bool] | None:
@@ -419,8 +418,8 @@ BUGS = {
         Ledger, "settled", _only_what_ran, (WORKFLOW, "revoked calls")
     ),
     "a retry forgets what follows": Bug(Ledger, "replace", _forget_who_follows, (WORKFLOW, "retried calls")),
-    "a workflow is handed over without its values": Bug(
-        Ledger, "hand_over", _hand_over_without_values, (*LEAVING, WORKFLOW)
+    "an heir drops workflows that it acknowledges": Bug(
+        Inheritance, "take", _acknowledge_and_drop_workflows, (*LEAVING, WORKFLOW)
     ),
     "a cancelled workflow goes on": Bug(State, "revocation_of", _do_not_look_at_trees, (WORKFLOW, "cancelled calls")),
     "a unique key is free while its call runs": Bug(Uniques, "holder", _free_while_it_runs, (UNIQUE_CALLS,)),

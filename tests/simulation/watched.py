@@ -11,6 +11,7 @@ from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.gates import LimitedLane
+from actorq.coordinator.core.ledger import Entry
 from actorq.coordinator.core.lines import GONE
 from actorq.coordinator.core.queues import Lane
 from actorq.coordinator.core.state import TREE
@@ -61,6 +62,7 @@ class Watch:
             (self.state, "settle", self._settle),
             (self.state.ledger, "replace", self._replace),
             (core._handover, "_forget", self._forget),
+            (self.state.ledger, "forget", self._forget_plans),
             (leases, "dispatch", self._dispatch),
             (leases, "release", self._release),
             (leases, "requeue", self._requeue),
@@ -158,6 +160,23 @@ class Watch:
                 text = f"{self.state.epoch} forgets {call.id}, and {epoch} does not have it"
                 self.oracle.fail("handed over", text, call.id)
         forget(calls)
+
+    def _forget_plans(self, forget: Callable[..., None], group: Sequence[Entry]) -> None:
+        """As `_forget`, of workflows: what the other one has of them may have ended there since."""
+        heir = self.core._handover._heir
+        assert heir is not None
+        epoch = heir.link.member.epoch
+        living = self.mesh.coordinator(epoch)
+        for entry in group:
+            ids = self.state.ledger.open_calls(entry.plan.id)
+            self.mesh.note(f"{self.state.epoch} has handed {entry.plan.id} over to {epoch}", *ids)
+            has_gone_on = any(epoch in self.oracle.record(each).settled for each in ids)
+            is_there = living is None or has_gone_on or entry.plan.id in living.core.state.ledger.entries
+            is_kept = not entry.row or entry.plan.id in self.mesh.disk_of(epoch).plans
+            if not (is_there and is_kept):
+                text = f"{self.state.epoch} forgets {entry.plan.id}, and {epoch} does not have it"
+                self.oracle.fail("handed over", text, *ids)
+        forget(group)
 
     def _revoke_one(self, revoke: Callable[..., str], task_id: str, *how: Any) -> str:
         became = revoke(task_id, *how)
