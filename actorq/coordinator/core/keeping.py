@@ -152,7 +152,7 @@ class Keeping:
                 call.attempt = started[call.row]
             calls.add(call)
             if call.extra is not None:
-                state.uniques.take(call, state.wall_s)
+                state.uniques.take(call)
             held_back[call.id] = call
             state.body_bytes += len(call.body)
             if call.expires:

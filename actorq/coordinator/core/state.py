@@ -334,7 +334,7 @@ class State:
 
         `is_held_back`: a worker may run it. It waits until all have listed what they run.
         """
-        self.uniques.take(call, self.wall_s)
+        self.uniques.take(call)
         if not is_held_back and self.ends_here(call):
             return False
         if call.expires:
@@ -452,7 +452,7 @@ class State:
             self.schedule.add(known.expires, known)
         self.body_bytes += len(known.body)
         self.leased_before(known)
-        self.uniques.take(known, self.wall_s)
+        self.uniques.take(known)
         order = self.revocation_of(known)
         if order is not None:
             self.tell_revoked(known, order[1])
