@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,9 +20,16 @@ from actorq.client.checks import check_id
 from actorq.client.pending import Pending
 from actorq.client.session import Session, Testbed
 from actorq.config import MESH_VARIABLE, ClientSettings
-from actorq.context import current
+from actorq.context import current, importing
 from actorq.control.control import Control
-from actorq.errors import ContentDisallowed, EncodeError, ImproperlyConfigured, MessageTooLarge, NotRegistered
+from actorq.errors import (
+    ActorqError,
+    ContentDisallowed,
+    EncodeError,
+    ImproperlyConfigured,
+    MessageTooLarge,
+    NotRegistered,
+)
 from actorq.native import Bell
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.queues import queue_of
@@ -60,6 +68,9 @@ from actorq.wire.messages import Replies
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, decode_failure
 from actorq.wire.records import SUCCESS, CallSpec, Outcome
 
+logger = logging.getLogger("actorq.client")
+HEARD_S = 0.3
+"""By then a coordinator has heard of what has ended, of which a client hears from the worker."""
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -396,6 +407,12 @@ class ActorQ(Configurable, Travelling, Making, Questions):
             return session
 
     def _new_session(self) -> Session:
+        module = importing.get()
+        if module:
+            raise ImproperlyConfigured(
+                f"{module} calls tasks, or asks the mesh, while a worker imports it: move what does so into a function, "
+                f"or under: if __name__ == '__main__':"
+            )
         if self.testbed is not None:
             return self.testbed.open_session()
         return Session(self._addresses(), self._session_settings(), self._link_keys(), self.insecure)
@@ -447,10 +464,32 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         atexit.unregister(self.close)
         session, self._session = self._session, None
         if session is not None:
+            if self._local is not None:
+                self._say_what_ends(session)
             session.close()
         local, self._local = self._local, None
         if local is not None:
             local.close()
+
+    def _say_what_ends(self, session: Session) -> None:
+        """An embedded mesh keeps nothing: calls that nobody has waited for end with it, and that is no secret."""
+        deadline_s = time.monotonic() + HEARD_S
+        try:
+            session.flush(5.0)
+            while count := sum(
+                int(reply.get("calls", 0)) for reply in session.order("coordinator", {}, (), 1.0).replies.values()
+            ):
+                if time.monotonic() > deadline_s:
+                    break
+                time.sleep(HEARD_S / 10)
+        except (ActorqError, OSError):
+            return  # The mesh has ended before.
+        if count:
+            logger.warning(
+                "calls that have not ended, and end with the mesh of this program: %d. Wait for their results, or have a "
+                "coordinator outlive the program ('actorq up')",
+                count,
+            )
 
     def __enter__(self) -> ActorQ:
         return self

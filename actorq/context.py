@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -31,5 +33,17 @@ class Running(Protocol):
         """Pass on what the task says of itself. From any thread."""
 
 
+importing: ContextVar[str] = ContextVar("actorq_importing", default="")
+"""The module that a worker imports now, for the tasks in it."""
 current: ContextVar[Running | None] = ContextVar("actorq_running", default=None)
 """None outside of tasks. Set for the life of a pool's greenlet or thread, whose `call` changes, or of a coroutine."""
+
+
+@contextmanager
+def while_importing(module: str) -> Iterator[None]:
+    """A module is imported by a worker: what it would call at its top level, each worker would call."""
+    token = importing.set(module)
+    try:
+        yield
+    finally:
+        importing.reset(token)

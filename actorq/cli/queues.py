@@ -46,7 +46,7 @@ def show(app: str | None, url: str | None, timeout_s: float, as_json: bool) -> N
     for name, found in queues.items():
         click.echo(line_of(name, found))
         for task, count in found["without_offer"].items():
-            click.echo(f"    {count:,} of {task} wait for a worker that offers it")
+            click.echo(f"    {count:,} of {task} wait for a worker that offers it and serves this queue")
     if not queues:
         click.echo("there are no queues yet: no call has come, and no worker is there")
 

@@ -50,7 +50,7 @@ WHY: dict[str, str] = {
     "worker_enable_soft_shutdown_on_idle": "calls that wait for their time are in the coordinator: there is nothing to save",
     "worker_cancel_long_running_tasks_on_connection_loss": "what runs goes on, and its outcome is told after the reconnect",
     "worker_deduplicate_successful_tasks": "the first outcome of a call is always the one that counts",
-    "worker_autoscaler": "there is no autoscaler yet: change the number of slots with actorq control",
+    "worker_autoscaler": "there is no autoscaler yet: a worker has as many slots as -c says",
     "worker_agent": "there are no boot steps",
     "worker_consumer": "there are no boot steps",
     "worker_pool_putlocks": "calls are leased to free slots",

@@ -29,6 +29,19 @@ def keys_of(task: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def check_keys_of_task(options: Mapping[str, Any]) -> None:
+    """As `check_keys`, for what holds for all calls of a task: a text that is the same for all of them is a slip."""
+    check_keys(options)
+    for name in ("key", "fair_key", "unique"):
+        each = options.get(name)
+        if isinstance(each, str) and each != "args" and "{" not in each:
+            raise ImproperlyConfigured(
+                f"{name}={each!r} would be the same for all calls of the task: write a field in braces, such as "
+                f"'{{args[0]}}' or '{{kwargs[user]}}'"
+                + (", 'args' for all arguments, or True for one call of the task at a time" if name == "unique" else "")
+            )
+
+
 def check_keys(options: Mapping[str, Any]) -> None:
     """Raise ImproperlyConfigured for what can be no key, or no time or way to be unique."""
     for name in ("key", "fair_key"):

@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from actorq.context import while_importing
 from actorq.tasks.task import Task
 
 
@@ -49,6 +50,7 @@ def where_imported(app: Any) -> tuple[str, list[str]]:
 
 def find_task(module: str, attribute: str, name: str) -> Task[Any, Any]:
     """Import `module` and take the task from it: its `attribute`, or what the application there knows by `name`."""
-    found = getattr(import_module(module), attribute)
+    with while_importing(module):
+        found = getattr(import_module(module), attribute)
     task: Task[Any, Any] = found if isinstance(found, Task) else found.tasks[name]
     return task

@@ -103,8 +103,9 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
 
     def _late(self, timeout_s: float | None) -> TimeoutError:
         return TimeoutError(
-            f"the result of {self.id} did not come within {timeout_s} s; the call goes on. Its `state` says how "
-            f"far it is, 'actorq status' whether workers are there, and `revoke()` ends it"
+            f"the result of {self.id} did not come within {timeout_s} s; if the mesh has the call, it goes on. Its `state` "
+            f"says how far it is, 'actorq status' whether workers are there, 'actorq queues list' which calls no worker "
+            f"takes, and `revoke()` ends it"
         )
 
     def __await__(self) -> Generator[Any, None, R]:

@@ -14,7 +14,7 @@ from actorq.tasks.arguments import accept_all, argument_check
 from actorq.tasks.attributes import ATTRIBUTES, check_attributes, spec_options
 from actorq.tasks.broadcast import BroadcastResult
 from actorq.tasks.canvas.signature import Signature
-from actorq.tasks.keys import Key, check_keys, keys_of
+from actorq.tasks.keys import Key, check_keys_of_task, keys_of
 from actorq.tasks.options import SPEC_OPTIONS, check_options, make_spec, split_options
 from actorq.tasks.prepared import Prepared
 from actorq.tasks.replacing import Compiles, replaced_by
@@ -130,7 +130,7 @@ class Task(Generic[P, R]):
         own = [each for each in dir(type(self)) if not each.startswith("_")]
         check_options(options, {*SPEC_OPTIONS, *ATTRIBUTES, *own})
         check_attributes(name, options)
-        check_keys({**keys_of(self), **options})
+        check_keys_of_task({**keys_of(self), **options})
         self.name, self.bind, self.app = name, bind, mesh
         self._given = dict(options)
         for option, value in options.items():
@@ -364,6 +364,10 @@ class Task(Generic[P, R]):
         """
         if "link" in options or "link_error" in options or self._mesh.inline.runs_here:
             return self.signature(args, kwargs).apply_async(**options)
+        if args is not None and (isinstance(args, (str, bytes)) or not isinstance(args, Iterable)):
+            raise TypeError(
+                f"apply_async() takes the arguments of {self.name} in a tuple, ({args!r},), and not {args!r}"
+            )
         args, kwargs = tuple(args or ()), kwargs or {}
         self._check(*args, **kwargs)
         return self.send(args, kwargs, options)

@@ -23,6 +23,7 @@ import msgspec
 
 from actorq import native, signals
 from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, MESH_VARIABLE, VERSION, WorkerSettings
+from actorq.context import while_importing
 from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
 from actorq.policies.queues import Queues
@@ -45,7 +46,8 @@ def run(options: WorkerOptions) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     dump_threads_at_signal()
     try:
-        application: Any = (find_application if options.program is None else find_embedded)(options.app)
+        with while_importing(options.app.partition(":")[0]):
+            application: Any = (find_application if options.program is None else find_embedded)(options.app)
         if options.program is not None:
             application.conf.update(options.program["settings"])
         if options.config:
@@ -138,7 +140,8 @@ def _import_tasks(application: Any, include: Sequence[str], is_embedded: bool) -
     signals.import_modules.send(application)
     for module in dict.fromkeys((*conf.imports, *conf.include, *include)):
         try:
-            import_module(module)
+            with while_importing(module):
+                import_module(module)
         except (Exception, SystemExit):
             if not is_embedded:
                 raise

@@ -213,6 +213,21 @@ def test_the_keeper_and_all_others_end_when_the_keeper_is_killed(start: Program,
     eventually(lambda: [each.pid for each in nodes.alive()] == [program.pid], what="the end of the mesh")
 
 
+def test_what_has_not_ended_with_the_program_is_counted(start: Program) -> None:
+    program = start("import time\nfrom jobs import app\n[app.submit(time.sleep, 60) for _ in range(5)]\nprint('end')")
+    program.wait(timeout_s=30)
+    program.wait_for_output("calls that have not ended, and end with the mesh of this program: 5.")
+
+
+def test_a_module_that_calls_tasks_while_a_worker_imports_it_is_told_so(start: Program) -> None:
+    """Without a guard each worker would submit as the program does, and wait for itself."""
+    program = start("import forms", TASKS + "\nprint(add.delay(1, 2).get(timeout=20))\n")
+    program.wait(timeout_s=30)
+    program.wait_for_output(
+        "cannot be loaded here: ImproperlyConfigured: forms calls tasks, or asks the mesh, while a worker"
+    )
+
+
 def test_a_worker_or_a_coordinator_that_dies_is_replaced(start: Program) -> None:
     program = start(
         """

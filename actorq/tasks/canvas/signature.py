@@ -307,6 +307,8 @@ class Signature(dict[str, Any], Generic[R]):
     def linked(self, option: str) -> Iterator[Signature[Any]]:
         """The signatures in ``link`` or ``link_error``."""
         for each in _as_list(self.options.get(option)):
+            if not isinstance(each, Mapping):
+                raise TypeError(f"{option} is a signature, such as task.s(1), or a list of them, and not {each!r}")
             yield maybe_signature(each, self.own_app())
 
     # -- calling -------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def test_queues_of_several_coordinators_are_listed_as_one(run: Run, mesh: FakeMe
     }
     assert run("queues", "list").stdout.splitlines() == [
         "feeds: 1,234 wait, the oldest for 9.0 s; 1 worker PAUSED",
-        "    2 of tasks.new wait for a worker that offers it",
+        "    2 of tasks.new wait for a worker that offers it and serves this queue",
         "idle: 0 wait; 2 workers",
     ]
     assert json.loads(run("queues", "list", "--json").stdout)["feeds"]["size"] == 1234

@@ -9,7 +9,7 @@ import pytest
 
 from actorq import ActorQ
 from actorq.errors import ImproperlyConfigured
-from actorq.tasks.keys import KEY_LENGTH, with_keys
+from actorq.tasks.keys import KEY_LENGTH, check_keys, check_keys_of_task, with_keys
 from actorq.tasks.task import Task, make_task
 from actorq.wire.records import UNTIL_START, Extra
 
@@ -94,3 +94,12 @@ def test_limits_are_part_of_the_spec_of_a_task() -> None:
     task = ActorQ("main").task(name="limited", rate_limit="10/m", max_concurrency=3, scope="worker")(len)
     assert (task.spec.rate, task.spec.rate_period_s, task.spec.max_concurrency) == (10, 60, 3)
     assert task.spec.limits_worker and task.spec.is_limited
+
+
+@pytest.mark.parametrize("options", [{"key": "args[0]"}, {"fair_key": "tenant"}, {"unique": "kwargs"}])
+def test_a_text_that_is_the_same_for_all_calls_of_a_task_is_refused(options: dict[str, str]) -> None:
+    """Without its braces a field is a constant: all calls but one would be taken for the same."""
+    with pytest.raises(ImproperlyConfigured, match="in braces"):
+        check_keys_of_task(options)
+    check_keys_of_task({"key": "{args[0]}", "fair_key": "{kwargs[tenant]}", "unique": "args"})
+    check_keys(options)  # Of one call it may be what the caller has worked out.
