@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from actorq.control.queues import QueueControl
@@ -70,6 +70,16 @@ class Control(QueueControl):
                 became.update(reply)
         return became
 
+    def revoke_by_stamped_headers(
+        self, headers: Mapping[str, Any], terminate: bool = False, timeout: float = 1.0
+    ) -> dict[str, str]:
+        """End the calls that wait or run now and have one of these stamps: names, each with a value, or a list of which one
+        suffices. Returns what became of each.
+        """
+        arguments = {"stamps": {name: _listed(value) for name, value in headers.items()}, "terminate": terminate}
+        replies = self.broadcast("revoke_by_stamps", arguments, timeout=timeout)
+        return {task: what for reply in replies.values() for task, what in reply.items()}
+
     def terminate(self, task_id: str | Sequence[str], timeout: float = 1.0) -> dict[str, str]:
         """``revoke(task_id, terminate=True)``."""
         return self.revoke(task_id, terminate=True, timeout=timeout)
@@ -95,6 +105,10 @@ class Control(QueueControl):
     def inspect(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> Inspect:
         """Questions to nodes."""
         return Inspect(self, destination, timeout)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
 
 
 class Inspect:

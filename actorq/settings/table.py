@@ -152,6 +152,8 @@ class Settings:
     result_expires: Seconds | None = DAY_S
     """How long results are kept. In force where the coordinator is part of the program (``local://``); others are told
     when they are started."""
+    result_extended: Flag = False
+    """Whether it stays known of which call a result is: task, arguments, queue, retries, and what the call has submitted."""
 
     # -- workers -------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ def default_options(settings: Settings) -> dict[str, Any]:
         "max_deliveries": settings.task_max_deliveries,
         "acks_late": settings.task_acks_late,
         "ignore_result": settings.task_ignore_result,
+        "result_extended": settings.result_extended,
         "rate_limit": settings.task_default_rate_limit,
     }
 

@@ -237,7 +237,7 @@ class Task(Generic[P, R]):
     def decode_arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
         """The arguments of a call, with what it takes from those before it. Raises DecodeError."""
         body = call.body if isinstance(call.body, bytes) else call.body.view
-        args, kwargs = self.app.serializers.decode_call(spec.serializer, body)
+        args, kwargs = self.app.serializers.decode_call(spec.content, body)
         if call.inputs is not None:
             args = with_inputs(args, call.inputs, self.app.serializers, self.run)
         return args, kwargs
@@ -283,7 +283,7 @@ class Task(Generic[P, R]):
         ignore = Ignore(f"task {self.name} is replaced by {sig}")
         request = self.request
         if isinstance(request, RunningRequest):
-            ignore.replacement = replaced_by(sig, request.call)
+            ignore.replacement = replaced_by(sig, request.call, request.stamps)
         self.on_replace(sig)
         raise ignore
 

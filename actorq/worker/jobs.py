@@ -50,6 +50,7 @@ from actorq.wire.records import (
 from actorq.worker.announcing import Announced, announced, not_begun
 from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
+from actorq.worker.heard import with_calls_heard
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
 
@@ -83,8 +84,19 @@ class TraceLike(Protocol):
         """It has raised. Returns what its call ends with."""
 
 
+class MakesCalls(Protocol):
+    """What sends the calls that tasks make."""
+
+    def hear_of_calls(self) -> None:
+        """Wait until the mesh has heard of the calls that were made here. Never raises."""
+
+
 class TaskLike(Protocol):
     """A registered task, as far as a worker needs to know it."""
+
+    @property
+    def app(self) -> MakesCalls:
+        """The application that it is registered in."""
 
     @property
     def fn(self) -> Callable[..., Any]: ...
@@ -212,7 +224,7 @@ class Jobs:
         if spec.serializer not in PLAIN_FORMATS:
             return f"<{spec.serializer} of {len(body):,} bytes>", {}
         try:
-            return self.application.serializers.decode_call(format_name(spec.serializer, spec.compression), body)
+            return self.application.serializers.decode_call(spec.content, body)
         except ActorqError as error:
             return f"<{error}>", {}
 
@@ -375,7 +387,7 @@ class Job:
         """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
         if call.inputs is None:
             return call.body
-        return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
+        return body_of(self._jobs.application.serializers.encode_call(self.spec.content, *self._arguments(call)))
 
     def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
         try:
@@ -438,16 +450,17 @@ class Job:
         target = self._load() if spec.code else self._look_up()
         self.task = task = target if hasattr(target, "entry") else None
         self._fn = fn = target if task is None else task.entry
-        form = serializers.opener(format_name(spec.serializer, spec.compression))
+        form = serializers.opener(spec.content)
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
         self._decode = form.decode_call
         results = self._form_of_results(form)
         self._content = "" if results.name == DEFAULT_SERIALIZER else results.name
         self._encode = _nothing if spec.ignore_result else results.dumps
-        if not spec.chunked:
-            self._run_fn = fn
-        else:
+        self._run_fn = fn
+        if spec.chunked:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
+        if spec.extended and task is not None:
+            self._run_fn = with_calls_heard(self._run_fn, task.app.hear_of_calls, is_coroutine)
         self.choose_way()
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actorq.coordinator.core.schedule import PRUNE_AT
-from actorq.wire.records import REVOKED, Outcome
+from actorq.wire.records import REVOKED, SUCCESS, Outcome
 from tests.simulation.nodes import ClientProcess, CoordinatorProcess
 from tests.simulation.oracle import Record
 
@@ -79,6 +79,8 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
             oracle.fail("lost", f"{client.epoch} does not hear of {record.id}", record.id)
     is_settled = epoch in record.settled or coordinator.core.state.outcomes.get(record.id) is not None
     is_settled = is_settled or mesh.options.forgets  # Maybe; and dropped since.
+    if record.causes:
+        _check_errback(mesh, coordinator, record)
     if record.is_optional and epoch not in record.settled:
         return
     if epoch in record.accepted and not is_settled and not _was_settled_before(mesh, record, epoch):
@@ -104,7 +106,8 @@ def _was_settled_before(mesh: Mesh, record: Record, epoch: str) -> bool:
 def _check_revocation(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:
     """What one coordinator has revoked all know, unless it died before it could tell, or the call had settled."""
     for epoch in [] if record.settled else record.revoked:
-        if mesh.coordinator(epoch) is not None and record.id not in coordinator.core.state.revoked:
+        known = coordinator.core.state.revoked
+        if mesh.coordinator(epoch) is not None and record.id not in known and record.tree not in known:
             mesh.oracle.fail(
                 "revoked", f"{epoch} has revoked {record.id}, {coordinator.epoch} does not know", record.id
             )
@@ -134,6 +137,30 @@ def _check_calm(mesh: Mesh, record: Record) -> None:
     is_alone = not record.plan  # In a workflow it may be that another one was revoked.
     if is_alone and outcome is not None and outcome.state == REVOKED and not record.expires and not record.revoked:
         mesh.oracle.fail("unexpected", f"{record.id} was neither revoked nor had it a time to expire", record.id)
+
+
+def _check_errback(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> None:
+    """It has started, or ended otherwise, if a call that it is for has failed by itself, and not with one before it."""
+    causes = [mesh.oracle.record(task_id) for task_id in record.causes]
+    has_plan = any(_is_kept_by(mesh, coordinator, epoch) for epoch in record.accepted)
+    if record.settled or not has_plan or mesh.options.forgets or any(cause.is_optional for cause in causes):
+        return
+    for cause in causes:
+        ends = [(epoch, each) for epoch, each in cause.settled.items() if _is_kept_by(mesh, coordinator, epoch)]
+        if not ends:
+            continue
+        epoch, outcome = ends[-1]
+        is_known = epoch == coordinator.epoch or mesh.disk_of(epoch).has_outcome(cause.id)
+        if is_known and outcome.attempt and outcome.state != SUCCESS:
+            mesh.oracle.fail(
+                "workflow", f"{cause.id} has failed, its errback {record.id} has not run", record.id, cause.id
+            )
+
+
+def _is_kept_by(mesh: Mesh, coordinator: CoordinatorProcess, epoch: str) -> bool:
+    """Whether this coordinator knows what that incarnation has written down."""
+    is_same_machine = epoch.partition("/")[0] == coordinator.machine.name
+    return epoch == coordinator.epoch or (mesh.options.is_durable and is_same_machine)
 
 
 def _check_answers(mesh: Mesh) -> None:
@@ -224,6 +251,7 @@ def _check_clients(mesh: Mesh) -> None:
             "untaken": core._untaken,
             "unaccepted": core._unaccepted,
             "asked": core._awaited.asked,
+            "unique calls of which it has not heard": core.uniques,
         }
         for what, value in left.items():
             if value:

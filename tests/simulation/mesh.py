@@ -105,6 +105,10 @@ class Mesh:
         process = self.process(epoch.partition("/")[0])
         return process if isinstance(process, CoordinatorProcess) and process.epoch == epoch else None
 
+    def coordinators_with(self, task_id: str) -> list[CoordinatorProcess]:
+        """Those that have a call which has not ended."""
+        return [each for each in self.coordinator_processes() if task_id in each.core.state.calls]
+
     def disk_of(self, epoch: str) -> Disk:
         """The disk of a coordinator's machine."""
         return self.machines[epoch.partition("/")[0]].disk

@@ -7,10 +7,12 @@ from functools import partial
 from typing import Any
 
 from actorq.client.core import Client, Order, Request
+from actorq.client.core import Watch as WatchFor
 from actorq.client.pending import Pending
 from actorq.config import MAX_BATCH
 from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.checks import check
+from actorq.coordinator.core.uniques import key_of
 from actorq.errors import ProtocolError
 from actorq.stores.api import STARTED, Kept, Operation
 from actorq.stores.groups import Groups
@@ -98,7 +100,7 @@ class CoordinatorProcess(Node):
         joins = self.rng.choice((coordinators, coordinators[:1]))
         self.core = Coordinator(machine.name, self.epoch, settings, self.now_s, self.wall_s, joins)
         self.core.mesh.listens_at(machine.address)
-        Watch(self, self.core)
+        self.uniques = Watch(self, self.core).uniques
         self._open: dict[int, str] = {}
         """The sessions that are not over and not replaced, with who has them."""
         self._last: dict[int, Frames] = {}
@@ -703,8 +705,23 @@ class ClientProcess(Node):
                 self.core.pending[task_id] = new_pending(self, task_id, call)
                 self.mesh.oracle.record(task_id).waiting[self.epoch] = None
             self.mesh.note(f"{self.epoch} submits {task_id}", task_id)
-            (self.core.chosen if is_chosen else self.core.outbox).append(call)
+            if key_of(call):
+                box: list[str] = []
+                self.core.uniques[task_id] = box, partial(self._known_as, task_id, box)
+            (self.core.chosen if is_chosen or key_of(call) else self.core.outbox).append(call)
         self.listens.wake()
+
+    def _known_as(self, task_id: str, box: list[str]) -> None:
+        """A call with a unique key is known under an id: its own, or that of the one that holds the key."""
+        if box[0] != task_id:
+            self.mesh.oracle.held_by(self.epoch, task_id, box[0])
+            self.watch(box[0])
+
+    def watch(self, task_id: str) -> None:
+        """Wait for a call that is known to the mesh, and maybe not submitted here."""
+        if task_id not in self.core.pending and self.epoch not in self.mesh.oracle.record(task_id).seen:
+            self.core.pending[task_id] = new_pending(self, task_id, None)
+            self.request(WatchFor(task_id))
 
     def submit_plan(self, plan: Plan, specs: dict[str, CallSpec]) -> None:
         """Hand a workflow over; `specs` by the ids of its calls."""
@@ -768,7 +785,7 @@ class ClientProcess(Node):
         if self._end is None or item.peer != self._end.peer:
             return  # Hung up meanwhile.
         message = frames.unpack(item.frames, frames.TO_CLIENT)
-        if isinstance(message, m.Refused):
+        if isinstance(message, (m.Refused, m.Duplicates)):
             self._refused.update(task_id for task_id, _ in message.calls)
         elif isinstance(message, m.Accepted) and self.core._durable and self.core.is_open:
             self._check_accepted(message.seq)

@@ -178,7 +178,7 @@ def _shares(rng: Random, forgets: bool) -> dict[str, float]:
     kinds = (
         "at most once", "ignored", "by value", "scheduled", "expiring", "failing", "poison", "stalling", "long",
         "large", "late name", "chosen id", "again", "revoked", "watched", "broadcast",
-        "workflow", "retried", "limited", "keyed",
+        "workflow", "retried", "limited", "keyed", "unique", "cancelled",
     )  # fmt: skip
     shares = {kind: rng.choice((0.0, 0.05, 0.3)) if rng.random() < 0.6 else 0.0 for kind in kinds}
     if forgets:

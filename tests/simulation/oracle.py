@@ -20,7 +20,9 @@ The invariants, by the name under which a violation is reported (`docs/architect
     handed over             what a coordinator that leaves forgets, another one has, and in its journal where that is kept
     acknowledged            what a worker heard to be taken care of is in the journal
     replay                  once all is written, what a new coordinator would know is what this one knows
-    workflow                a call starts when those before it have ended as it needs it, with what they have made
+    workflow                a call starts when those before it have ended as it needs it, with what they have made, and an
+                            errback when one of those has failed
+    unique                  no call is taken while another one holds its key, and none is not taken when nobody does
     broadcast               a command is answered: by each node, or with the name of each that did not
     prompt                  where nothing breaks, a client hears of an outcome without having to ask
     busy loop               a thread does not wake up again and again with nothing to do
@@ -35,6 +37,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from actorq.coordinator.core.state import TREE
 from actorq.errors import CallRefused, EncodeError, OperationalError
 from actorq.wire import frames
 from actorq.wire.frames import bytes_of
@@ -96,6 +99,8 @@ class Record:
     """The attempt, by the body of its outcome."""
     settled: dict[str, Outcome] = field(default_factory=dict)
     """By coordinator: the first."""
+    settled_s: float = 0.0
+    """When a coordinator ended it last."""
     seen: dict[str, Outcome | Exception] = field(default_factory=dict)
     """By session: the first."""
     revoked: dict[str, None] = field(default_factory=dict)
@@ -120,7 +125,15 @@ class Record:
     replaced: int = 0
     """How often it did."""
     extra: Extra | None = None
-    """Its keys."""
+    """Its keys, and the tree that it belongs to."""
+    submitted_s: float = 0.0
+    alone: dict[str, None] = field(default_factory=dict)
+    """Coordinators that took it as the only one with its unique key."""
+
+    @property
+    def tree(self) -> str:
+        """What stands for the tree that it belongs to, where that is revoked; empty if it belongs to none."""
+        return TREE + self.extra.root if self.extra is not None and self.extra.root else ""
 
     @property
     def starts_count(self) -> int:
@@ -212,7 +225,14 @@ class Oracle:
         """Whether this coordinator must know that the call was revoked."""
         if epoch in record.revoked:
             return True
-        return self.mesh.options.is_durable and self.mesh.disk_of(epoch).has_revoked(record.id)
+        disk = self.mesh.disk_of(epoch)
+        return self.mesh.options.is_durable and (disk.has_revoked(record.id) or disk.has_revoked(record.tree))
+
+    def tree_revoked(self, epoch: str, tree: str) -> None:
+        """A coordinator has acknowledged that a whole tree is revoked: also what has not come to it yet."""
+        for record in self.records.values():
+            if record.tree == tree and epoch not in record.settled:
+                record.revoked[epoch] = None
 
     def lost_lease(self, epoch: str, call: Call, worker: str, reason: str) -> None:
         """A coordinator takes a lease back."""
@@ -238,6 +258,7 @@ class Oracle:
                 text = f"{outcome.id} settles as attempt {outcome.attempt} with what attempt {made} made"
                 self.fail("fence" if made else "unexpected", text, outcome.id)
         record.settled.setdefault(epoch, outcome)
+        record.settled_s = self.mesh.loop.now_s
         if self.mesh.options.is_calm:
             waiting = [session for session in record.waiting if session in record.taken_of]
             self.mesh.loop.after(PROMPT_S, lambda: self._check_prompt(record, waiting))
@@ -304,6 +325,14 @@ class Oracle:
             return
         if isinstance(error, (CallRefused, EncodeError, OperationalError)):
             self.fail("unexpected", f"{session} was refused {task_id}: {error}", task_id)
+
+    def held_by(self, session: str, task_id: str, holder: str) -> None:
+        """A client hears that a call was not taken: another one holds its key, and is the one to wait for."""
+        self.mesh.note(f"{session} hears that {holder} holds the key of {task_id}", task_id, holder)
+        record = self.record(task_id)
+        if session in record.seen:
+            self.fail("unique", f"{session} has the outcome of {task_id}, and hears that {holder} is there", task_id)
+        record.waiting.pop(session, None)
 
     # -- anybody -------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -14,17 +14,20 @@ from actorq.coordinator.core.commands import Commands
 from actorq.coordinator.core.handover import Handover, Inheritance
 from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.leases import Leases
+from actorq.coordinator.core.ledger import Entry, Ledger
 from actorq.coordinator.core.machine import Coordinator
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.queues import Group, Lane
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.searches import Searches
 from actorq.coordinator.core.sessions import Sessions
+from actorq.coordinator.core.state import State
+from actorq.coordinator.core.uniques import UNIQUE, Uniques, key_of
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.stores.api import Kept
 from actorq.stores.groups import Groups
 from actorq.wire import messages as m
-from actorq.wire.records import Call, Outcome
+from actorq.wire.records import REVOKED, VALUES, Call, Outcome, Part
 from actorq.worker.core import Session
 from actorq.worker.core import Worker as WorkerNode
 from actorq.worker.core.leases import Leases as Held
@@ -32,6 +35,7 @@ from tests.simulation.options import SEVERAL, draw
 
 Method = Callable[..., Any]
 LEAVING = (SEVERAL, "coordinator drain")
+WORKFLOW, UNIQUE_CALLS = "workflow calls", "unique calls"
 
 
 @dataclass(frozen=True)
@@ -276,6 +280,80 @@ def _forget_unaccepted(gather: Method, client: Client, is_new: bool) -> None:
     gather(client, is_new)
 
 
+# -- workflows ---------------------------------------------------------------------------------------------------
+
+
+def _one_early(give: Method, entry: Entry, index: int, place: int, part: Part | None) -> bool:
+    is_last = bool(give(entry, index, place, part))
+    return is_last or (entry.missing[index] == 1 and entry.plan.nodes[index].takes == VALUES)
+
+
+def _count_retries(replace: Method, ledger: Ledger, call: Call, outcome: Outcome) -> None:
+    for entry, index in ledger.members.get(call.id, ()):
+        for target, _ in entry.plan.nodes[index].then:
+            entry.missing[target] -= 1
+    replace(ledger, call, outcome)
+
+
+def _forget_kept_steps(restore: Method, ledger: Ledger, plans: Any, steps: Any) -> None:
+    restore(ledger, plans, {})
+
+
+def _drop_errbacks(tell: Method, ledger: Ledger, entry: Entry, index: int, *how: Any) -> tuple[list[int], list[int]]:
+    ready, failed = tell(ledger, entry, index, *how)
+    errbacks = [each for each in ready if each in entry.plan.nodes[index].catch]
+    for each in errbacks:
+        ledger._drop(entry, each)
+    return [each for each in ready if each not in errbacks], failed
+
+
+def _start_errbacks(drop: Method, ledger: Ledger, entry: Entry, index: int) -> None:
+    ledger._release(entry, index)
+
+
+def _only_what_ran(settled: Method, ledger: Ledger, outcomes: list[Outcome]) -> None:
+    settled(ledger, [outcome for outcome in outcomes if outcome.state != REVOKED])
+
+
+def _forget_who_follows(replace: Method, ledger: Ledger, call: Call, outcome: Outcome) -> None:
+    ledger.members.pop(call.id, None)
+    replace(ledger, call, outcome)
+
+
+def _acknowledge_and_drop_workflows(
+    take: Method, inheritance: Inheritance, peer: int, giver: Any, message: m.HandOver
+) -> None:
+    message.plans = []
+    take(inheritance, peer, giver, message)
+
+
+def _do_not_look_at_trees(revocation_of: Method, state: State, call: Call) -> tuple[float, bool] | None:
+    return state.revoked.get(call.id)
+
+
+# -- unique calls ------------------------------------------------------------------------------------------------
+
+
+def _free_while_it_runs(holder: Method, uniques: Uniques, key: str, wall_s: float) -> Call | None:
+    call: Call | None = holder(uniques, key, wall_s)
+    return None if call is None or call.worker else call
+
+
+def _free_the_key(free: Method, uniques: Uniques, calls: Sequence[Call]) -> None:
+    free(uniques, calls)
+    for call in calls:
+        uniques._holders.pop(key_of(call), None)
+
+
+def _forget_kept_keys(restore: Method, keeping: Keeping, kept: Kept) -> None:
+    restore(keeping, kept)
+    keeping._state.uniques.free(kept.calls)
+
+
+def _do_not_ask_for_keys(claim: Method, searches: Searches, client: Any, peer: int, ids: list[str], done: Any) -> None:
+    claim(searches, client, peer, [each for each in ids if not each.startswith(UNIQUE)], done)
+
+
 BUGS = {
     "the attempt fence is dropped": Bug(Leases, "finished", _without_fence, ("lost link", "half-open link")),
     "a requeue is forgotten": Bug(Leases, "requeue", _forget_requeue),
@@ -329,4 +407,27 @@ BUGS = {
         Session, "_welcome", _forget_unacknowledged, ("coordinator crash",)
     ),
     "a client forgets what was not accepted": Bug(Client, "_gather_unsent", _forget_unaccepted),
+    "the body of a chord starts before the last member has ended": Bug(Entry, "give", _one_early, (WORKFLOW,)),
+    "a member that is retried counts twice": Bug(Ledger, "replace", _count_retries, (WORKFLOW, "retried calls")),
+    "a restart forgets how far a workflow was": Bug(
+        Ledger, "restore", _forget_kept_steps, ("slow disk", "coordinator crash", WORKFLOW)
+    ),
+    "errbacks do not start": Bug(Ledger, "_tell", _drop_errbacks, (WORKFLOW, "failing calls")),
+    "errbacks start although nothing has failed": Bug(Ledger, "_drop", _start_errbacks, (WORKFLOW,)),
+    "a member that was revoked leaves its chord waiting": Bug(
+        Ledger, "settled", _only_what_ran, (WORKFLOW, "revoked calls")
+    ),
+    "a retry forgets what follows": Bug(Ledger, "replace", _forget_who_follows, (WORKFLOW, "retried calls")),
+    "an heir drops workflows that it acknowledges": Bug(
+        Inheritance, "take", _acknowledge_and_drop_workflows, (*LEAVING, WORKFLOW)
+    ),
+    "a cancelled workflow goes on": Bug(State, "revocation_of", _do_not_look_at_trees, (WORKFLOW, "cancelled calls")),
+    "a unique key is free while its call runs": Bug(Uniques, "holder", _free_while_it_runs, (UNIQUE_CALLS,)),
+    "a unique key is free when one of its calls has ended": Bug(Uniques, "free", _free_the_key, (UNIQUE_CALLS,)),
+    "a restart forgets who holds unique keys": Bug(
+        Keeping, "restore", _forget_kept_keys, ("slow disk", "coordinator crash", UNIQUE_CALLS)
+    ),
+    "others are not asked who holds a unique key": Bug(
+        Searches, "claim", _do_not_ask_for_keys, (SEVERAL, UNIQUE_CALLS)
+    ),
 }

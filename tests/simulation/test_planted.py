@@ -14,6 +14,10 @@ RARE = {
     "a restart forgets starts",
     "a double lease is never reported",
     "one that was away is not told what was revoked",
+    "a restart forgets how far a workflow was",
+    "an heir drops workflows that it acknowledges",
+    "a restart forgets who holds unique keys",
+    "others are not asked who holds a unique key",
 }
 """Their coordinator has to crash at the right moment."""
 
@@ -56,6 +60,19 @@ FOUND_AS = {
     "a double lease is never reported": {"lost"},
     "a new coordinator does not hear what was not acknowledged": {"lost"},
     "a client forgets what was not accepted": {"lost"},
+    "the body of a chord starts before the last member has ended": {"workflow"},
+    "a member that is retried counts twice": {"workflow", "lost"},
+    "a restart forgets how far a workflow was": {"replay", "check", "one terminal state"},
+    "errbacks do not start": {"workflow"},
+    "errbacks start although nothing has failed": {"workflow"},
+    "a member that was revoked leaves its chord waiting": {"lost", "check"},
+    "a retry forgets what follows": {"lost", "check"},
+    "an heir drops workflows that it acknowledges": {"handed over"},
+    "a cancelled workflow goes on": {"revoked"},
+    "a unique key is free while its call runs": {"unique"},
+    "a unique key is free when one of its calls has ended": {"unique"},
+    "a restart forgets who holds unique keys": {"unique"},
+    "others are not asked who holds a unique key": {"unique"},
 }
 
 

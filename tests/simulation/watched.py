@@ -11,11 +11,14 @@ from actorq.coordinator.core import Coordinator
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.gates import LimitedLane
+from actorq.coordinator.core.ledger import Entry
 from actorq.coordinator.core.lines import GONE
 from actorq.coordinator.core.queues import Lane
+from actorq.coordinator.core.state import TREE
 from actorq.coordinator.core.workers import Contact, Worker
 from actorq.wire import messages as m
 from actorq.wire.records import Call, Outcome
+from tests.simulation.uniques import UniqueCalls
 
 if TYPE_CHECKING:
     from tests.simulation.nodes import CoordinatorProcess
@@ -45,6 +48,7 @@ class Watch:
         self._starts: dict[tuple[str, str], deque[float]] = {}
         """When calls were delivered that are limited together, within the last period."""
         self._is_releasing = self._has_turns = False
+        self.uniques = UniqueCalls(self.mesh, core)
         leases = core._leases
         for owner, name, stand_in in (
             (core, "advance", self._advance),
@@ -52,9 +56,13 @@ class Watch:
             (core, "lose", self._lose),
             (core._intake, "_accept", self._accept),
             (core._commands, "_revoke_one", self._revoke_one),
+            (core._commands, "_remember", self._remember),
+            (core._searches, "claim", self.uniques.claim),
+            (self.state, "tell", self._tell),
             (self.state, "settle", self._settle),
             (self.state.ledger, "replace", self._replace),
             (core._handover, "_forget", self._forget),
+            (self.state.ledger, "forget", self._forget_plans),
             (leases, "dispatch", self._dispatch),
             (leases, "release", self._release),
             (leases, "requeue", self._requeue),
@@ -118,6 +126,7 @@ class Watch:
                 self.state.epoch, call.id, client.session, is_new=self.state.calls.get(call.id) is call
             )
             self.mesh.note(f"{self.state.epoch} accepts {call.id} of {client.session}", call.id)
+        self.uniques.check_taken(message)
 
     def _settle(self, settle: Callable[..., None], calls: Sequence[Call], outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -152,6 +161,23 @@ class Watch:
                 self.oracle.fail("handed over", text, call.id)
         forget(calls)
 
+    def _forget_plans(self, forget: Callable[..., None], group: Sequence[Entry]) -> None:
+        """As `_forget`, of workflows: what the other one has of them may have ended there since."""
+        heir = self.core._handover._heir
+        assert heir is not None
+        epoch = heir.link.member.epoch
+        living = self.mesh.coordinator(epoch)
+        for entry in group:
+            ids = self.state.ledger.open_calls(entry.plan.id)
+            self.mesh.note(f"{self.state.epoch} has handed {entry.plan.id} over to {epoch}", *ids)
+            has_gone_on = any(epoch in self.oracle.record(each).settled for each in ids)
+            is_there = living is None or has_gone_on or entry.plan.id in living.core.state.ledger.entries
+            is_kept = not entry.row or entry.plan.id in self.mesh.disk_of(epoch).plans
+            if not (is_there and is_kept):
+                text = f"{self.state.epoch} forgets {entry.plan.id}, and {epoch} does not have it"
+                self.oracle.fail("handed over", text, *ids)
+        forget(group)
+
     def _revoke_one(self, revoke: Callable[..., str], task_id: str, *how: Any) -> str:
         became = revoke(task_id, *how)
         self.mesh.note(f"{self.state.epoch} revokes {task_id}: {became}", task_id)
@@ -159,6 +185,16 @@ class Watch:
         if record is not None and became != "already settled":
             record.revoked[self.state.epoch] = None
         return became
+
+    def _remember(self, remember: Callable[..., bool], task_id: str, terminate: bool, until_s: float) -> bool:
+        if task_id.startswith(TREE):
+            self.mesh.note(f"{self.state.epoch} revokes the tree {task_id.removeprefix(TREE)}")
+            self.oracle.tree_revoked(self.state.epoch, task_id)
+        return remember(task_id, terminate, until_s)
+
+    def _tell(self, tell: Callable[..., None], client: Client, message: Any) -> None:
+        self.uniques.check_refused(message)
+        tell(client, message)
 
     def _release(self, release: Callable[..., None], worker: Worker, reason: str, counted: bool) -> None:
         if counted:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actorq.client.core import Ask, Order, Watch
+from actorq.client.core import Ask, Order
 from actorq.policies.numbering import FIRST_NUMBER
 from actorq.wire import frames
 from actorq.wire.payload import encode_failure
-from actorq.wire.records import Blob, Call, CallSpec, Extra, Node, Plan, Replacement
-from tests.simulation.nodes import ClientProcess, new_pending
+from actorq.wire.records import UNTIL_START, Blob, Call, CallSpec, Extra, Node, Plan, Replacement
+from tests.simulation.nodes import ClientProcess
 from tests.simulation.oracle import Record
 from tests.simulation.workflows import random_plan
 
@@ -116,12 +116,17 @@ class Workload:
         self.rng = rng
         if size > 1 and self._has("workflow"):
             self._plans += 1
+            if self._has("cancelled"):
+                self._make_tree([call for _, _, call in calls])
             plan = random_plan(f"plan-{self._plans}", [call for _, _, call in calls], self.mesh.oracle, rng)
             client.submit_plan(plan, {task_id: spec for task_id, spec, _ in calls})
             return
         is_chosen = self._has("chosen id") or self._has("again")
         if is_chosen:
             self._chosen += [task_id for task_id, _, _ in calls]
+        for _, _, call in calls:
+            if self._has("unique"):
+                self._make_unique(call, client.wall_s)
         client.submit(calls, is_chosen)
 
     def _new_call(self, client: ClientProcess, rng: Random) -> tuple[str, CallSpec, Call]:
@@ -140,6 +145,7 @@ class Workload:
             not_before=not_before if self._has("scheduled") else 0.0,
             expires=expires if self._has("expiring") else 0.0,
             owner=client.epoch,
+            submitted_s=self.mesh.loop.now_s,
             retries=rng.randint(1, 3) if self._has("retried") else 0,
             extra=Extra(limit_key=rng.choice("ab"), fair_key=rng.choice(("", "x", "y")))
             if self._has("keyed")
@@ -149,6 +155,21 @@ class Workload:
         if self._has("revoked"):
             self._later(rng.expovariate(0.5), rng, partial(self._revoke, task_id))
         return task_id, spec, self._call_of(record)
+
+    def _make_unique(self, call: Call, wall_s: float) -> None:
+        until_s = self.rng.choice((0.0, 0.0, UNTIL_START, wall_s + self.rng.uniform(0.5, 5.0)))
+        self._add_keys(call, unique=self.rng.choice("klmn"), unique_until_s=until_s)
+
+    def _make_tree(self, calls: Sequence[Call]) -> None:
+        """The calls go back to the first one, and all are revoked with it some time later."""
+        root = calls[0].id
+        for call in calls[1:]:
+            self._add_keys(call, root=root)
+        self._later(self.rng.expovariate(0.5), self.rng, partial(self._revoke, root, name="roots"))
+
+    def _add_keys(self, call: Call, **keys: Any) -> None:
+        record = self.mesh.oracle.record(call.id)
+        call.extra = record.extra = msgspec.structs.replace(record.extra or Extra(), **keys)
 
     def _call_of(self, record: Record) -> Call:
         body = Blob(record.body) if self._has("large") else frames.body_of(record.body)
@@ -198,12 +219,11 @@ class Workload:
             return
         task_id = self.rng.choice(self._ids)
         if self._is_unknown_to(client, self.mesh.oracle.record(task_id)):
-            client.core.pending[task_id] = new_pending(client, task_id, None)
-            client.request(Watch(task_id))
+            client.watch(task_id)
             client.request(Ask(self._token(), [task_id]))
 
-    def _revoke(self, task_id: str) -> None:
-        self._order("revoke", {"ids": [task_id], "terminate": self.rng.random() < 0.5})
+    def _revoke(self, task_id: str, name: str = "ids") -> None:
+        self._order("revoke", {name: [task_id], "terminate": self.rng.random() < 0.5})
 
     def _broadcast(self) -> None:
         names = [machine.name for machine in self.mesh.workers]

@@ -218,6 +218,9 @@ class Client:
                     pending.notify()
             if sought and outcome.id in sought:
                 sought[outcome.id].outcome = outcome
+        if self.uniques:
+            for outcome in outcomes:  # Who has run was taken, whether or not that was heard.
+                self._tell_unique(outcome.id, outcome.id)
 
     def told(self, notes: Sequence[Note]) -> None:
         """What tasks say of themselves, from their workers."""
@@ -437,7 +440,14 @@ class Client:
             awaited += [node.call.id for plan in sent.plans for node in plan.nodes if node.replies]
         if awaited:
             self._awaited.add(awaited, self._now_s)
-        for task_id in self.uniques.keys() & awaited if self.uniques else ():
+        if self.uniques:
+            self._tell_taken(awaited)
+
+    def _tell_taken(self, task_ids: Sequence[str]) -> None:
+        """These were taken, but for those that were refused and are sent again."""
+        unaccepted = [sent.calls for sent in self._unaccepted]
+        again = {call.id for calls in (self._again, self._untaken, *unaccepted) for call in calls}
+        for task_id in (self.uniques.keys() & set(task_ids)) - again:
             self._tell_unique(task_id, task_id)
 
     def _duplicates(self, message: m.Duplicates) -> None:
@@ -478,22 +488,25 @@ class Client:
             pending = self.pending.pop(task_id, None)
             if pending is not None:
                 pending.fail(CallRefused(task_id, reason))
-                self._tell_unique(task_id, task_id)
             elif task_id in unwanted:
                 logger.error("call %s, whose result nobody wanted, was refused: %s", task_id, reason)
+            self._tell_unique(task_id, task_id)
 
     def _send_missing_code(self, message: m.Refused) -> None:
         """Functions of workflows are missing: they are sent with all else of them once more."""
         missing = {task_id for task_id, reason in message.calls if reason == CODE_MISSING}
         plans = [(plan, sent.may_run) for sent in self._unaccepted for plan in sent.plans] if missing else []
+        waiting = {plan.id for plan, _ in self._plans_again}
         for plan, may_run in plans:
             if not any(node.call.id in missing for node in plan.nodes):
                 continue
             specs = [self.specs[number - 1][1] for number in {node.call.spec for node in plan.nodes}]
             if all(not spec.code or spec.code in self.codes for spec in specs):
-                for spec in specs:
-                    self._send_code(spec)
-                self._plans_again.append((plan, may_run))
+                if plan.id not in waiting:
+                    waiting.add(plan.id)
+                    for spec in specs:
+                        self._send_code(spec)
+                    self._plans_again.append((plan, may_run))
                 refused = {node.call.id for node in plan.nodes}
                 message.calls = [each for each in message.calls if each[0] not in refused]
 
@@ -528,6 +541,7 @@ class Client:
             pending = self.pending.pop(task_id, None)
             if pending is not None:
                 pending.fail(EncodeError(f"call {task_id} could not be sent: {error}"))
+            self._tell_unique(task_id, task_id)
 
     # -- questions -----------------------------------------------------------------------------------------------
 

@@ -148,7 +148,7 @@ class Administration:
             try:
                 if letter.call:
                     spec, call = decode_call(letter.call)
-                    said |= {"serializer": spec.serializer, "body": bytes(bytes_of(call.body))}
+                    said |= {"serializer": spec.content, "body": bytes(bytes_of(call.body))}
             except ValueError:
                 said["replayable"] = False
             shown.append(said)

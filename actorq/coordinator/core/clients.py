@@ -48,6 +48,8 @@ class Client:
     """Arguments in them."""
     pressed: bool = False
     """It was told so."""
+    lacking: set[str] = field(default_factory=set)
+    """Digests of the functions of its last workflow that was refused, as some were missing: it needs them together."""
     watched: set[str] = field(default_factory=set)
     """Calls whose outcomes it asked to be told, beside those of its own."""
     left_s: float = 0.0
@@ -77,3 +79,4 @@ class Client:
         self.asking = self.asked = 0
         self.deferred_bytes = 0
         self.pressed = False
+        self.lacking = set()

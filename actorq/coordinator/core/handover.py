@@ -178,11 +178,11 @@ class Handover:
         if not state.entries_by_number[call.spec].spec.at_most_once:
             return True
         if call.id not in noted:
-            noted[call.id] = state.token + 1
             if call.row:
                 state.operations.append(KeepStarts([(call.row, max(call.attempt, 1))]))
-            else:
-                state.ledger.note_start(call)
+            elif not state.ledger.note_start(call):
+                return True
+            noted[call.id] = state.token + 1
         return noted[call.id] <= state.confirmed
 
     def _send(self, heir: _Heir, calls: list[Call]) -> None:
@@ -341,7 +341,7 @@ class Inheritance:
             state.hang_up(peer)
             return
         new = [each for each in message.outcomes if state.outcomes.get(each.id) is None and each.id not in state.calls]
-        state.outcomes.add(new, state.now_s)
+        state.outcomes.add(new, state.now_s, state.wall_s)
         if state.settings.durable and new:
             state.operations.append(Settle([], new, state.wall_s))
         state.acks.append((peer, m.Accepted(message.seq)))

@@ -287,7 +287,10 @@ class Intake:
             if trouble and state.ledger.has_ended(plan):
                 return []  # Its client asks for the outcomes.
         if trouble:
+            if trouble == CODE_MISSING:
+                client.lacking = {entry.spec.code for entry in entries.values()}
             return [(task_id, trouble) for task_id in spokesmen(plan)]
+        client.lacking = set()
         for node in plan.nodes:
             node.call.spec = entries[node.call.spec].number
         state.ledger.accept(plan, client.number, is_resent, is_held_back=is_resent and state.is_young())
@@ -339,7 +342,7 @@ class Intake:
         if holder is not None:
             state.tell(client, m.Duplicates([(call.id, holder.id)]))
             return False
-        state.uniques.take(call, state.wall_s)
+        state.uniques.take(call)
         return True
 
     def _again(self, client: Client, call: Call) -> list[Call]:
@@ -376,6 +379,7 @@ class Intake:
         entries = self._state.entries_by_number
         numbers = {call.spec for call in self._state.calls} | self._state.ledger.specs_in_use()
         used = {entries[number].spec.code for number in numbers - {FOREIGN}}
+        used.update(*[client.lacking for client in self._state.clients.values()])
         unused = self._state.codes.keys() - used
         self._state.keeping.forget_codes(unused)
         for worker in self._state.workers.values():

@@ -152,7 +152,7 @@ class Keeping:
                 call.attempt = started[call.row]
             calls.add(call)
             if call.extra is not None:
-                state.uniques.take(call, state.wall_s)
+                state.uniques.take(call)
             held_back[call.id] = call
             state.body_bytes += len(call.body)
             if call.expires:
@@ -166,7 +166,7 @@ class Keeping:
         if again:
             state.operations.append(Settle(again, [], state.wall_s))
         for settled_s, outcomes in kept.outcomes:
-            state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0))
+            state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0), settled_s)
         for task_id, until_s, terminate in kept.revocations:
             state.revoked[task_id] = (until_s, terminate)
         for letter in kept.dead_letters:

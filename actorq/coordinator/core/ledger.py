@@ -300,10 +300,12 @@ class Ledger:
         state.calls.add(call)
         state.place(call, is_held_back)
 
-    def note_start(self, call: Call) -> None:
-        """A call that may run only once starts: it must not start again."""
-        for entry, index in self.members.get(call.id, ()):
+    def note_start(self, call: Call) -> bool:
+        """A call that may run only once starts: it must not start again. False if no journal has it."""
+        kept = [(entry, index) for entry, index in self.members.get(call.id, ()) if entry.row]
+        for entry, index in kept:
             self._note(entry, index, STARTED, Outcome(call.id, call.attempt, SUCCESS, b""))
+        return bool(kept)
 
     def _note(self, entry: Entry, index: int, step: int, outcome: Outcome | None) -> None:
         if entry.row:
@@ -455,6 +457,7 @@ class Ledger:
             state.withdraw(call)
             state.calls.remove(call)
             state.uniques.free([call])  # The one that is released takes its key.
+            state.keeping.forget([call])
             state.body_bytes -= len(call.body)
 
     def _end_again(self, entry: Entry, index: int, step: Step) -> list[int]:

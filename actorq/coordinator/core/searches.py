@@ -129,7 +129,13 @@ class Searches:
         for task_id in states:
             self._seekers.setdefault(task_id, []).append(self._count)
         for link in links:
-            self._state.send(link.peer, m.Query(self._count, unknown))
+            question = m.Query(self._count, unknown)
+            if claimed:
+                # Not before what was answered until now, which waits until it is durable: who hears first that these
+                # are claimed believes that nobody has answered yet.
+                self._state.acks.append((link.peer, question))
+            else:
+                self._state.send(link.peer, question)
         self.finish()
 
     def watch(self, task_ids: Sequence[str]) -> None:

@@ -78,7 +78,7 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         }
 
     def __call__(self, body: Any = None, **options: Any) -> Any:
-        return self.apply_async((), {"body": body} if body is not None else {}, **options)
+        return (self if body is None else self.with_body(body)).apply_async(**options)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -124,9 +124,8 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         own = {name: value for name, value in {**defaults, **options}.items() if name in OWN}
         for_each = {name: value for name, value in options.items() if name not in OWN}
         otherwise = {name: value for name, value in defaults.items() if name not in OWN}
-        made = chord(
-            self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=self.own_app(), **own
-        )
+        app = self._given_app() or body._given_app()
+        made = chord(self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=app, **own)
         made.body = body.bound(None, None, _without_first(for_each), _without_first(otherwise))
         return made
 

@@ -333,3 +333,45 @@ def test_the_larger_the_arguments_the_fewer_calls_may_wait() -> None:
     large(bench, "c", size_bytes=1_000_000)
     bench.step()
     assert bench.core.room == 1
+
+
+# -- unique keys --------------------------------------------------------------------------------------------------
+
+
+def waits_to_hear(bench: Bench, task_id: str) -> list[str]:
+    """Under which id a call is known, as soon as that is said."""
+    box: list[str] = []
+    bench.core.uniques[task_id] = box, lambda: None
+    return box
+
+
+def test_a_unique_call_that_is_to_be_sent_again_is_not_said_to_be_taken(bench: Bench) -> None:
+    box = waits_to_hear(bench, "a")
+    bench.submit("a", spec=BY_VALUE, chosen=True)
+    bench.hear(m.Refused([("a", m.CODE_MISSING)]), m.Accepted(1))
+    assert box == []
+    bench.hear(m.Duplicates([("a", "other")]))
+    assert box == ["other"]
+
+
+def test_a_unique_call_whose_outcome_comes_first_was_taken(bench: Bench) -> None:
+    box = waits_to_hear(bench, "a")
+    bench.submit("a", chosen=True)
+    bench.core.settled([Outcome("a", 1, SUCCESS, b"")])
+    assert box == ["a"]
+
+
+def test_whoever_waits_for_a_unique_call_without_wanting_its_result_hears_that_it_is_refused(bench: Bench) -> None:
+    box = waits_to_hear(bench, "a")
+    bench.submit("a", spec=IGNORED, chosen=True)
+    bench.hear(m.Refused([("a", "too many options")]))
+    assert box == ["a"]
+
+
+def test_a_workflow_whose_function_was_dropped_is_sent_again_once(bench: Bench) -> None:
+    plan = Plan("p", [Node(Call("a", BY_VALUE, b""))])
+    bench.core.plans.append(plan)
+    bench.step()
+    bench.said.clear()
+    bench.hear(m.Refused([("a", m.CODE_MISSING)]))
+    assert [submit.plans for submit in bench.take(m.Submit)] == [[plan]]

@@ -8,7 +8,7 @@ from actorq.coordinator.core import state
 from actorq.stores.api import ForgetCodes
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.records import Call, CallSpec, Member
+from actorq.wire.records import Call, CallSpec, Member, Node, Plan, PlanInProgress
 from tests.unit.coordinator.support import OWN, SPEC, VERSIONS, Bench, CoordinatorParty, outcome
 
 
@@ -346,3 +346,24 @@ def test_it_is_in_the_journal_before_that_is_said() -> None:
     kept = store.load()
     assert [call.id for call in kept.calls] == ["x"] and [client.session for client in kept.clients] == ["me"]
     assert [each.id for _, outcomes in kept.outcomes for each in outcomes] == ["y"]
+
+
+def test_a_workflow_that_may_run_once_is_handed_over_where_no_journal_has_it(bench: Bench) -> None:
+    other = bench.coordinator("heir")
+    bench.client().submit_plan("p", Node(Call("once", 1, b"")), spec=CallSpec("add", acks_late=False))
+    drain(bench)
+    (handed,) = other.link.take(m.HandOver)
+    assert [each.plan.id for each in handed.plans] == ["p"]
+
+
+def test_a_retry_that_is_handed_over_replaces_the_call_that_was_before_it() -> None:
+    """Two coordinators had the call: one hands it over as it was, the other one as it goes on."""
+    bench = Bench(shelf=Shelf())
+    giver, retry = bench.coordinator("giver"), Plan("retry", [Node(Call("call", 1, b"", bench.wall_s + 60))])
+    specs = [(1, CallSpec("add"))]
+    giver.say(m.HandOver(1, [], specs, [Call("call", 1, b"")]))
+    giver.say(m.HandOver(2, [], specs, [], plans=[PlanInProgress(0, retry, [])]))
+    assert bench.shelf is not None and not bench.shelf.calls and len(bench.shelf.plans) == 1
+    bench.start()
+    bench.wait(bench.settings.liveness.grace_s + 0.5)
+    assert [call.not_before > bench.wall_s for call in bench.core.state.calls] == [True]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from actorq.coordinator.core import limits, machine
 from actorq.wire import messages as m
-from actorq.wire.records import CallSpec
+from actorq.wire.records import Call, CallSpec, Node, Plan
 from tests.unit.coordinator.support import UNIX_S, VERSIONS, Bench
 
 
@@ -265,3 +267,21 @@ def test_workers_are_told_which_options_are_not_used_any_more(monkeypatch: pytes
     bench.lose(gone)
     bench.wait(61)
     assert [define.specs for define in worker.take(m.Define)] == [[(numbers[1], CallSpec(""))]]
+
+
+def test_a_workflow_is_taken_whose_functions_fill_more_than_their_room_together() -> None:
+    bench = Bench(code_bytes=10)
+    client, specs = bench.client(), [CallSpec("f", code="one"), CallSpec("g", code="two")]
+    plan = Plan("p", [Node(Call("a", 1, b""), replies=True), Node(Call("b", 2, b""))])
+    for seq in (1, 2):
+        client.say(m.Code("one", bytes(10)), m.Code("two", bytes(10)))
+        client.say(m.Submit(seq, list(enumerate(specs, 1)), [], plans=[copy.deepcopy(plan)]))
+    (refused,) = client.take(m.Refused)
+    assert dict(refused.calls) == {"a": m.CODE_MISSING, "b": m.CODE_MISSING}, "one was dropped for the other"
+    assert "p" in bench.core.state.ledger.entries
+
+
+def test_a_workflow_that_nobody_waits_for_is_not_refused_in_silence() -> None:
+    client = Bench().client()
+    client.submit_plan("p", Node(Call("a", 1, b"")), spec=CallSpec("f", code="missing", ignore_result=True))
+    assert client.take(m.Refused)[0].calls == [("a", m.CODE_MISSING)]

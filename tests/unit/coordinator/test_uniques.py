@@ -135,3 +135,45 @@ def test_other_coordinators_hear_who_holds_a_key(bench: Bench, other: Coordinato
     other.say(m.Query(7, ["second", "\x1funique key", "\x1funique free"]))
     (report,) = other.take(m.Report)
     assert dict(report.states) == {"second": "", "\x1funique key": "first", "\x1funique free": ""}
+
+
+def test_a_key_is_free_when_all_that_hold_it_have_ended(bench: Bench) -> None:
+    client = bench.client()
+    client.submit("first", extra=unique())
+    client.submit("running", extra=unique(), fresh=False, resent=True)
+    bench.wait(3.0)
+    worker = bench.worker(slots=2)
+    worker.report("first")
+    client.submit("third", extra=unique())
+    worker.report("running")
+    client.submit("fourth", extra=unique())
+    assert duplicates(client) == [("third", "running")]
+
+
+def test_a_retry_that_is_handed_over_takes_its_key_along(bench: Bench) -> None:
+    client, heir = bench.client(), bench.coordinator("heir")
+    client.submit("call", extra=unique())
+    worker = bench.worker()
+    retry = Node(Call("call", 1, b"", bench.wall_s + 60, extra=unique()))
+    worker.report("call", state=REPLACED, body=msgspec.msgpack.encode(Replacement([SPEC], Plan("retry", [retry]))))
+    assert len(bench.core.state.uniques) == 1
+    bench.core._handover.begin()
+    bench.step()
+    (message,) = heir.link.take(m.HandOver)
+    heir.link.say(m.Accepted(message.seq))
+    assert len(bench.core.state.uniques) == 0 and not bench.core.state.calls
+
+
+def test_others_are_not_asked_before_they_have_heard_what_was_answered_until_then() -> None:
+    """Else they would take it for the question of one that waits for their answer first, and both would take a call."""
+    bench = Bench(shelf=Shelf())
+    client, other = bench.client(), bench.coordinator("other")
+    bench.is_slow = True
+    client.submit("unwritten")
+    other.say(m.Query(7, ["theirs", "\x1funique key"]))
+    client.submit("ours", extra=unique(), fresh=False)
+    assert not other.take(m.Report) and not other.link.take(m.Query)
+    bench.write()
+    (report,) = other.take(m.Report)
+    (query,) = other.link.take(m.Query)
+    assert dict(report.states)["\x1funique key"] == "" and "\x1funique key" in query.ids

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 from _thread import allocate_lock
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -408,3 +410,38 @@ def test_what_says_nothing_of_arguments_changes_nothing(request_map: bytes) -> N
     call = call_of(1)
     call.extra = Extra(request=request_map)
     assert jobs_of(add).arguments(CallSpec("add"), call) == ([1], {})
+
+
+class Hears:
+    """An application that is told to wait until the mesh has heard of its calls."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def hear_of_calls(self) -> None:
+        self.log.append("heard")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_a_call_whose_children_are_to_be_known_ends_when_the_mesh_has_heard_of_them(
+    is_coroutine: bool, fails: bool
+) -> None:
+    app = Hears()
+
+    def work() -> str:
+        app.log.append("ran")
+        return "done" if not fails else str(1 / 0)
+
+    async def wait() -> str:
+        return work()
+
+    fn = wait if is_coroutine else work
+    jobs = jobs_of(work=PlainTask(fn, app=app))
+    for spec, log in ((CallSpec("work"), ["ran"]), (CallSpec("work", extended=True), ["ran", "heard"])):
+        app.log.clear()
+        job = jobs.make(spec, None)
+        job.resolve()
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            asyncio.run(job.run_coroutine(call_of())) if is_coroutine else job.run(call_of())
+        assert app.log == log
