@@ -140,15 +140,16 @@ class Ledger:
 
     def _take_known_ends(self, entry: Entry, but: Container[int] = ()) -> None:
         """The calls of a new entry of which there are outcomes do not start, and are to be followed up. `but`: not these."""
-        unmet: set[int] = set()
+        unmet: dict[int, bool] = {}  # By place: whether all that failed before it did so only with others.
         for index, node in enumerate(entry.plan.nodes):
             outcome = self._state.outcomes.get(node.call.id)
             if outcome is None or index in but:
                 continue
-            if outcome.state != SUCCESS:
-                unmet.update([target for target, _ in node.then])
+            is_cascade = index in unmet and (unmet[index] or node.takes != VALUES)  # As in `_fail`.
+            for target, _ in node.then if outcome.state != SUCCESS else ():
+                unmet[target] = unmet.get(target, True) and is_cascade
             self._end_wait(entry, index)
-            self._ended.append((outcome, index in unmet and node.takes != VALUES))
+            self._ended.append((outcome, is_cascade))
 
     # -- calls end -----------------------------------------------------------------------------------------------
 
@@ -230,10 +231,10 @@ class Ledger:
         """A worker had this call from an earlier coordinator, and has lost it: what it was spared for that comes now."""
         for entry, index in list(self.members.get(task_id, ())):
             nodes = entry.plan.nodes
-            for place in [place for place, end in entry.ends.items() if end != SUCCESS]:
+            for place, end in [each for each in entry.ends.items() if each[1] != SUCCESS]:
                 cause = self._state.outcomes.get(nodes[place].call.id)
                 if cause is not None and any(target == index for target, _ in nodes[place].then):
-                    self._fail(entry, index, cause, entry.ends[place] == CASCADED)
+                    self._fail(entry, index, cause, is_cascade=end == CASCADED)
 
     def _drop(self, entry: Entry, index: int) -> None:
         """An errback is not needed, nor what would have followed it."""
