@@ -23,7 +23,7 @@ RARE = {
 
 FOUND_AS = {
     "the attempt fence is dropped": {"fence"},
-    "a requeue is forgotten": {"lost", "replay", "attempts"},
+    "a requeue is forgotten": {"lost", "replay", "attempts", "check"},
     "credit is returned twice": {"credit"},
     "a late report settles the call again": {"one terminal state"},
     "a session that was lost still acts": {"stale session", "left behind"},

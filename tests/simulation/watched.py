@@ -162,7 +162,7 @@ class Watch:
         forget(calls)
 
     def _forget_plans(self, forget: Callable[..., None], group: Sequence[Entry]) -> None:
-        """As `_forget`, of workflows: what the other one has of them may have ended there since."""
+        """As `_forget`, of workflows: there, their calls may have ended since, or gone on as others."""
         heir = self.core._handover._heir
         assert heir is not None
         epoch = heir.link.member.epoch
@@ -170,8 +170,8 @@ class Watch:
         for entry in group:
             ids = self.state.ledger.open_calls(entry.plan.id)
             self.mesh.note(f"{self.state.epoch} has handed {entry.plan.id} over to {epoch}", *ids)
-            has_gone_on = any(epoch in self.oracle.record(each).settled for each in ids)
-            is_there = living is None or has_gone_on or entry.plan.id in living.core.state.ledger.entries
+            has_ended = any(epoch in self.oracle.record(each).settled for each in ids)
+            is_there = living is None or has_ended or any(each in living.core.state.ledger.members for each in ids)
             is_kept = not entry.row or entry.plan.id in self.mesh.disk_of(epoch).plans
             if not (is_there and is_kept):
                 text = f"{self.state.epoch} forgets {entry.plan.id}, and {epoch} does not have it"

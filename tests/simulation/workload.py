@@ -116,9 +116,9 @@ class Workload:
         self.rng = rng
         if size > 1 and self._has("workflow"):
             self._plans += 1
+            plan = random_plan(f"plan-{self._plans}", [call for _, _, call in calls], self.mesh.oracle, rng)
             if self._has("cancelled"):
                 self._make_tree([call for _, _, call in calls])
-            plan = random_plan(f"plan-{self._plans}", [call for _, _, call in calls], self.mesh.oracle, rng)
             client.submit_plan(plan, {task_id: spec for task_id, spec, _ in calls})
             return
         is_chosen = self._has("chosen id") or self._has("again")
