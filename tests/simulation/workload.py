@@ -218,7 +218,9 @@ class Workload:
         if client is None or not self._ids:
             return
         task_id = self.rng.choice(self._ids)
-        if self._is_unknown_to(client, self.mesh.oracle.record(task_id)):
+        record = self.mesh.oracle.record(task_id)
+        is_unique = record.extra is not None and record.extra.unique  # Under its id it may not be known at all.
+        if self._is_unknown_to(client, record) and not is_unique:
             client.watch(task_id)
             client.request(Ask(self._token(), [task_id]))
 
