@@ -154,7 +154,10 @@ class Watch:
         for call in calls:
             self.mesh.note(f"{self.state.epoch} has handed {call.id} over to {epoch}", call.id)
             has_settled = epoch in self.oracle.record(call.id).settled
-            is_there = living is None or call.id in living.core.state.calls
+            known = None if living is None else living.core.state
+            is_there = (
+                known is None or call.id in known.calls or call.id in known.ledger.members
+            )  # It goes on as a plan.
             is_kept = not call.row or self.mesh.disk_of(epoch).has_call(call.id)
             if not has_settled and not (is_there and is_kept):
                 text = f"{self.state.epoch} forgets {call.id}, and {epoch} does not have it"
