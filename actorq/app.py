@@ -15,13 +15,13 @@ import msgspec
 
 from actorq import native
 from actorq.client.bells import new_bell
-from actorq.client.checks import check_code, check_id
+from actorq.client.checks import check_id
 from actorq.client.pending import Pending
 from actorq.client.session import Session, Testbed
-from actorq.config import ClientSettings
+from actorq.config import MESH_VARIABLE, ClientSettings
 from actorq.context import current
 from actorq.control.control import Control
-from actorq.errors import ContentDisallowed, EncodeError, ImproperlyConfigured, MessageTooLarge
+from actorq.errors import ContentDisallowed, EncodeError, ImproperlyConfigured, MessageTooLarge, NotRegistered
 from actorq.native import Bell
 from actorq.policies.addresses import LOCAL, parse_url
 from actorq.policies.queues import queue_of
@@ -45,18 +45,19 @@ from actorq.tasks.mapping import Map
 from actorq.tasks.options import make_spec, split_options
 from actorq.tasks.progress import Progress
 from actorq.tasks.questions import Questions
-from actorq.tasks.reference import reference_to
-from actorq.tasks.registering import Registering, Registry
+from actorq.tasks.reference import where_imported
+from actorq.tasks.registering import Registry
 from actorq.tasks.result import AsyncResult
 from actorq.tasks.routed import Routing
 from actorq.tasks.router import Amqp
 from actorq.tasks.task import Task
+from actorq.tasks.travelling import Travelling
 from actorq.transport import LinkKeys
 from actorq.wire.batches import revocations
 from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
 from actorq.wire.messages import Replies
-from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, code_blob, decode_failure
+from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers, decode_failure
 from actorq.wire.records import SUCCESS, CallSpec, Outcome
 
 P = ParamSpec("P")
@@ -67,7 +68,7 @@ NAME_LENGTH = 512
 """As `actorq.wire.declarations.Name` says."""
 
 
-class ActorQ(Configurable, Registering, Making, Questions):
+class ActorQ(Configurable, Travelling, Making, Questions):
     """An application.
 
         app = ActorQ("tasks")
@@ -114,7 +115,8 @@ class ActorQ(Configurable, Registering, Making, Questions):
         **unused: Any,
     ) -> None:
         check_unused(unused)
-        super().__init__(namespace)
+        Configurable.__init__(self, namespace)
+        Travelling.__init__(self)
         self.main = main
         self.task_cls = task_cls
         self.settings = settings or ClientSettings()
@@ -127,11 +129,11 @@ class ActorQ(Configurable, Registering, Making, Questions):
         self.inline = Inline(self.conf)
         self.is_worker = False
         """Set in a worker node: `__main__` is not the user's program there."""
+        self.offered: frozenset[str] = frozenset()
+        """In a worker of an embedded mesh, the tasks that all of its workers have."""
         self.testbed: Testbed | None = None
         """The mesh in this process in which a test runs it, in the place of the one at `url`."""
         self._discoveries: list[tuple[Iterable[str] | Callable[[], Iterable[str]], str]] = []
-        self._codes: dict[str, bytes] = {}
-        """Functions that were sent by value: each session needs them anew."""
         self._lock = native.new_lock()
         self._session: Session | None = None
         self._local: Any = None
@@ -203,28 +205,9 @@ class ActorQ(Configurable, Registering, Making, Questions):
     def current_task(self) -> Task[Any, Any] | None:
         """The task that runs here; None if none does."""
         running = current.get()
-        return None if running is None or not running.call.id else self.tasks.get(running.spec.task)
-
-    def code_of(self, task: Task[Any, Any]) -> str:
-        """The digest of the function, if it has to travel by value: one of `__main__`, which no worker can import.
-
-        The workers of an embedded mesh can import what this program can, but have no module named to them: there the
-        tasks of modules travel too, by reference.
-        """
-        if self.is_worker or self.testbed is not None:
-            return ""
-        is_local = self.url.startswith(LOCAL)
-        if task.fn.__module__ != "__main__" and not is_local:
-            return ""
-        reference = reference_to(task, self) if is_local and task.fn.__module__ != "__main__" else None
-        return self._add_code(reference or (task if task.is_more_than_its_function else task.fn))
-
-    def _add_code(self, fn: Callable[..., Any]) -> str:
-        digest, blob = code_blob(fn)
-        check_code(getattr(fn, "__qualname__", type(fn).__name__), blob)
-        self.session.add_code(digest, blob)
-        self._codes[digest] = blob
-        return digest
+        if running is None or not running.call.id or self._arrived_as not in ("", running.spec.code):
+            return None
+        return self.tasks.get(running.spec.task)
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
@@ -250,11 +233,10 @@ class ActorQ(Configurable, Registering, Making, Questions):
     def _spec_by_name(self, name: str) -> CallSpec:
         if name in BUILTIN_NAMES:
             return make_spec(CallSpec(name), {"serializer": serializer_of(self.conf.settings)})
-        if self.url.startswith(LOCAL):
-            return self.tasks[name].spec  # The workers of an embedded mesh know tasks from here only.
         task = self.tasks.get(name)
-        options = default_options(self.conf.settings) if task is None else self.options_of(task)
-        return make_spec(CallSpec(name), options)
+        if task is None and self.url.startswith(LOCAL) and not self._arrived_as:
+            raise NotRegistered(name, self.tasks)  # The workers of an embedded mesh know tasks from here only.
+        return make_spec(CallSpec(name), options_over_defaults(self.conf.settings, {})) if task is None else task.spec
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Run any function on a worker: lambdas, closures and functions of `__main__` travel by value.
@@ -275,7 +257,8 @@ class ActorQ(Configurable, Registering, Making, Questions):
         if not callable(fn):
             raise TypeError(f"submit() takes a function and its arguments, and not {fn!r}")
         name = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__name__)}"
-        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), default_options(self.conf.settings))
+        options = {**default_options(self.conf.settings), "rate_limit": None}  # That is one of tasks.
+        return make_spec(CallSpec(name[:NAME_LENGTH], code=self._add_code(fn)), options)
 
     def map(
         self,
@@ -400,6 +383,9 @@ class ActorQ(Configurable, Registering, Making, Questions):
     @property
     def session(self) -> Session:
         """The session with the mesh; made at the first use, and anew in a forked child."""
+        if self._owner is not None:
+            self._session = self._owner.session
+            return self._session
         with self._lock:
             session = self._session
             if session is None or session.is_over:
@@ -432,14 +418,24 @@ class ActorQ(Configurable, Registering, Making, Questions):
         if surrounding:
             return (surrounding,)
         if self._local is None:
-            settings = self.conf.settings
-            queues = [queue_of(self.options_of(task)["queue"]) for task in self.tasks.values()]
-            if not self.amqp.is_plain:
-                queues += self.amqp.named_queues()
-            self._local = EmbeddedMesh(
-                {**embedded_options(settings), **url.options}, [settings.task_default_queue, *queues]
-            )
+            options = {**embedded_options(self.conf.settings), **url.options}
+            self._local = EmbeddedMesh(options, self._embedded_queues(), self._as_program())
         return (self._local.address,)
+
+    def _embedded_queues(self) -> list[str]:
+        queues = [queue_of(self.options_of(task)["queue"]) for task in self.tasks.values()]
+        if not self.amqp.is_plain:
+            queues += self.amqp.named_queues()
+        return [self.conf.settings.task_default_queue, *queues]
+
+    def _as_program(self) -> Any:
+        """What its workers are to know of it, in an embedded mesh."""
+        from actorq.client.embedded import EmbeddedProgram
+
+        said = dict(self.conf.portable())
+        del said["url"]
+        app, include = where_imported(self)
+        return EmbeddedProgram(app, include, said, self.amqp.queues.declarations())
 
     def forget_specs(self) -> None:
         """Find out anew how calls of each task are sent: it has another mesh from now on."""
@@ -469,6 +465,9 @@ class ActorQ(Configurable, Registering, Making, Questions):
         """Functions that travel by value may refer to their application. It arrives without tasks and session."""
         return (_twin, (self.main, self.settings, self.conf.portable()))
 
+    def twin(self) -> ActorQ:
+        return ActorQ(self.main, settings=self.settings, changes=dict(self.conf.portable()), set_as_current=False)
+
     @property
     def Task(self) -> type[Task[Any, Any]]:  # noqa: N802 - Celery's name
         """The class of its tasks, to be subclassed."""
@@ -477,8 +476,15 @@ class ActorQ(Configurable, Registering, Making, Questions):
 
 @functools.cache
 def _twin(main: str, settings: ClientSettings, changes: tuple[tuple[str, Any], ...]) -> ActorQ:
-    """The application that stands here for one of another process. One for all that were alike, and so one session."""
-    return ActorQ(main, settings=settings, changes=dict(changes), set_as_current=False)
+    """The application that stands here for one of another process. One for all that were alike, and so one session.
+
+    In a worker it sends its calls to the mesh of that: its client may know the coordinators by other addresses.
+    """
+    given = dict(changes)
+    pid, _, addresses = os.environ.get(MESH_VARIABLE, "").partition(" ")
+    if pid == str(os.getpid()) and not given["url"].startswith(LOCAL):
+        given["url"] = addresses
+    return ActorQ(main, settings=settings, changes=given, set_as_current=False)
 
 
 def _chunked(spec: CallSpec) -> CallSpec:

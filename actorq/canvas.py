@@ -7,9 +7,11 @@ from actorq.tasks.canvas.chords import chord
 from actorq.tasks.canvas.groups import group
 from actorq.tasks.canvas.maps import chunks, xmap, xstarmap
 from actorq.tasks.canvas.signature import Signature, maybe_signature, signature, subtask
+from actorq.tasks.canvas.stamping import StampingVisitor
 
 __all__ = [
     "Signature",
+    "StampingVisitor",
     "chain",
     "chord",
     "chunks",

@@ -13,6 +13,8 @@ LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
 URL_VARIABLE = "ACTORQ_URL"
 KEY_VARIABLE = "ACTORQ_KEY"
 """Path of a key file: the cluster's, or a client's."""
+MESH_VARIABLE = "ACTORQ_SERVED_MESH"
+"""In a worker's own environment: its process id, and the coordinators."""
 INSECURE_VARIABLE = "ACTORQ_INSECURE"
 """1: talk to other hosts without a key as well."""
 

@@ -12,6 +12,9 @@ from typing import Any
 class ActorqError(Exception):
     """Base of all errors that actorq raises."""
 
+    has_begun = True
+    """False of one that a worker has raised because it cannot run a call. It does not travel."""
+
 
 class TaskError(ActorqError):
     """Base of the errors that have to do with one task, or one call of it."""

@@ -60,7 +60,11 @@ def _current() -> ActorQ:
     return ActorQ("default") if app is None else app
 
 
+def _current_task() -> Any:
+    return current_task
+
+
 current_app: ActorQ = Proxy(_current)  # type: ignore[assignment]
 """The application of this context; of the program, if there is one only."""
-current_task: Task[Any, Any] | None = CurrentTask(APPS.all)  # type: ignore[assignment]
+current_task: Task[Any, Any] | None = CurrentTask(APPS.all, _current_task)  # type: ignore[assignment]
 """The task that runs here. False, and without attributes, where none does."""

@@ -6,8 +6,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import Nodes, free_address
+
+settings.register_profile("no bounds of time", deadline=None)  # Other processes may have the processors.
+settings.load_profile("no bounds of time")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+from typing import Any
 
 from actorq import log
 from actorq.cli.children import CoordinatorChild
@@ -26,7 +27,14 @@ LONGEST_DIRECTORY = 75
 """The path of a socket has 107 bytes at the most."""
 
 
-def run(processes: int, concurrency: int, queues: list[str], result_expires: float, parent: int) -> int:
+def run(
+    processes: int,
+    concurrency: int,
+    queues: list[str],
+    result_expires: float,
+    program: dict[str, Any],
+    parent: int,
+) -> int:
     """Run the mesh until the process `parent` ends, or SIGTERM. Returns an exit status."""
     log.configure(LOGLEVEL, "local")
     # Until the supervisor listens to it, so that nothing is left behind by a program that ends at once.
@@ -50,6 +58,10 @@ def run(processes: int, concurrency: int, queues: list[str], result_expires: flo
                 concurrency=concurrency,
                 processes=processes,
                 name="worker-%i@local",
+                app=program["app"],
+                include=tuple(program["include"]),
+                program={"settings": program["settings"], "declares": program["declares"]},
+                by_value=True,
                 drain_s=0.0,
                 loglevel=LOGLEVEL,
                 banner=False,

@@ -51,9 +51,7 @@ def pool_options(command: C) -> C:
                 "--pool",
                 metavar="POOL",
                 callback=_known_pool,
-                default=GREEN,
-                show_default=True,
-                help="What runs the calls of a process. green: greenlets. threads: native threads, for code that "
+                help="What runs the calls of a process. green, the default: greenlets. threads: native threads, for code that "
                 "blocks in C. solo: one call at a time. prefork: as many processes as -c says, each solo. In all but "
                 "green your code is not monkey-patched.",
             ),
@@ -89,8 +87,8 @@ def pool_options(command: C) -> C:
     return command
 
 
-def _known_pool(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if value not in NAMES:
+def _known_pool(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value not in NAMES:
         raise click.BadParameter(f"there is no pool {value!r}: {nearest(value, NAMES) or ', '.join(NAMES)}")
     return value
 

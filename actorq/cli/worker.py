@@ -22,7 +22,7 @@ from actorq.cli.pools import pool_options, shape_of
 from actorq.config import DEFAULT_QUEUE
 from actorq.policies.addresses import check_connecting
 from actorq.worker.choices import addresses_in, early_settings
-from actorq.worker.kinds import GREEN
+from actorq.worker.kinds import GREEN, SYNONYMS
 from actorq.worker.options import WorkerOptions
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -82,7 +82,7 @@ def worker_options(
     include: Sequence[str],
     queues: Sequence[str],
     exclude_queues: Sequence[str],
-    pool: str,
+    pool: str | None,
     concurrency: int | None,
     processes: int | None,
     max_calls: int | None,
@@ -105,6 +105,9 @@ def worker_options(
         if no_code:
             raise click.UsageError("with --no-code a worker needs tasks: name their module with -A")
         click.echo("no -A: the workers have no tasks of their own, and run functions by value only.", err=True)
+    pool = pool or early.worker_pool
+    if SYNONYMS.get(pool, pool) != GREEN:  # Green ones find it in the application's settings, too.
+        concurrency = concurrency or early.worker_concurrency
     shape = shape_of(pool, concurrency, processes, usual_processes)
     return WorkerOptions(
         addresses=tuple(addresses),

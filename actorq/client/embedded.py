@@ -16,8 +16,9 @@ import site
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from actorq import native
 from actorq.config import DEFAULT_QUEUE, CoordinatorSettings, WorkerSettings
@@ -68,6 +69,20 @@ def read_options(options: Mapping[str, str], queues: Iterable[str] = ()) -> Embe
     )
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedProgram:
+    """What the workers of an embedded mesh are to know of its program. All are plain values: they travel as JSON."""
+
+    app: str = ""
+    """Where the application is imported from, as ``module:attribute``; empty: it cannot be."""
+    include: Sequence[str] = ()
+    """Modules with tasks of it."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Its settings, as far as they are plain values."""
+    declares: Sequence[Any] = ()
+    """What the mesh has to know of its queues."""
+
+
 def surrounding_mesh() -> str:
     """The address of the embedded mesh of which this process is a worker; empty if it is none.
 
@@ -85,13 +100,15 @@ class EmbeddedMesh:
     OperationalError.
     """
 
-    def __init__(self, options: Mapping[str, str], queues: Iterable[str] = ()) -> None:
+    def __init__(
+        self, options: Mapping[str, str], queues: Iterable[str] = (), program: EmbeddedProgram | None = None
+    ) -> None:
         self.options = read_options(options, queues)
         self._owner = os.getpid()
         ready, ready_in_keeper = os.pipe()
         parent, self._life = os.pipe()
         try:
-            self._keeper = _start_keeper(self.options, ready_in_keeper, parent)
+            self._keeper = _start_keeper(self.options, program or EmbeddedProgram(), ready_in_keeper, parent)
         finally:
             _close(ready_in_keeper)
             _close(parent)
@@ -157,14 +174,14 @@ def _seconds(options: Mapping[str, str], name: str, default_s: float) -> float:
     return seconds
 
 
-def _start_keeper(options: EmbeddedOptions, ready: int, parent: int) -> int:
+def _start_keeper(options: EmbeddedOptions, program: EmbeddedProgram, ready: int, parent: int) -> int:
     """Start the keeper with these two descriptors. Returns its process id.
 
     Not by `subprocess`: in a program that gevent has patched, that one works in greenlets of the main thread only.
     """
     if not sys.executable:
         raise ImproperlyConfigured("local:// starts Python, and sys.executable does not say where it is")
-    arguments = json.dumps({**asdict(options), "parent": os.getpid()})
+    arguments = json.dumps({**asdict(options), "program": asdict(program), "parent": os.getpid()})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths_of_program())}
     fds = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, PARENT_FD + 1) for fd in (ready, parent)]
     try:

@@ -412,7 +412,7 @@ class Session:
         self._link.wake()
         self._wait_until(
             # Three quarters: not to be back here after the next call.
-            lambda: core.unaccepted_count + len(core.outbox) + len(core.chosen) < core.room * 3 / 4,
+            lambda: core.unaccepted_count + len(core.outbox) + len(core.chosen) + len(core.plans) < core.room * 3 / 4,
             self._roomy,
             timeout_s,
         )

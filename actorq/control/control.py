@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from actorq.control.queues import QueueControl
@@ -70,14 +70,25 @@ class Control(QueueControl):
                 became.update(reply)
         return became
 
+    def revoke_by_stamped_headers(
+        self, headers: Mapping[str, Any], terminate: bool = False, timeout: float = 1.0
+    ) -> dict[str, str]:
+        """End the calls that wait or run now and have one of these stamps: names, each with a value, or a list of which one
+        suffices. Returns what became of each.
+        """
+        arguments = {"stamps": {name: _listed(value) for name, value in headers.items()}, "terminate": terminate}
+        replies = self.broadcast("revoke_by_stamps", arguments, timeout=timeout)
+        return {task: what for reply in replies.values() for task, what in reply.items()}
+
     def terminate(self, task_id: str | Sequence[str], timeout: float = 1.0) -> dict[str, str]:
         """``revoke(task_id, terminate=True)``."""
         return self.revoke(task_id, terminate=True, timeout=timeout)
 
     def rate_limit(self, task_name: str, rate_limit: str | float | None, timeout: float = 1.0) -> BroadcastReplies:
-        """Change a task's rate limit (as `ActorQ.task` takes it; 0 or None: no limit) until the coordinators end.
+        """Change a task's rate limit (as `ActorQ.task` takes it; 0 or None: no limit), whatever its calls say.
 
-        It holds for calls that wait already, and for tasks that had no limit. The replies are those of Celery, one for
+        It holds for calls that wait already, and for tasks that had no limit; coordinators that come later know it, and a
+        journal keeps it. The replies are those of Celery, one for
         each coordinator: `{"ok": …}` or `{"error": …}`.
         """
         return self.broadcast("rate_limit", {"task_name": task_name, "rate_limit": rate_limit}, timeout=timeout)
@@ -94,6 +105,10 @@ class Control(QueueControl):
     def inspect(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> Inspect:
         """Questions to nodes."""
         return Inspect(self, destination, timeout)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
 
 
 class Inspect:
@@ -126,6 +141,10 @@ class Inspect:
     def registered(self) -> BroadcastReplies:
         """Names of the tasks that the node offers."""
         return self._ask("registered")
+
+    def active_queues(self) -> BroadcastReplies:
+        """The queues of which the node takes calls: a list of `{"name": …, "routing_key": …}`."""
+        return self._ask("active_queues")
 
     def coordinator(self) -> BroadcastReplies:
         """The coordinator's own figures: queues, workers, calls."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from actorq.config import DEFAULT_ADDRESS, HIGHEST_PRIORITY, LOWEST_PRIORITY
 from actorq.policies.addresses import parse_url
+from actorq.policies.rate import parse_rate
 from actorq.policies.retry import RetryPolicy
 
 Converter = Callable[[Any], Any]
@@ -164,6 +165,12 @@ def amendments(value: Any) -> Any:
     return value
 
 
+def rate(value: Any) -> Any:
+    """How many calls may start."""
+    parse_rate(value)
+    return value
+
+
 def pool(value: Any) -> str:
     """The kind of a pool."""
     found = POOLS.get(text(value))
@@ -204,4 +211,5 @@ Policy = Annotated[Mapping[str, Any], retry_policy]
 Zone = Annotated[str | tzinfo, zone]
 Annotations = Annotated[Any, amendments]
 Pool = Annotated[str, pool]
+Rate = Annotated[Any, rate]
 Level = Annotated[str, level]

@@ -16,7 +16,6 @@ _AMQP = "it is a word of AMQP, which is not spoken here"
 
 WHY: dict[str, str] = {
     "result_backend": _RESULTS,
-    "result_extended": "results always have it all",
     "result_cache_max": "the client keeps what it waits for",
     "result_persistent": _JOURNAL,
     "result_exchange": _AMQP,

@@ -25,6 +25,7 @@ from actorq.settings.convert import (
     Policy,
     Pool,
     Priority,
+    Rate,
     Seconds,
     Table,
     Text,
@@ -95,14 +96,16 @@ class Settings:
     """A task that runs for longer is ended. Of the caller; where that says none, of the worker."""
     task_soft_time_limit: Seconds | None = None
     """A task that runs for longer gets SoftTimeLimitExceeded. As `task_time_limit`."""
-    task_default_rate_limit: Anything = None
-    """Starts of each task: a number per second, or ``"10/s"``, ``"10/m"``, ``"10/h"``."""
+    task_default_rate_limit: Rate = None
+    """Starts of each task that says none, on all workers together: a number per second, or ``"10/s"``, ``"10/m"``,
+    ``"10/h"``."""
     task_default_priority: Priority = DEFAULT_PRIORITY
     """Of calls that say none: 0 to 9, higher first."""
     task_inherit_parent_priority: Flag = False
     """Whether what a task calls has its priority."""
     task_allow_error_cb_on_chord_header: Flag = False
-    """Whether the errbacks of a chord also go to the members of its header."""
+    """Whether the errbacks of a chord also go to the members of its header, when they are linked: then they run once for
+    each that fails, and for the body."""
 
     # -- routing -------------------------------------------------------------------------------------------------
 
@@ -149,6 +152,8 @@ class Settings:
     result_expires: Seconds | None = DAY_S
     """How long results are kept. In force where the coordinator is part of the program (``local://``); others are told
     when they are started."""
+    result_extended: Flag = False
+    """Whether it stays known of which call a result is: task, arguments, queue, retries, and what the call has submitted."""
 
     # -- workers -------------------------------------------------------------------------------------------------
 
@@ -159,7 +164,8 @@ class Settings:
     worker_queues: Names = ()
     """Queues that a worker serves; empty: those of `task_queues`, and the default one."""
     worker_pool: Pool = "gevent"
-    """What runs calls: gevent (green threads), threads, solo, processes. (Celery: prefork.)"""
+    """What runs calls: gevent (green threads), threads, solo, processes. Read before the application is imported, as
+    `worker_processes`. (Celery: prefork.)"""
     worker_max_tasks_per_child: Count | None = None
     """A process is replaced after so many calls."""
     worker_max_memory_per_child: Count | None = None
@@ -172,7 +178,7 @@ class Settings:
     worker_direct: Flag = False
     """Whether each worker also serves a queue of its own, ``NAME.dq``."""
     worker_disable_rate_limits: Flag = False
-    """Whether rate limits do not hold."""
+    """Whether calls are sent without the rate limits of their tasks: a coordinator keeps to what a call says."""
     worker_enable_remote_control: Flag = True
     """Whether workers carry out control commands."""
     worker_send_task_events: Flag = False

@@ -36,6 +36,8 @@ def default_options(settings: Settings) -> dict[str, Any]:
         "max_deliveries": settings.task_max_deliveries,
         "acks_late": settings.task_acks_late,
         "ignore_result": settings.task_ignore_result,
+        "result_extended": settings.result_extended,
+        "rate_limit": settings.task_default_rate_limit,
     }
 
 
@@ -48,6 +50,8 @@ def options_over_defaults(settings: Settings, own: Mapping[str, Any]) -> dict[st
     hard, soft = options["time_limit"], options["soft_time_limit"]
     if "soft_time_limit" not in own and hard and soft and soft > hard:
         options["soft_time_limit"] = None
+    if settings.worker_disable_rate_limits:
+        options["rate_limit"] = None
     return options
 
 

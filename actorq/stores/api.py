@@ -58,7 +58,7 @@ class KeepCalls:
 
 @dataclass(frozen=True, slots=True)
 class KeepStarts:
-    """Row and attempt of kept calls that may run only once, and start now: they must not start again."""
+    """Row and attempt (from 1) of kept calls that may run only once, and start now: they must not start again."""
 
     starts: Sequence[tuple[int, int]]
 

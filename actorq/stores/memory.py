@@ -75,7 +75,7 @@ class MemoryStore:
             list(shelf.specs.items()),
             list(shelf.clients.values()),
             [_copy(call) for _, call in sorted(shelf.calls.items())],
-            dict(shelf.started),
+            {row: attempt for row, attempt in shelf.started.items() if attempt},  # As a column that is 0 at first.
             [(settled_s, [outcome]) for settled_s, outcome in shelf.outcomes.values()],
             [(task_id, *until) for task_id, until in shelf.revocations.items()],
             list(shelf.codes.items()),

@@ -92,11 +92,13 @@ class Proxy:
     def __hash__(self) -> int:
         return hash(self._find())
 
-    def __reduce__(self) -> Any:
-        return self._find().__reduce__()
-
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._find().__reduce_ex__(protocol)
+        """What it stands for travels, and not the proxy."""
+        return (_same, (self._find(),))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 class SharedTask(Proxy):
@@ -110,10 +112,14 @@ class SharedTask(Proxy):
 
 
 class CurrentTask(Proxy):
-    """The task that runs here, as its application knows it."""
+    """The task that runs here, as its application knows it; `find_there` has it be that of the process where it arrives."""
 
-    def __init__(self, apps: Callable[[], Iterable[Any]]) -> None:
+    def __init__(self, apps: Callable[[], Iterable[Any]], find_there: Callable[[], Any]) -> None:
         super().__init__(lambda: next((app.current_task for app in apps() if app.current_task is not None), None))
+        object.__setattr__(self, "_find_there", find_there)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (self._find_there, ())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._find()(*args, **kwargs)

@@ -17,6 +17,7 @@ from actorq import context
 from actorq.errors import ChordError, TaskPredicate, TaskRevokedError
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.sending import Canvas, compiled
+from actorq.tasks.details import CallDetails
 from actorq.tasks.linked import LinkedResult
 from actorq.tasks.request import extra_of
 from actorq.wire.payload import describe_failure, encode_failure
@@ -53,6 +54,14 @@ class EagerResult(LinkedResult[R], Generic[R], gc=False, eq=False):
         failure = encode_failure(TaskRevokedError(f"call {self.id} was revoked, after it had run here"), "")
         self.outcome = Outcome(self.id, 1, REVOKED, failure)
         return ""
+
+    def details(self) -> CallDetails:
+        """Only how it has ended: no mesh knows it."""
+        return CallDetails(self.id, self.state)
+
+    @property
+    def children(self) -> list[Any]:
+        return self.followers()
 
     def forget(self) -> None:
         """Nobody else has it."""
@@ -98,7 +107,7 @@ class EagerMaker:
         self, spec: CallSpec, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Call:
         args, kwargs, options = self._mesh.prepared(spec.task, args, kwargs, options)
-        body = self._mesh.serializers.encode_call(spec.serializer, args, dict(kwargs))
+        body = self._mesh.serializers.encode_call(spec.content, args, dict(kwargs))
         return Call(str(options["task_id"]), 0, body, attempt=1, extra=extra_of(options, None))
 
 
@@ -146,7 +155,7 @@ class _Ledger:
                         self._missing[errback] = 1
                         self._give(errback, 0, part)
             if outcome.state != SUCCESS:
-                ends.extend(self._failing_with(after, outcome) for after, _ in node.then)
+                ends.extend(self._failing_with(after, outcome, is_cascade) for after, _ in node.then)
 
     def _give(self, place: int, value_place: int, part: Part) -> None:
         self._parts[place][value_place] = part
@@ -154,12 +163,12 @@ class _Ledger:
         if not self._missing[place]:
             self._ready.append(place)
 
-    def _failing_with(self, place: int, cause: Outcome) -> tuple[int, Outcome, bool]:
+    def _failing_with(self, place: int, cause: Outcome, is_cascade: bool) -> tuple[int, Outcome, bool]:
         node = self._nodes[place]
         if node.takes != VALUES:
             return place, Outcome(node.call.id, 0, cause.state, cause.body, cause.content), True
         error = ChordError(f"Dependency {cause.id} raised {describe_failure(cause.body)}")
-        return place, Outcome(node.call.id, 0, FAILURE, encode_failure(error, "")), False
+        return place, Outcome(node.call.id, 0, FAILURE, encode_failure(error, "")), is_cascade
 
 
 # -- a worker ------------------------------------------------------------------------------------------------------

@@ -19,9 +19,7 @@ class LinkedResult(AsyncResult[R], Generic[R], gc=False, eq=False):
     parent: Any = None
     following: list[Any] | None = None
 
-    @property
-    def children(self) -> list[Any]:
-        """The results of what follows it in its workflow, as far as that was known when it was submitted."""
+    def followers(self) -> list[Any]:
         return [self.mesh.result_from_tuple(each) for each in self.following or ()]
 
     def follow(self, result: Any) -> None:

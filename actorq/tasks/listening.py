@@ -117,7 +117,7 @@ def state_message(mesh: Mesh, note: Note) -> dict[str, Any]:
 def final_message(mesh: Mesh, result: AsyncResult[Any]) -> dict[str, Any]:
     """How a call has ended, as Celery's dictionary."""
     assert result.outcome is not None
-    children = [child.outline() for child in result.children]
+    children = [child.outline() for child in result.followers()]
     return _message(
         result.id, OUTCOME_STATES[result.outcome.state], mesh.open_outcome(result.outcome), result.traceback, children
     )

@@ -41,7 +41,8 @@ class Making(Sending):
         if known is None:
             return self.spec_of(kind, options)
         own = known.spec
-        spec = make_spec(CallSpec(kind), {"queue": own.queue, "priority": own.priority, "serializer": own.serializer})
+        options = {"queue": own.queue, "priority": own.priority, "serializer": own.serializer}
+        spec = make_spec(CallSpec(kind), options | {"result_extended": own.extended})
         if known.spec.code:  # The worker knows the task by what travels only.
             mapping = TaskMapping(kind, reference_to(known, self) or known)
             spec = msgspec.structs.replace(spec, code=self._add_code(mapping))

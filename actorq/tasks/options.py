@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, tzinfo
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from actorq.config import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from actorq.errors import ImproperlyConfigured, nearest
 from actorq.policies.queues import Exchange, Queue
 from actorq.policies.rate import parse_rate
@@ -27,6 +29,7 @@ SPEC_OPTIONS = {
     "max_deliveries": "max_deliveries",
     "acks_late": "acks_late",
     "ignore_result": "ignore_result",
+    "result_extended": "extended",
     "rate_limit": "rate",
     "max_concurrency": "max_concurrency",
     "scope": "limits_worker",
@@ -88,7 +91,13 @@ def make_spec(spec: CallSpec, options: Mapping[str, Any]) -> CallSpec:
     try:
         changed = msgspec.convert(msgspec.to_builtins(changed), CallSpec)
     except msgspec.ValidationError as error:
-        raise ImproperlyConfigured(f"task {spec.task!r}: {error}. Options given: {dict(options)}") from None
+        raise ImproperlyConfigured(
+            f"task {spec.task!r}: {_by_option(str(error))}. Options given: {dict(options)}"
+        ) from None
+    if not changed.queue and not changed.exchange and not changed.routing_key:
+        raise ImproperlyConfigured(
+            f"task {spec.task!r}: queue is empty: name one, or leave it out for the default queue"
+        )
     if changed.soft_time_limit_s > changed.time_limit_s > 0:
         raise ImproperlyConfigured(
             f"task {spec.task!r}: soft_time_limit ({changed.soft_time_limit_s} s) is above time_limit "
@@ -106,7 +115,27 @@ def _fields_of(option: str, value: Any) -> dict[str, Any]:
         if value not in ("cluster", "worker"):
             raise ImproperlyConfigured(f"scope is 'cluster' or 'worker', and not {value!r}")
         return {"limits_worker": value == "worker"}
+    if option == "priority":
+        return {"priority": _priority(value)}
     return {SPEC_OPTIONS[option]: _seconds(value) if option.endswith("time_limit") else _named(value)}
+
+
+def _priority(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not LOWEST_PRIORITY <= value <= HIGHEST_PRIORITY:
+        raise ImproperlyConfigured(
+            f"priority is a number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, which goes first, and not {value!r}"
+        )
+    return value
+
+
+def _by_option(reason: str) -> str:
+    """Why a spec cannot be, with the option named in place of the field's number (`msgspec` says ``$[6]``)."""
+    place = re.search(r"\$\[(\d+)\]", reason)
+    if place is None:
+        return reason
+    field = CallSpec.__struct_fields__[int(place[1])]
+    option = next((option for option, name in SPEC_OPTIONS.items() if name == field), field)
+    return f"{option}: {reason}"
 
 
 def _named(value: Any) -> Any:

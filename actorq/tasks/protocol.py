@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorq.client.pending import Pending
+from actorq.control.control import Control
 from actorq.native import Bell
+from actorq.settings.conf import Conf
 from actorq.wire.payload import Serializers
 from actorq.wire.records import Call, CallSpec, Note, Outcome, Plan
 
 if TYPE_CHECKING:
     from actorq.tasks.broadcast import BroadcastResult
     from actorq.tasks.canvas.signature import Signature
+    from actorq.tasks.details import CallDetails
     from actorq.tasks.inline import Inline
     from actorq.tasks.result import AsyncResult
+    from actorq.tasks.result_set import GroupResult
     from actorq.tasks.task import Task
 
 
@@ -25,6 +29,10 @@ class Mesh(Protocol):
     serializers: Serializers
     inline: Inline
     """Calls that run in the caller."""
+    conf: Conf
+    """Its settings."""
+
+    control: Control
 
     @property
     def tasks(self) -> Mapping[str, Task[Any, Any]]:
@@ -137,6 +145,12 @@ class Mesh(Protocol):
 
     def arguments_in(self, pending: Pending) -> tuple[list[Any], dict[str, Any]] | None:
         """The arguments of a call that this session holds, to send it again."""
+
+    def details_of(self, pending: Pending) -> CallDetails | None:
+        """What the mesh says of the call; None if it does not know it."""
+
+    def children_of(self, task_id: str) -> list[AsyncResult[Any] | GroupResult]:
+        """The results of what the task of that call has submitted, with the setting `result_extended`; else none."""
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """Drop the outcomes of these calls."""

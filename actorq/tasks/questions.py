@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from actorq import states
 from actorq.client.pending import Pending
 from actorq.client.session import Session
 from actorq.config import MAX_BATCH, ClientSettings
+from actorq.errors import OperationalError, TimeoutError
+from actorq.settings.conf import Conf
 from actorq.tasks import groups, outline
+from actorq.tasks.children import children_in
+from actorq.tasks.details import CallDetails, details_in
+from actorq.tasks.inline import Inline
 from actorq.tasks.listening import note_value
+from actorq.tasks.result import AsyncResult
+from actorq.tasks.result_set import GroupResult
 from actorq.wire.frames import bytes_of
 from actorq.wire.payload import Serializers, loads
 from actorq.wire.records import OUTCOME_STATES, Call, CallSpec, Note, Plan
@@ -19,6 +27,8 @@ from actorq.wire.records import OUTCOME_STATES, Call, CallSpec, Note, Plan
 class Questions:
     """See `actorq.tasks.protocol.Mesh`."""
 
+    conf: Conf
+    inline: Inline
     settings: ClientSettings
     serializers: Serializers
     _session: Session | None
@@ -78,7 +88,36 @@ class Questions:
         call, spec = _call_in(pending), self.spec_in(pending)
         if call is None or spec is None:
             return None
-        return self.serializers.decode_call(spec.serializer, bytes_of(call.body))
+        return self.serializers.decode_call(spec.content, bytes_of(call.body))
+
+    def details_of(self, pending: Pending) -> CallDetails | None:
+        outcome = self.inline.outcome_of(pending.id)
+        if outcome is not None:
+            return CallDetails(pending.id, OUTCOME_STATES[outcome.state])
+        found = details_in(self._ask("call_details", pending.id), pending.id, self.serializers)
+        if found is not None and found.state not in states.READY_STATES and pending.is_settled():
+            # The outcome has come straight from the worker, and the coordinator hears of it in a moment.
+            known = self.session.watch(Pending(pending.id, None))
+            self.session.wait_all([known], self.settings.publish_timeout_s)
+            found = details_in(self._ask("call_details", pending.id), pending.id, self.serializers)
+        return found
+
+    def children_of(self, task_id: str) -> list[AsyncResult[Any] | GroupResult]:
+        if not self.conf.settings.result_extended or self.inline.outcome_of(task_id) is not None:
+            return []
+        mesh: Any = self
+        return children_in(self._ask("call_children", task_id), task_id, mesh)
+
+    def hear_of_calls(self) -> None:
+        """Wait until the mesh has heard of the calls that were made here, if it does not take long. Never raises."""
+        session = self._session
+        if session is not None and not session.is_over and session.core.backlog():
+            with suppress(OperationalError, TimeoutError):
+                session.look_up([], self.settings.publish_timeout_s)  # Which goes after them, on the same way.
+
+    def _ask(self, command: str, task_id: str) -> dict[str, Any]:
+        """What each coordinator says of a call."""
+        return self.session.order(command, {"ids": [task_id]}, (), self.settings.publish_timeout_s).replies
 
     # -- groups of them ------------------------------------------------------------------------------------------
 

@@ -34,6 +34,19 @@ def reference_to(task: Task[Any, Any], app: object) -> TaskReference | None:
     return None
 
 
+def where_imported(app: Any) -> tuple[str, list[str]]:
+    """Where a worker finds `app`, as ``module:attribute``, empty if it cannot import it; and modules with tasks of it."""
+    modules = [task.fn.__module__ for task in app.tasks.values() if reference_to(task, app) is not None]
+    for name in dict.fromkeys([app.main, *modules]):
+        module = sys.modules.get(name)
+        if name == "__main__" or getattr(module, "__spec__", None) is None:
+            continue
+        for attribute, value in list(vars(module).items()):
+            if value is app:
+                return f"{name}:{attribute}", list(dict.fromkeys(modules))
+    return "", []
+
+
 def find_task(module: str, attribute: str, name: str) -> Task[Any, Any]:
     """Import `module` and take the task from it: its `attribute`, or what the application there knows by `name`."""
     found = getattr(import_module(module), attribute)

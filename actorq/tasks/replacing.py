@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,12 +16,22 @@ from actorq.wire.replacements import encode_replacement
 class Compiles(Protocol):
     """What a task can be replaced by: a signature, group, chain or chord."""
 
+    def clone(self) -> Compiles: ...
+
+    def stamp(self, visitor: None = None, append_stamps: bool = False, **headers: Any) -> None: ...
+
     def compile_as(self, task_id: str) -> tuple[list[CallSpec], Plan]:
         """The plan whose last call has that id. Spec numbers in it are places in the list, from 1."""
 
 
-def replaced_by(sig: Compiles, call: Call) -> bytes:
-    """What `call` goes on as. All of it belongs to the tree of that call. Raises ImproperlyConfigured for nothing."""
+def replaced_by(sig: Compiles, call: Call, stamps: Mapping[str, list[Any]] | None = None) -> bytes:
+    """What `call` goes on as. All of it belongs to the tree of that call, and has its stamps, beside those that it has.
+
+    Raises ImproperlyConfigured for nothing.
+    """
+    if stamps:
+        sig = sig.clone()
+        sig.stamp(None, True, **stamps)
     specs, plan = sig.compile_as(call.id)
     if not plan.nodes:
         raise ImproperlyConfigured(f"a task cannot be replaced by {sig!r}, which has no tasks in it")

@@ -63,7 +63,8 @@ class Request:
     delivery_info: Mapping[str, Any] | None = None
     headers: Mapping[str, Any] | None = None
     shadow: str | None = None
-    stamps: Mapping[str, Any] | None = None
+    stamps: Mapping[str, list[Any]] | None = None
+    """What the call was stamped with: values by name."""
     stamped_headers: list[str] | None = None
     utc: bool = True
 
@@ -212,7 +213,7 @@ def extra_of(options: Mapping[str, Any], inherited: Extra | None) -> Extra | Non
     extra = inherited if options.get("add_to_parent", True) else None
     places = {PLACE_OPTIONS[name]: value for name, value in options.items() if name in PLACE_OPTIONS}
     fields = {name: value for name, value in options.items() if name in REQUEST_OPTIONS}
-    stamps = {name: options[name] for name in options.get("stamped_headers") or () if name in options}
+    stamps = {name: listed(options[name]) for name in options.get("stamped_headers") or () if name in options}
     if stamps:
         fields["stamps"] = stamps
     if fields:
@@ -223,6 +224,11 @@ def extra_of(options: Mapping[str, Any], inherited: Extra | None) -> Extra | Non
         return _DECODER.decode(msgspec.msgpack.encode(msgspec.structs.replace(extra or _NO_EXTRA, **places)))
     except (ValueError, TypeError) as error:
         raise ImproperlyConfigured(f"options {', '.join(sorted(options))} cannot be sent: {error}") from None
+
+
+def listed(stamp: Any) -> list[Any]:
+    """The values of a stamp."""
+    return list(stamp) if isinstance(stamp, (list, tuple, set, frozenset)) else [stamp]
 
 
 _DECODER = msgspec.msgpack.Decoder(Extra)

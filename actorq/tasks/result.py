@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from actorq import states
 from actorq.client.bells import stepping_aside
 from actorq.client.pending import Pending
 from actorq.errors import IncompleteStream, TimeoutError
+from actorq.tasks.graph import DependencyGraph, graph_of
 from actorq.tasks.listening import wait_and_tell
 from actorq.wire.payload import remote_traceback
-from actorq.wire.records import OUTCOME_STATES, SUCCESS, Call
+from actorq.wire.records import OUTCOME_STATES, SUCCESS
 
 if TYPE_CHECKING:
+    from actorq.tasks.details import CallDetails
     from actorq.tasks.protocol import Mesh
 
 R = TypeVar("R")
@@ -204,35 +207,58 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
 
     maybe_reraise = maybe_throw
 
+    # -- what call it is of ------------------------------------------------------------------------------------------
+
+    def details(self) -> CallDetails | None:
+        """What the mesh says of the call now: where it is, since when, and what it was made of. None if it does not know
+        the call. The properties below ask for it each time; this asks once for all.
+        """
+        return self.mesh.details_of(self)
+
+    def history(self) -> list[tuple[str, datetime | None]]:
+        """The states of the call that are known, in order, each with when it began (see `CallDetails`); empty for a call
+        that is not known.
+        """
+        details = self.details()
+        return [] if details is None else details.history()
+
+    @property
+    def date_done(self) -> datetime | None:
+        """When it has settled, by the coordinator's clock, in UTC."""
+        return getattr(self.details(), "date_done", None)
+
+    @property
+    def worker(self) -> str | None:
+        """The name of the worker node that has the call, or has run it."""
+        return getattr(self.details(), "worker", None)
+
     @property
     def name(self) -> str | None:
-        """The task's name, while the call is held here to be sent again; else None."""
+        """The task's name. Of a call that has settled, as the four below, only with the setting `result_extended`."""
         spec = self.mesh.spec_in(self)
-        return None if spec is None else spec.task
+        return spec.task if spec is not None else getattr(self.details(), "name", None)
 
     @property
     def queue(self) -> str | None:
-        """As `name`."""
         spec = self.mesh.spec_in(self)
-        return None if spec is None else spec.queue
+        return spec.queue if spec is not None and spec.queue else getattr(self.details(), "queue", None)
 
     @property
     def args(self) -> list[Any] | None:
-        """As `name`."""
+        """None also where they are large (64 KiB), or the task is `sensitive`."""
         arguments = self.mesh.arguments_in(self)
-        return None if arguments is None else arguments[0]
+        return arguments[0] if arguments is not None else getattr(self.details(), "args", None)
 
     @property
     def kwargs(self) -> dict[str, Any] | None:
-        """As `name`."""
+        """As `args`."""
         arguments = self.mesh.arguments_in(self)
-        return None if arguments is None else arguments[1]
+        return arguments[1] if arguments is not None else getattr(self.details(), "kwargs", None)
 
     @property
     def retries(self) -> int | None:
-        """As `name`."""
-        call = self.call
-        return call.extra.retries if isinstance(call, Call) and call.extra is not None else None
+        """How often the task has asked to be retried."""
+        return getattr(self.details(), "retries", None)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -250,6 +276,14 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         and `signal` are Celery's and change nothing: a task is ended by an exception in it.
         """
         return self.mesh.revoke([self.id], terminate, wait, 1.0 if timeout is None else timeout).get(self.id, "")
+
+    def revoke_by_stamped_headers(
+        self, headers: Mapping[str, Any], terminate: bool = False, timeout: float = 1.0, **ignored: Any
+    ) -> dict[str, str]:
+        """As ``app.control.revoke_by_stamped_headers``: all calls end that have one of these stamps, whether this one has it
+        or not.
+        """
+        return self.mesh.control.revoke_by_stamped_headers(headers, terminate, timeout)
 
     def cancel(
         self, recursive: bool = True, terminate: bool = True, wait: bool = False, timeout: float | None = None
@@ -274,7 +308,7 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
 
     def _workflow_ids(self) -> Iterator[str]:
         """From the end to the beginning: so what follows a call that is ended is ended for its own sake."""
-        for child in self.children:
+        for child in self.followers():
             yield from child.as_list()
         yield from self.as_list()
 
@@ -292,6 +326,14 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
 
     @property
     def children(self) -> list[Any]:
+        """The results of what follows it in its workflow, as far as that was known when it was submitted; and, with the
+        setting `result_extended`, of what its task has submitted. That is asked for each time.
+        """
+        followers = self.followers()
+        known = {each.id for each in followers}
+        return [*followers, *(each for each in self.mesh.children_of(self.id) if each.id not in known)]
+
+    def followers(self) -> list[Any]:
         """The results of what follows it in its workflow, as far as that was known when it was submitted."""
         return []
 
@@ -325,6 +367,17 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
                 waiting.extend((node, child) for child in node.children)
             elif not intermediate:
                 raise IncompleteStream(f"{node!r} is not ready: wait for it first, or say intermediate=True")
+
+    def build_graph(self, intermediate: bool = False, formatter: Any = None) -> DependencyGraph:
+        """Itself and all that follows it, as `iterdeps` finds it, as a graph, which `to_dot` draws. formatter: what is
+        written for a result in place of its id, as ``formatter(result)``.
+        """
+        return graph_of(self.iterdeps(intermediate), formatter)
+
+    @property
+    def graph(self) -> DependencyGraph:
+        """``build_graph()``."""
+        return self.build_graph()
 
     def collect(self, intermediate: bool = False, **waiting: Any) -> Iterator[tuple[Any, Any]]:
         """``(result, value)`` for itself and all that follows it, as they come. Options as for `get`."""

@@ -64,7 +64,7 @@ def retry_of(
         expiry_time_s(others["expires"], now_s, zone) if "expires" in others else call.expires,
         extra=_extra(call.extra or Extra(), others),
     )
-    is_same = args is None and kwargs is None and spec.serializer == request.running.spec.serializer
+    is_same = args is None and kwargs is None and spec.content == request.running.spec.content
     if not is_same or call.inputs is not None:  # What came from calls before it is among its own arguments from now on.
         again.body = _encoded(task, spec, request, args, kwargs)
     why = _failure(retry.exc or sys.exc_info()[1] or retry)
@@ -92,7 +92,7 @@ def _encoded(task: Task[Any, Any], spec: CallSpec, request: Request, args: Any, 
     args = request.args if args is None else args
     kwargs = request.kwargs if kwargs is None else kwargs
     try:
-        return body_of(task.app.serializers.encode_call(spec.serializer, tuple(args), dict(kwargs)))
+        return body_of(task.app.serializers.encode_call(spec.content, tuple(args), dict(kwargs)))
     except Exception as error:
         raise Reject(error, requeue=False) from error
 

@@ -139,12 +139,21 @@ class Task(Generic[P, R]):
         self.route = self._spec = None
         self.options = spec_options(self, options)
         make_spec(CallSpec(name), self.options)  # Wrong options fail at the definition.
-        self._check = argument_check(self.fn, skip_first=bind) if self.typing else accept_all
-        if fn is not None:
-            functools.update_wrapper(self, fn)
-            vars(self)["run"] = functools.partial(fn, self) if bind else fn
-        self._mesh = self._way_to(mesh)
+        self.read_function()
         self.on_bound(mesh)
+
+    def read_function(self) -> None:
+        """Find out what arguments its function takes, and how it is called. Again, if it was not complete the first time:
+        one that refers to its own task travels with that, and either is made before the other.
+        """
+        fn = self.fn
+        self._check = argument_check(fn, skip_first=self.bind) if self.typing else accept_all
+        if getattr(fn, "__self__", None) is not self:
+            functools.update_wrapper(self, fn)
+            vars(self)["run"] = functools.partial(fn, self) if self.bind else fn
+        else:
+            vars(self).pop("run", None)
+        self._mesh = self._way_to(self.app)
 
     def amend(self, options: Mapping[str, Any]) -> None:
         """Have `options` go before those of the definition, and before what was amended until now."""
@@ -228,7 +237,7 @@ class Task(Generic[P, R]):
     def decode_arguments(self, spec: CallSpec, call: Call) -> tuple[Any, Any]:
         """The arguments of a call, with what it takes from those before it. Raises DecodeError."""
         body = call.body if isinstance(call.body, bytes) else call.body.view
-        args, kwargs = self.app.serializers.decode_call(spec.serializer, body)
+        args, kwargs = self.app.serializers.decode_call(spec.content, body)
         if call.inputs is not None:
             args = with_inputs(args, call.inputs, self.app.serializers, self.run)
         return args, kwargs
@@ -274,7 +283,7 @@ class Task(Generic[P, R]):
         ignore = Ignore(f"task {self.name} is replaced by {sig}")
         request = self.request
         if isinstance(request, RunningRequest):
-            ignore.replacement = replaced_by(sig, request.call)
+            ignore.replacement = replaced_by(sig, request.call, request.stamps)
         self.on_replace(sig)
         raise ignore
 

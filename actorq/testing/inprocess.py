@@ -248,7 +248,7 @@ class Mesh:
         spec = session.core.specs[call.spec - 1][1]
         if not self._is_served(spec):
             self._renew_workers(spec.queue)
-        args, kwargs = self.app.serializers.decode_call(spec.serializer, bytes_of(call.body))
+        args, kwargs = self.app.serializers.decode_call(spec.content, bytes_of(call.body))
         self._submitted.append(Submitted(spec.task, tuple(args), kwargs, self.app, spec, call))
 
     def _is_served(self, spec: CallSpec) -> bool:

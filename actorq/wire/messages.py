@@ -233,7 +233,9 @@ class Accepted(Message):
 
 
 class Refused(Message):
-    """These calls were not taken, for good; the rest of their submission was."""
+    """These calls were not taken, for good; the rest of their submission was. Of a workflow nothing was: it is named by its
+    calls with `replies`, or by its first.
+    """
 
     calls: list[tuple[Id, str]]
 

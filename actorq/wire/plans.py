@@ -51,6 +51,11 @@ def _why_unsound_inputs(takes: int, needs: int, values: int, causes: int) -> str
     return "" if allowed[takes] else "does not follow what it takes its arguments from"
 
 
+def spokesmen(plan: Plan) -> list[str]:
+    """The calls whose refusal says that the plan is not taken: those that a client waits for, else the first."""
+    return [node.call.id for node in plan.nodes if node.replies] or [node.call.id for node in plan.nodes[:1]]
+
+
 NODE_BYTES = 100
 """Of a call in a plan, about, beside its arguments."""
 

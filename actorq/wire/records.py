@@ -80,6 +80,13 @@ class CallSpec(Struct, array_like=True, frozen=True):
     exchange, from which the routing key names the queue."""
     routing_key: Name = ""
     routing_headers: tuple[tuple[Name, Scalar], ...] = ()
+    extended: bool = False
+    """The coordinator keeps beside the outcome which call it is of, for those who ask."""
+
+    @property
+    def content(self) -> str:
+        """Serializer of the arguments, with its compression as in ``json+gzip``."""
+        return f"{self.serializer}+{self.compression}" if self.compression else self.serializer
 
     @property
     def is_limited(self) -> bool:

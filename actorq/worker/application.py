@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ from actorq.settings.tasks import payloads_of
 from actorq.wire.payload import Serializers
 from actorq.worker.jobs import Application, TaskLike
 
+logger = logging.getLogger("actorq.worker")
+
 USUAL_NAMES = ("app", "celery", "actorq")
 
 
@@ -25,6 +28,7 @@ class NoApplication(Configurable):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: dict[str, TaskLike] = {}
+        self.offered: frozenset[str] = frozenset()
         self.serializers = Serializers.default(Settings().accept_content)
 
     @property
@@ -68,6 +72,15 @@ def find_application(name: str) -> Application:
             f"attribute"
         )
     return application
+
+
+def find_embedded(name: str) -> Application:
+    """As `find_application`, for a program's own worker: one that has no tasks if that application cannot be imported."""
+    try:
+        return find_application(name)
+    except (Exception, SystemExit):
+        logger.warning("%s cannot be imported at the start; calls that need it say why", name, exc_info=True)
+        return NoApplication()
 
 
 def _of_module(module: ModuleType) -> Application | None:

@@ -58,7 +58,9 @@ def _runner(tasks: Mapping[str, Any], signature: Mapping[str, Any]) -> Callable[
     """The function of a signature: what it is called with comes before the signature's own arguments."""
     name = signature["task"]
     if name not in tasks:
-        raise NotRegistered(name, tasks)
+        error = NotRegistered(name, tasks)
+        error.has_begun = False  # It is this worker that lacks it, whatever function has found that out.
+        raise error
     return _run_with(tasks[name], signature)
 
 

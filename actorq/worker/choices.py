@@ -12,7 +12,7 @@ from actorq.settings import Conf, Settings
 from actorq.settings.sources import read_source
 from actorq.worker.options import WorkerOptions
 
-EARLY = ("worker_processes", "worker_soft_shutdown_timeout", "worker_log_level")
+EARLY = ("worker_processes", "worker_pool", "worker_soft_shutdown_timeout", "worker_log_level")
 """Settings that the supervisor goes by, which imports no application."""
 
 

@@ -53,7 +53,9 @@ class Steerable(Protocol):
 class CoroutineRun:
     """One running coroutine (see `actorq.context.Running`). The watchdog reads it as it does a `Slot`."""
 
-    __slots__ = ("_pauses", "_runner", "call", "ending", "job", "node", "spec", "started_s", "task", "value", "wanted")
+    __slots__ = (
+        "_has_spoken", "_pauses", "_runner", "call", "ending", "job", "node", "spec", "started_s", "task", "value", "wanted"
+    )  # fmt: skip
 
     def __init__(self, runner: Runner, node: str, call: Call, job: Job) -> None:
         self.started_s = monotonic()
@@ -68,6 +70,7 @@ class CoroutineRun:
         """What it is to get in place of the CancelledError that is under way."""
         self.value: Any = None
         """What it has returned, until it is logged."""
+        self._has_spoken = False
         self._pauses = 0
         """Waits that are going on: of the coroutine, or of tasks that it has begun."""
         self._runner = runner
@@ -94,7 +97,12 @@ class CoroutineRun:
 
     def tell(self, note: Note) -> None:
         """Pass on what the task says of itself. From any thread."""
+        self._has_spoken = True
         self._runner.tell(self.call, note)
+
+    def has_spoken(self) -> bool:
+        """Whether it has said something of itself. From any thread."""
+        return self._has_spoken
 
     def is_cancelled(self) -> bool:
         """Whether the call was revoked, or is to end now. From any thread."""

@@ -50,6 +50,7 @@ from actorq.wire.records import (
 from actorq.worker.announcing import Announced, announced, not_begun
 from actorq.worker.builtin import builtin_tasks
 from actorq.worker.endings import Ending
+from actorq.worker.heard import with_calls_heard
 from actorq.worker.inputs import with_inputs
 from actorq.worker.lines import HIDDEN
 
@@ -60,8 +61,8 @@ JOBS_KEPT = 10_000
 FALLBACK_SERIALIZER = "cloudpickle"
 """Carries the results of functions by value that the chosen serializer cannot carry."""
 
-NOT_TAKEN = (DecodeError, NotRegistered, Reject)
-"""Calls that end with these are kept among the dead letters: they could not be run here, or were rejected."""
+NOT_TAKEN = (DecodeError, NotRegistered)
+"""Calls that end with these before their function runs could not be run here: they are kept among the dead letters."""
 
 Note = Callable[[Any], None]
 _COROUTINE_FUNCTION = 0x80  # inspect.CO_COROUTINE
@@ -83,8 +84,19 @@ class TraceLike(Protocol):
         """It has raised. Returns what its call ends with."""
 
 
+class MakesCalls(Protocol):
+    """What sends the calls that tasks make."""
+
+    def hear_of_calls(self) -> None:
+        """Wait until the mesh has heard of the calls that were made here. Never raises."""
+
+
 class TaskLike(Protocol):
     """A registered task, as far as a worker needs to know it."""
+
+    @property
+    def app(self) -> MakesCalls:
+        """The application that it is registered in."""
 
     @property
     def fn(self) -> Callable[..., Any]: ...
@@ -212,7 +224,7 @@ class Jobs:
         if spec.serializer not in PLAIN_FORMATS:
             return f"<{spec.serializer} of {len(body):,} bytes>", {}
         try:
-            return self.application.serializers.decode_call(format_name(spec.serializer, spec.compression), body)
+            return self.application.serializers.decode_call(spec.content, body)
         except ActorqError as error:
             return f"<{error}>", {}
 
@@ -309,9 +321,13 @@ class Job:
 
     def _run_plain(self, call: Call, note: Note | None = None) -> Outcome:
         body = call.body
-        args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
-        if call.inputs is not None:
-            args = self._with_inputs(args, call.inputs)
+        try:
+            args, kwargs = self._decode(body if body.__class__ is bytes else self._checked(body))
+            if call.inputs is not None:
+                args = self._with_inputs(args, call.inputs)
+        except NOT_TAKEN as error:
+            error.has_begun = False
+            raise
         value = self._run_fn(*args, **kwargs)
         if note is not None:
             note(value)
@@ -371,12 +387,16 @@ class Job:
         """The body of a call that takes nothing from others and has the same arguments. Raises EncodeError, DecodeError."""
         if call.inputs is None:
             return call.body
-        return body_of(self._jobs.application.serializers.encode_call(self.spec.serializer, *self._arguments(call)))
+        return body_of(self._jobs.application.serializers.encode_call(self.spec.content, *self._arguments(call)))
 
     def _arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
-        args, kwargs = self._decode(self._checked(call.body))
-        if call.inputs is not None:
-            args = self._with_inputs(args, call.inputs)
+        try:
+            args, kwargs = self._decode(self._checked(call.body))
+            if call.inputs is not None:
+                args = self._with_inputs(args, call.inputs)
+        except NOT_TAKEN as error:
+            error.has_begun = False
+            raise
         return args, kwargs
 
     def _with_inputs(self, args: list[Any], inputs: Inputs) -> list[Any]:
@@ -430,16 +450,17 @@ class Job:
         target = self._load() if spec.code else self._look_up()
         self.task = task = target if hasattr(target, "entry") else None
         self._fn = fn = target if task is None else task.entry
-        form = serializers.opener(format_name(spec.serializer, spec.compression))
+        form = serializers.opener(spec.content)
         is_coroutine = is_coroutine_function(fn if task is None else task.fn)
         self._decode = form.decode_call
         results = self._form_of_results(form)
         self._content = "" if results.name == DEFAULT_SERIALIZER else results.name
         self._encode = _nothing if spec.ignore_result else results.dumps
-        if not spec.chunked:
-            self._run_fn = fn
-        else:
+        self._run_fn = fn
+        if spec.chunked:
             self._run_fn = self._await_chunk if is_coroutine else self._run_chunk
+        if spec.extended and task is not None:
+            self._run_fn = with_calls_heard(self._run_fn, task.app.hear_of_calls, is_coroutine)
         self.choose_way()
         self.is_coroutine, self.is_plain = is_coroutine, not is_coroutine
 
@@ -469,7 +490,8 @@ class Job:
             raise DecodeError(f"the function {self.spec.task} did not come here whole: call it again")
         target = load_code(blob)  # This may wait, and another call of the job load it as well.
         self._blob = None
-        return target
+        find_task = getattr(target, "find_task", None)  # Of a program: all of its tasks came as one function.
+        return target if find_task is None else find_task(self.spec.task, self.spec.code, blob)
 
     # -- chunks --------------------------------------------------------------------------------------------------
 
@@ -513,7 +535,8 @@ def traceback_text(error: BaseException) -> str:
 
 def failure(call: Call, error: BaseException, text: str = "", state: int = FAILURE) -> Outcome:
     """The outcome of a call that ended with `error`, of which `text` is the traceback."""
-    content = DEAD_LETTER if isinstance(error, NOT_TAKEN) else ""
+    is_to_be_kept = isinstance(error, Reject) or (isinstance(error, NOT_TAKEN) and not error.has_begun)
+    content = DEAD_LETTER if is_to_be_kept else ""
     return Outcome(call.id, call.attempt, state, body_of(encode_failure(error, text)), content)
 
 

@@ -22,13 +22,13 @@ from typing import Any
 import msgspec
 
 from actorq import native, signals
-from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, VERSION, WorkerSettings
+from actorq.config import INSECURE_VARIABLE, KEY_VARIABLE, MESH_VARIABLE, VERSION, WorkerSettings
 from actorq.errors import ActorqError, BadKey
 from actorq.policies.addresses import check_connecting
 from actorq.policies.queues import Queues
 from actorq.transport import LinkKeys
 from actorq.wire.declarations import Declaration
-from actorq.worker.application import find_application
+from actorq.worker.application import find_application, find_embedded
 from actorq.worker.choices import chosen, early_settings, too_late
 from actorq.worker.dump import dump_threads_at_signal
 from actorq.worker.jobs import Application
@@ -45,14 +45,16 @@ def run(options: WorkerOptions) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     dump_threads_at_signal()
     try:
-        application: Any = find_application(options.app)
+        application: Any = (find_application if options.program is None else find_embedded)(options.app)
+        if options.program is not None:
+            application.conf.update(options.program["settings"])
         if options.config:
             application.config_from_object(options.config)
         life = Life(name, application, options)
         life.begin()
         settings = application.conf.settings
         life.set_up_logging(options.loglevel, settings)
-        for setting in too_late(settings, early_settings(options.config)):
+        for setting in too_late(settings, early_settings(options.config)) if options.program is None else ():
             logger.warning(
                 "the setting %s does not hold: it is read before the application is imported, so say it in the "
                 "environment, on the command line, or in a TOML file with --config",
@@ -66,10 +68,14 @@ def run(options: WorkerOptions) -> int:
         if options.insecure:
             os.environ[INSECURE_VARIABLE] = "1"
         _become_worker(application, options)
-        _import_tasks(application, options.include)
-        known = application.amqp.queues
-        queues = select_queues(known, options.queues, options.exclude_queues)
-        declares = msgspec.convert(known.declarations(), list[Declaration])
+        _import_tasks(application, options.include, options.program is not None)
+        if options.program is None:
+            known = application.amqp.queues
+            queues = select_queues(known, options.queues, options.exclude_queues)
+            declared = known.declarations()
+        else:
+            queues, declared = list(options.queues), options.program["declares"]
+        declares = msgspec.convert(declared, list[Declaration])
         options = life.options = replace(options, queues=tuple(queues))
         life.set_up()
     except BadKey as error:  # It was all right when the worker was started, and may be so again.
@@ -118,22 +124,31 @@ def run(options: WorkerOptions) -> int:
 
 def _become_worker(application: Any, options: WorkerOptions) -> None:
     """What tasks of the application call goes to this mesh."""
-    application.conf.update(url=options.addresses, key=options.key, insecure=options.insecure)
+    if options.program is None:
+        application.conf.update(url=options.addresses, key=options.key, insecure=options.insecure)
+    os.environ[MESH_VARIABLE] = f"{os.getpid()} {','.join(options.addresses)}"
     if hasattr(application, "set_default"):
-        application.is_worker = True
+        application.is_worker = options.program is None
         application.set_default()
 
 
-def _import_tasks(application: Any, include: Sequence[str]) -> None:
+def _import_tasks(application: Any, include: Sequence[str], is_embedded: bool) -> None:
     """Import all modules that are named, and say that this is all."""
     conf = application.conf
     signals.import_modules.send(application)
     for module in dict.fromkeys((*conf.imports, *conf.include, *include)):
-        import_module(module)
+        try:
+            import_module(module)
+        except (Exception, SystemExit):
+            if not is_embedded:
+                raise
+            logger.warning("%s cannot be imported at the start; calls that need it say why", module, exc_info=True)
     if hasattr(application, "import_tasks"):
         application.import_tasks()
     if hasattr(application, "finalize"):
         application.finalize()
+    if is_embedded:
+        application.offered = frozenset(application.tasks)
 
 
 def _keys_in(path: str) -> LinkKeys:
@@ -155,15 +170,17 @@ def select_queues(queues: Queues, named: Sequence[str], excluded: Sequence[str])
 
 def banner(name: str, options: WorkerOptions, application: Application) -> str:
     """What a node says first, as users of Celery know it."""
-    by_value = " and functions by value" if options.by_value else ""
-    tasks = "".join(f"\n  . {task}" for task in sorted(application.tasks))
+    offers = [f". {task}" for task in sorted(application.tasks)]
+    if options.by_value:
+        offers.append("and functions by value" if offers else "functions by value")
+    listed = "".join(f"\n  {each}" for each in offers)
     return (
         f"actorq {VERSION} worker {name}\n"
         f"  app:         {options.app or 'none'}\n"
         f"  mesh:        {', '.join(options.addresses)}\n"
         f"  concurrency: {options.concurrency} ({options.pool})\n"
         f"  queues:      {', '.join(options.queues)}\n"
-        f"[tasks]{tasks or ' none'}{by_value}\n"
+        f"[tasks]{listed or ' none'}\n"
     )
 
 

@@ -68,6 +68,9 @@ class WorkerOptions:
     native threads from running. Its leases are over by then (`LivenessSettings.lease_s`)."""
     pulse_fd: int | None = None
     """A pipe for those signs of life, a byte each."""
+    program: dict[str, Any] | None = None
+    """Of the program in which the mesh is embedded, its ``settings`` and what it ``declares``: they hold here, too. What
+    cannot be imported then is left to the calls that need it. None: the mesh is not embedded."""
 
     def to_json(self) -> str:
         """For the command line of a node's process."""

@@ -131,11 +131,13 @@ class WorkerActor(LinkOwner):
         self._go_on(now_s)
 
     def _note_starts(self, now_s: float) -> None:
-        """Calls that have run for longer than a heartbeat say so, once each, and where they run."""
+        """Calls that have run for longer than a heartbeat say so, once each, and where they run. Not those that have said
+        something of themselves: that is later than their start, and the last word counts.
+        """
         until_s = now_s - self._core.settings.liveness.heartbeat_s
         long = {(run.call.id, run.call.attempt): run for run in self._pool.running() if run.started_s < until_s}
         for key, run in long.items():
-            if key not in self._started and self._jobs.tracks_start(run.spec):
+            if key not in self._started and not run.has_spoken() and self._jobs.tracks_start(run.spec):
                 run.tell(Note(*key, states.STARTED, self._whereabouts))
         self._started = set(long)
 

@@ -26,7 +26,19 @@ class BaseSlot:
     same, they belong together.
     """
 
-    __slots__ = ("call", "context", "ending", "frame", "node", "pauses", "pool", "spec", "started_s", "value")
+    __slots__ = (
+        "call",
+        "context",
+        "ending",
+        "frame",
+        "node",
+        "pauses",
+        "pool",
+        "spec",
+        "spoken_s",
+        "started_s",
+        "value",
+    )
 
     def __init__(self, pool: Pool, node: str, context: Context) -> None:
         self.pool = pool
@@ -37,6 +49,8 @@ class BaseSlot:
         """When the call started, monotonic."""
         self.ending = NO_CALL
         """The call that the watchdog has ordered to end."""
+        self.spoken_s = -1.0
+        """`started_s` of the call that was the last to say something of itself. (Not the call: it may be large.)"""
         self.pauses = 0
         """Waits that are going on: of the task, or of greenlets or threads that share its context."""
         self.context = context.copy()
@@ -53,7 +67,12 @@ class BaseSlot:
 
     def tell(self, note: Note) -> None:
         """Pass on what the task says of itself. From any thread."""
+        self.spoken_s = self.started_s
         self.pool.tell(self.call, note)
+
+    def has_spoken(self) -> bool:
+        """Whether the call has said something of itself. From any thread."""
+        return self.spoken_s == self.started_s
 
     def is_cancelled(self) -> bool:
         """Whether the call was revoked, or is to end now. From any thread."""

@@ -159,6 +159,11 @@ def test_starts_are_kept_until_the_call_settles(kit: Kit) -> None:
     assert dict(kit.reopen().started) == {2: 1, 3: 2}
 
 
+def test_the_attempt_0_is_no_start(kit: Kit) -> None:
+    kit.write(keep(1), KeepStarts([(1, 0)]))
+    assert dict(kit.reopen().started) == {}
+
+
 def test_the_last_revocation_of_a_call_counts(kit: Kit) -> None:
     kit.write(KeepRevocations(["a", "b"], FAR_S))
     kit.write(KeepRevocations(["a"], FAR_S + 1, terminate=True))

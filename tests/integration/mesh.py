@@ -34,12 +34,14 @@ class Mesh:
     def client(self) -> Iterator[ActorQ]:
         """The application of the tasks, connected to this mesh."""
         app = tasks.app
+        before = app.url  # A mesh that the tests of a module share may be in use.
         app.close()
         app.url = self.address
         try:
             yield app
         finally:
             app.close()
+            app.url = before
 
 
 def worker_stats(app: ActorQ) -> list[dict[str, Any]]:

@@ -214,6 +214,7 @@ def test_every_node_answers_a_broadcast_and_missing_ones_are_named(shared_app: A
     replies = shared_app.control.broadcast("ping", destination=[name, "nobody@nowhere"], timeout=0.5)
     assert list(replies) == [name] and replies.missing == ["nobody@nowhere"]
     assert "tests.integration.tasks.add" in shared_app.control.inspect([name]).registered()[name]
+    assert shared_app.control.inspect([name]).active_queues()[name] == [{"name": "default", "routing_key": "default"}]
     assert shared_app.control.inspect([name]).stats()[name]["pid"] > 0
 
 

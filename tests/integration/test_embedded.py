@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -136,17 +137,18 @@ assert add.chunks([(1, 2), (3, 4)], 1)().get(timeout=20) == [[3], [7]]
 print("done")
 """
 
-Program = Callable[[str], NodeProcess]
+Program = Callable[..., NodeProcess]
 
 
 @pytest.fixture
 def start(nodes: Nodes, tmp_path: Path) -> Program:
-    """Starts a program beside the module `jobs`, in another directory, with a directory for temporary files."""
+    """Starts a program beside the modules `jobs` and `forms`, in another directory, with a directory for temporary files."""
     (tmp_path / "program").mkdir()
     (tmp_path / "tmp").mkdir()
     (tmp_path / "program" / "jobs.py").write_text(TASKS)
 
-    def start(source: str) -> NodeProcess:
+    def start(source: str, forms: str = "") -> NodeProcess:
+        (tmp_path / "program" / "forms.py").write_text(forms)
         path = tmp_path / "program" / "main.py"
         path.write_text(source)
         return nodes.start_command(
@@ -303,3 +305,82 @@ def test_a_program_without_a_python_to_start_is_told_so(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(ImproperlyConfigured, match=r"sys\.executable"):
         ActorQ(url="local://").submit(os.getpid)
+
+
+FORMS = """
+from actorq import ActorQ
+
+app = ActorQ("forms", url="local://?processes=1")
+app.serializers.register("shouting", lambda value: repr(value).upper().encode(), lambda data: eval(bytes(data).lower()))
+
+@app.task(serializer="shouting")
+def same(x):
+    return x
+
+@app.task(bind=True)
+def go_on(self, x):
+    self.replace(last.s(x))
+
+@app.task
+def last(x):
+    return [x, app.conf.task_track_started, app.send_task("forms.same", (x,)).get(timeout=20)]
+"""
+"""A module with a serializer of its own."""
+
+
+def test_its_workers_have_what_the_module_of_the_application_makes_of_it(start: Program, tmp_path: Path) -> None:
+    program = start(
+        """
+from forms import app, go_on, same
+app.conf.task_track_started = False
+app.conf.accept_content = ["msgpack", "shouting"]
+assert same.delay("abc").get(timeout=20) == "abc"
+assert go_on.delay("x").get(timeout=20) == ["x", False, "x"]  # `last` was never called by this program.
+assert set(app.control.inspect().registered()["worker-1@local"]) >= {"forms.same", "forms.last"}
+print("done")
+""",
+        forms=FORMS,
+    )
+    assert program.wait() == 0
+    assert program.output() == "done\n"
+
+
+def test_a_module_that_cannot_be_imported_at_the_start_does_not_keep_other_calls_from_running(start: Program) -> None:
+    program = start(
+        """
+import forms
+from jobs import add
+assert add.delay(2, 3).get(timeout=20) == 5
+assert forms.app.submit(lambda: 4).get(timeout=20) == 4
+try:
+    forms.broken.delay().get(timeout=20)
+except Exception as error:
+    assert "only once" in str(error), error
+print("done")
+""",
+        forms="""
+import os
+from actorq import ActorQ
+app = ActorQ("forms", url="local://?processes=1")
+
+@app.task
+def broken(): ...
+
+assert os.environ.setdefault("IMPORTED", str(os.getpid())) == str(os.getpid()), "only once"
+""",
+    )
+    assert program.wait() == 0, program.tail()
+    assert "forms:app cannot be imported at the start" in program.output()
+
+
+def test_its_workers_open_what_the_application_accepts_and_declare_its_queues() -> None:
+    app = ActorQ(url="local://?processes=1", accept_content=["msgpack", "yaml"])
+    app.conf.task_queues = [Queue("default"), Queue("late", dead_letter_expired=True)]
+
+    @app.task(serializer="yaml")
+    def same(x: Any) -> Any:
+        return x
+
+    with app:
+        assert same.delay([1]).get(timeout=20) == [1]
+        assert [each[:3] for each in app.control.topology()] == [["queue", ["late"], {"dead_letter_expired": True}]]

@@ -144,6 +144,18 @@ def test_only_calls_that_run_for_long_say_that_they_have_started(
     assert loads(note.meta)["pid"] == node.pid
 
 
+@pytest.mark.parametrize("task", ["speak_and_nap", "speak_and_nap_as_a_coroutine"])
+def test_what_a_task_says_first_is_not_followed_by_its_start(
+    nodes: Nodes, coordinator: FakeCoordinator, client: ReplySocket, task: str
+) -> None:
+    """The last word is the state of the call."""
+    node_of(nodes, coordinator)
+    task_id = deliver(coordinator, client, task, 1.6)
+    assert value_of(coordinator.wait_for_outcome(task_id)) == 1.6
+    assert states_of(client.notes(), task_id) == ["PROGRESS"]
+    assert [note.state for each in coordinator.all(m.Noted) for note in each.notes] == ["PROGRESS"]
+
+
 def test_a_note_from_a_thread_of_the_task_arrives(
     nodes: Nodes, coordinator: FakeCoordinator, client: ReplySocket
 ) -> None:

@@ -281,7 +281,9 @@ def test_get_streams_the_progress_of_a_task(shared_app: ActorQ, tmp_path: Path) 
     def on_message(message: dict[str, Any]) -> None:
         heard.append((message["status"], message["result"]))
         if message["status"] == "PROGRESS":
-            assert result.state == "PROGRESS" and result.info == {"done": 1}
+            # The coordinator hears of it on a way of its own, which may take longer.
+            eventually(lambda: result.state == "PROGRESS", 20, "the coordinator to hear of it")
+            assert result.info == {"done": 1}
             path.touch()
 
     assert result.get(timeout=20, on_message=on_message, propagate=False) == "done"

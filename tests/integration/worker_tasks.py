@@ -158,6 +158,20 @@ def progress_until_cancelled(self: Any) -> str:
 
 
 @app.task(bind=True)
+def speak_and_nap(self: Any, seconds: float) -> float:
+    self.progress(1, 2)
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task(bind=True)
+async def speak_and_nap_as_a_coroutine(self: Any, seconds: float) -> float:
+    self.progress(1, 2)
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@app.task(bind=True)
 def spin_until_cancelled(self: Any) -> str:
     while not self.is_cancelled():
         pass

@@ -468,6 +468,9 @@ class Client:
 
     def _refused(self, message: m.Refused) -> None:
         sent = {call.id: (call, each.may_run) for each in self._unaccepted for call in each.calls}
+        plans = [plan for each in self._unaccepted for plan in each.plans]
+        unwanted = {call.id for call, _ in sent.values() if self.specs[call.spec - 1][1].ignore_result}
+        unwanted.update(node.call.id for plan in plans for node in plan.nodes if not node.replies)
         self._send_missing_code(message)
         waiting = {call.id for call in (*self._again, *self._untaken)}
         for task_id, reason in message.calls:
@@ -480,11 +483,12 @@ class Client:
                         waiting.add(task_id)
                         (self._again if may_run else self._untaken).append(call)
                     continue
+            if reason == CODE_MISSING:
                 reason = "its function cannot be sent"
             pending = self.pending.pop(task_id, None)
             if pending is not None:
                 pending.fail(CallRefused(task_id, reason))
-            elif task_id in sent and self.specs[sent[task_id][0].spec - 1][1].ignore_result:
+            elif task_id in unwanted:
                 logger.error("call %s, whose result nobody wanted, was refused: %s", task_id, reason)
             self._tell_unique(task_id, task_id)
 
@@ -516,6 +520,9 @@ class Client:
             self.unaccepted_bytes -= self._sizes.pop(message.seq)
             if message.specs:
                 self._sent_specs = min(self._sent_specs, message.specs[0][0] - 1)
+            if len(message.plans) > 1:  # They went together by chance: each is to be tried by itself.
+                self._plans_again.extend((plan, False) for plan in message.plans)
+                return
             ids = [call.id for call in message.calls]
             ids += [node.call.id for plan in message.plans for node in plan.nodes]
             self._fail(ids, error)

@@ -10,6 +10,7 @@ from actorq.coordinator.core.clients import Client, SpecEntry
 from actorq.coordinator.core.state import SPEC_LIMIT, State
 from actorq.errors import ImproperlyConfigured
 from actorq.wire import messages as m
+from actorq.wire.plans import spokesmen
 from actorq.wire.records import ID_LENGTH, Call, CallSpec, Extra, Plan
 
 ADDRESSED = -2
@@ -66,9 +67,9 @@ class Addressing:
                 if entry is not None and entry.number == ADDRESSED:
                     node.call.spec = next(iter(self._numbers(client, entry.spec).values()))
         except ImproperlyConfigured as error:
-            if plan.id in self._state.ledger.entries:
+            if plan.id in self._state.ledger.entries or self._state.ledger.has_ended(plan):
                 return False  # It was taken before.
-            refused += [(node.call.id, str(error)) for node in plan.nodes if node.replies]
+            refused += [(task_id, str(error)) for task_id in spokesmen(plan)]
             return False
         return True
 

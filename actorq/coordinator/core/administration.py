@@ -10,14 +10,16 @@ from actorq.coordinator.core.queues import Group, Lane
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.topology import consumers, read_declarations, to_arguments
 from actorq.errors import ImproperlyConfigured, TaskRevokedError
+from actorq.policies.rate import parse_rate
 from actorq.policies.routing import owner_of
 from actorq.stores.api import ForgetDeadLetters
+from actorq.wire.declarations import RATE, Declaration
 from actorq.wire.frames import bytes_of
 from actorq.wire.records import ID_LENGTH, REVOKED, Call
 
 Arguments = dict[str, Any]
-DECLARE = "declare"
-ORDERS = frozenset({DECLARE, "purge_queues", "replay_dead_letters", "purge_dead_letters"})
+DECLARE, RATE_LIMIT = "declare", "rate_limit"
+ORDERS = frozenset({DECLARE, RATE_LIMIT, "purge_queues", "replay_dead_letters", "purge_dead_letters"})
 """Commands that change what a coordinator keeps."""
 REPLAYED = "~again"
 """In the id of a call that was run again, before the number of its letter: an id settles once."""
@@ -32,6 +34,7 @@ class Administration:
         self._state = state
         self.commands: dict[str, Callable[[Arguments], Any]] = {
             DECLARE: self._declare,
+            RATE_LIMIT: self._set_rate,
             "topology": lambda _: to_arguments(state.topology.all()),
             "consumers": self._consumers,
             "queue_details": lambda _: self.queue_details(),
@@ -44,7 +47,7 @@ class Administration:
 
     def stamp(self, command: str, arguments: Arguments) -> None:
         """An order came from a client: what it declares is said now, as all coordinators are to know."""
-        if command == DECLARE:
+        if command in (DECLARE, RATE_LIMIT):
             arguments["at_s"] = self._state.topology.new_time_s()
 
     # -- queues --------------------------------------------------------------------------------------------------
@@ -57,6 +60,23 @@ class Administration:
         except ImproperlyConfigured as error:
             return {"error": str(error)}
         return {"ok": f"{count} declared"}
+
+    def _set_rate(self, arguments: Arguments) -> dict[str, str]:
+        """Celery's command, with its answers: for the mesh, and kept as what is declared."""
+        state, task, given = self._state, arguments.get("task_name"), arguments.get("rate_limit")
+        try:
+            rate = parse_rate(given)
+            is_known = any(entry.spec.task == task for entry in state.entries.values())
+            if not isinstance(task, str) or not (
+                is_known or any(task in group.offers for group in state.lanes.groups.values())
+            ):
+                return {"error": "unknown task"}
+            at_s = arguments.get("at_s")
+            when_s = at_s if isinstance(at_s, float) else state.topology.new_time_s()
+            state.topology.declare([Declaration(RATE, [task], {"rate_limit": given}, when_s)])
+        except ImproperlyConfigured as error:
+            return {"error": str(error)}
+        return {"ok": "new rate limit set successfully" if rate else "rate limit disabled successfully"}
 
     def _consumers(self, arguments: Arguments) -> list[str]:
         return consumers(self._state, _text(arguments, "queue"), _text(arguments, "task"))
@@ -128,7 +148,7 @@ class Administration:
             try:
                 if letter.call:
                     spec, call = decode_call(letter.call)
-                    said |= {"serializer": spec.serializer, "body": bytes(bytes_of(call.body))}
+                    said |= {"serializer": spec.content, "body": bytes(bytes_of(call.body))}
             except ValueError:
                 said["replayable"] = False
             shown.append(said)

@@ -13,15 +13,16 @@ from actorq.coordinator.core.administration import Administration
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
+from actorq.coordinator.core.details import Details
 from actorq.coordinator.core.effects import Peer
 from actorq.coordinator.core.handover import Handover
 from actorq.coordinator.core.mesh import Mesh
 from actorq.coordinator.core.searches import Searches
+from actorq.coordinator.core.stamps import stamped
 from actorq.coordinator.core.state import TREE, State
 from actorq.coordinator.core.uniques import UNIQUE
 from actorq.coordinator.core.workers import Worker
-from actorq.errors import ImproperlyConfigured, TaskRevokedError
-from actorq.policies.rate import parse_rate
+from actorq.errors import TaskRevokedError
 from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
@@ -32,7 +33,7 @@ NAME_ONE = (
     "name the coordinator that is to leave. Several have this name, or none was given: give its address, which 'actorq "
     "inspect coordinator' shows"
 )
-ORDERS = frozenset({"revoke"}) | administration.ORDERS
+ORDERS = frozenset({"revoke", "revoke_by_stamps"}) | administration.ORDERS
 """Commands that change what a coordinator keeps."""
 TIMEOUT_LIMIT_S = 3600.0
 """Nobody waits for longer for the replies to a command."""
@@ -55,6 +56,7 @@ class Commands:
         self._searches = searches
         self._handover = handover
         self._administration = administration
+        self._details = Details(state)
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
@@ -175,13 +177,14 @@ class Commands:
     def _own_commands(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
             "revoke": self._revoke,
-            "rate_limit": self._set_rate,
+            "revoke_by_stamps": self._revoke_by_stamps,
             "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
             "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
             LEAVE: lambda _: self._leave(),
             **self._administration.commands,
+            **self._details.commands,
         }
 
     def _leave(self) -> dict[str, str]:
@@ -189,21 +192,6 @@ class Commands:
             return {"ok": self._handover.begin()}
         except ValueError as error:
             return {"error": str(error)}
-
-    def _set_rate(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """Celery's command, with its answers: for the mesh, until the coordinators have all ended."""
-        state, task = self._state, arguments.get("task_name")
-        try:
-            rate = parse_rate(arguments.get("rate_limit"))
-        except ImproperlyConfigured as error:
-            return {"error": str(error)}
-        is_known = any(entry.spec.task == task for entry in state.entries.values())
-        if not isinstance(task, str) or not (
-            is_known or any(task in group.offers for group in state.lanes.groups.values())
-        ):
-            return {"error": "unknown task"}
-        state.set_rate(task, rate)
-        return {"ok": "new rate limit set successfully" if rate else "rate limit disabled successfully"}
 
     def _revoke(self, arguments: dict[str, Any]) -> dict[str, str]:
         """End calls, wherever they are, and with `roots` all that go back to these. Returns what became of each."""
@@ -228,6 +216,13 @@ class Commands:
         if self._state.trouble:
             return {task_id: f"{each}; not written down yet: {self._state.trouble}" for task_id, each in became.items()}
         return became
+
+    def _revoke_by_stamps(self, arguments: dict[str, Any]) -> dict[str, str]:
+        """End the calls that are here and have one of these stamps. Returns what became of each."""
+        wanted = arguments.get("stamps")
+        calls = chain(self._state.calls, self._state.ledger.unreleased())
+        ids = stamped(calls, wanted) if isinstance(wanted, dict) else []
+        return self._revoke({"ids": ids, "terminate": arguments.get("terminate")})
 
     def _pass_on(self, arguments: dict[str, Any]) -> None:
         """Tell the others of revocations that are news here: who told us may end before it has told all (eager reliable

@@ -185,9 +185,9 @@ class LimitedLane(Lane):
             count = min(stand.shown, limit - len(taken)) if len(stands) == 1 else 1
             if before != LAST and count > 1:
                 count = older(stand.line.calls, count, before) if isinstance(stand.line, Line) else 1
-            before = len(stand.line)
+            stood = len(stand.line)
             calls = stand.line.take(count)
-            self._has_left(stand, before - len(stand.line), len(calls))
+            self._has_left(stand, stood - len(stand.line), len(calls))
             stand.gate.took(len(calls))
             taken += calls
         return taken
@@ -271,6 +271,15 @@ class Gates:
     def set_rate(self, task: str, rate: Rate | None) -> None:
         """From now on calls of the task start at this rate, whatever they say themselves."""
         self._rates[task] = rate
+        self._adjust_all(task)
+
+    def forget_rate(self, task: str) -> None:
+        """From now on calls of the task start at the rate that they say themselves."""
+        if task in self._rates:
+            del self._rates[task]
+            self._adjust_all(task)
+
+    def _adjust_all(self, task: str) -> None:
         self._last = (_NO_SPEC, _NONE)
         for gate in list(self._gates.values()):
             if gate.name[0] == task:

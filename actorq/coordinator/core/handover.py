@@ -179,7 +179,7 @@ class Handover:
             return True
         if call.id not in noted:
             if call.row:
-                state.operations.append(KeepStarts([(call.row, call.attempt)]))
+                state.operations.append(KeepStarts([(call.row, max(call.attempt, 1))]))
             elif not state.ledger.note_start(call):
                 return True
             noted[call.id] = state.token + 1
@@ -311,7 +311,7 @@ class Inheritance:
             entry, client, known = entries.get(call.spec), clients.get(call.client), state.calls.get(call.id)
             if entry is None or (known is not None and known.spec != FOREIGN):
                 continue
-            if state.outcomes.get(call.id) is not None:
+            if state.outcomes.get(call.id) is not None or state.ledger.waiting(call.id) is not None:
                 continue
             call.spec, call.worker, call.row = entry.number, 0, 0
             call.client = client.number if client is not None and entry.replies else 0
@@ -341,7 +341,7 @@ class Inheritance:
             state.hang_up(peer)
             return
         new = [each for each in message.outcomes if state.outcomes.get(each.id) is None and each.id not in state.calls]
-        state.outcomes.add(new, state.now_s)
+        state.outcomes.add(new, state.now_s, state.wall_s)
         if state.settings.durable and new:
             state.operations.append(Settle([], new, state.wall_s))
         state.acks.append((peer, m.Accepted(message.seq)))

@@ -17,7 +17,7 @@ from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING
-from actorq.wire.plans import size_of_plan, why_unsound
+from actorq.wire.plans import size_of_plan, spokesmen, why_unsound
 from actorq.wire.records import REVOKED, Call, CallSpec, Plan
 
 LAST_TIME_S = 253_402_300_799.0
@@ -195,7 +195,7 @@ class Intake:
         if client.is_addressing:
             message = self._addressing.route(client, message)
         may_be_settled, is_held_back = resent or not message.fresh, resent and state.is_young()
-        calls, revoked, outcome_of = state.calls, state.revoked, state.outcomes.get
+        calls, revoked, outcome_of, members = state.calls, state.revoked, state.outcomes.get, state.ledger.members
         refused: list[tuple[str, str]] = []
         kept: list[Call] = []
         seq, count, body_bytes, row = state.seq, 0, 0, state.keeping.row
@@ -225,7 +225,8 @@ class Intake:
                 calls.close(key)
                 key = block_of(task_id)
                 block = calls.block(key)
-            if task_id in block or task_id in revoked or (may_be_settled and outcome_of(task_id) is not None):
+            is_known = may_be_settled and (outcome_of(task_id) is not None or task_id in members)
+            if is_known or task_id in block or task_id in revoked:
                 for known in self._again(client, call):
                     if durable:
                         row += 1
@@ -249,17 +250,19 @@ class Intake:
                 ready.append(call)
         for ready in ready_at.values():
             if ready:
-                state.line_up(ready, state.entries_by_number[ready[0].spec])
+                state.line_up(
+                    ready, state.entries_by_number[ready[-1].spec]
+                )  # Of limits, the last that are said count.
         calls.close(key)
         calls.count += count
         state.seq, state.keeping.row = seq, row
         state.body_bytes += body_bytes
-        if refused:
-            state.send(client.peer, m.Refused(refused))
         if kept:
             state.keeping.keep(client, kept)
         for plan in message.plans:
-            self._accept_plan(client, plan, resent)
+            refused += self._accept_plan(client, plan, resent)
+        if refused:
+            state.send(client.peer, m.Refused(refused))
         if client.peer is not None:
             state.acks.append((client.peer, m.Accepted(message.seq, state.slots)))
 
@@ -269,28 +272,29 @@ class Intake:
         place = entry.lane, entry.spec.priority, entry.spec.task if entry.is_limited else ""
         return _Alike(entry.number, reply_to, entry.durable, self._why_refused(entry), ready_at[place])
 
-    def _accept_plan(self, client: Client, plan: Plan, is_resent: bool) -> None:
-        """Take in a workflow, or refuse all of it."""
+    def _accept_plan(self, client: Client, plan: Plan, is_resent: bool) -> list[tuple[str, str]]:
+        """Take in a workflow, or nothing of it. Returns which calls are refused then, and why."""
         state = self._state
         entries = {number: client.specs.get(number, self._no_entry) for number in {n.call.spec for n in plan.nodes}}
-        trouble = why_unsound(plan) or next(filter(None, map(self._why_refused, entries.values())), "")
-        trouble = trouble or next(filter(None, [_why_unsound(node.call) for node in plan.nodes]), "")
+        trouble = why_unsound(plan) or next(filter(None, [_why_unsound(node.call) for node in plan.nodes]), "")
         known = state.ledger.entries.get(plan.id)
         if known is not None and plan.nodes and known.plan.nodes[-1].call.id == plan.nodes[-1].call.id:
-            return  # It was sent twice.
+            return []  # It was sent twice.
         if known is not None:
             trouble = "another workflow has its id: give each one of its own"
+        if not trouble:
+            trouble = next(filter(None, map(self._why_refused, entries.values())), "")
+            if trouble and state.ledger.has_ended(plan):
+                return []  # Its client asks for the outcomes.
         if trouble:
             if trouble == CODE_MISSING:
                 client.lacking = {entry.spec.code for entry in entries.values()}
-            refused = [(node.call.id, trouble) for node in plan.nodes if node.replies]
-            refused = refused or [(node.call.id, trouble) for node in plan.nodes[-1:]]  # By that it is known.
-            state.send(client.peer, m.Refused(refused))
-            return
+            return [(task_id, trouble) for task_id in spokesmen(plan)]
         client.lacking = set()
         for node in plan.nodes:
             node.call.spec = entries[node.call.spec].number
         state.ledger.accept(plan, client.number, is_resent, is_held_back=is_resent and state.is_young())
+        return []
 
     def _why_refused(self, entry: SpecEntry) -> str:
         """Why no call with this spec can be taken; empty if it can."""
@@ -311,7 +315,8 @@ class Intake:
 
     def _is_ours(self, task_id: str) -> bool:
         """Whether a call was taken already, so that it must not be refused."""
-        return task_id in self._state.calls or self._state.outcomes.get(task_id) is not None
+        state = self._state
+        return task_id in state.calls or state.outcomes.get(task_id) is not None or task_id in state.ledger.members
 
     def _is_ready(self, call: Call, is_held_back: bool) -> bool:
         """Whether it lines up now, with others like it. Where it waits for something, or goes by a key, it is put there."""
@@ -344,7 +349,7 @@ class Intake:
         """A known call came again, or one that was revoked before it came. Returns it if it is ours from now on."""
         state = self._state
         outcome = state.outcomes.get(call.id)
-        known = state.calls.get(call.id)
+        known = state.ledger.waiting(call.id) or state.calls.get(call.id)
         if outcome is not None:
             state.tell(client, m.Settled([outcome]))
         elif known is None:

@@ -166,7 +166,7 @@ class Keeping:
         if again:
             state.operations.append(Settle(again, [], state.wall_s))
         for settled_s, outcomes in kept.outcomes:
-            state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0))
+            state.outcomes.add(outcomes, state.now_s - max(state.wall_s - settled_s, 0.0), settled_s)
         for task_id, until_s, terminate in kept.revocations:
             state.revoked[task_id] = (until_s, terminate)
         for letter in kept.dead_letters:

@@ -349,6 +349,7 @@ class Leases:
             call.worker = 0
             if call.spec == FOREIGN:
                 self._state.calls.remove(call)
+                self._state.ledger.runs_no_more(call.id)
             elif self._state.revocation_of(call):
                 self._state.settle_here(call, REVOKED, TaskRevokedError("it was revoked"))
             elif call.expires and call.expires <= self._state.wall_s:

@@ -10,7 +10,7 @@ one follows this. So a call can belong to several plans: to one for what comes a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,7 @@ from actorq.errors import ChordError, DecodeError, ImproperlyConfigured, Protoco
 from actorq.stores.api import CASCADED, STARTED, ForgetPlans, KeepPlan, KeepSteps, Settle, Step
 from actorq.wire.frames import body_of, bytes_of
 from actorq.wire.payload import describe_failure, encode_failure
-from actorq.wire.plans import why_unsound
+from actorq.wire.plans import spokesmen, why_unsound
 from actorq.wire.records import (
     FAILURE,
     NOTHING,
@@ -79,9 +79,9 @@ class Entry:
         self.missing[index] -= 1
         return not self.missing[index]
 
-    def take_parts(self, index: int) -> list[Part]:
+    def parts_of(self, index: int) -> list[Part]:
         """What a call takes, in order."""
-        parts = self.parts.pop(index, {})
+        parts = self.parts.get(index, {})
         return [parts[place] for place in sorted(parts)]
 
 
@@ -133,17 +133,24 @@ class Ledger:
     def _start(self, entry: Entry, is_held_back: bool) -> None:
         """Release what needs nothing. What has ended already, or runs, is taken as it is."""
         state = self._state
-        ended = []
-        for index, node in enumerate(entry.plan.nodes):
-            outcome = state.outcomes.get(node.call.id)
-            if outcome is not None:
-                ended.append(outcome)
-                self._end_wait(entry, index)  # Before anything is released, which it may follow.
+        self._take_known_ends(entry)  # Before anything is released, which may have ended.
         for index, node in enumerate(entry.plan.nodes):
             known = state.calls.get(node.call.id)
             if not node.needs or (known is not None and known.spec != FOREIGN):
                 self._release(entry, index, is_held_back)
-        self.settled(ended)
+        self._follow_up()
+
+    def _take_known_ends(self, entry: Entry, but: Container[int] = ()) -> None:
+        """The calls of a new entry of which there are outcomes do not start, and are to be followed up. `but`: not these."""
+        unmet: set[int] = set()
+        for index, node in enumerate(entry.plan.nodes):
+            outcome = self._state.outcomes.get(node.call.id)
+            if outcome is None or index in but:
+                continue
+            if outcome.state != SUCCESS:
+                unmet.update([target for target, _ in node.then])
+            self._end_wait(entry, index)
+            self._ended.append((outcome, index in unmet and node.takes != VALUES))
 
     # -- calls end -----------------------------------------------------------------------------------------------
 
@@ -151,19 +158,22 @@ class Ledger:
         """These calls have ended for good, some of them maybe of plans. Follow that up: one call after another, as the
         end of one may be the end of a long chain.
         """
-        members, waiting = self.members, self._ended
+        members = self.members
         known = [outcome for outcome in outcomes if outcome.id in members]
         # Before anything starts by the end of others: these have ended, and do not start any more.
         for outcome in known:
             for entry, index in members[outcome.id]:
                 self._end_wait(entry, index)
-        waiting.extend([(outcome, False) for outcome in known])
+        self._ended.extend([(outcome, False) for outcome in known])
+        self._follow_up()
+
+    def _follow_up(self) -> None:
         if self._is_following:
             return
         self._is_following = True
-        while waiting:
-            outcome, is_cascade = waiting.popleft()
-            for entry, index in members.pop(outcome.id, ()):
+        while self._ended:
+            outcome, is_cascade = self._ended.popleft()
+            for entry, index in self.members.pop(outcome.id, ()):
                 self._end(entry, index, outcome, is_cascade)
         self._is_following = False
 
@@ -179,7 +189,7 @@ class Ledger:
             for each in ready:
                 self._release(entry, each, is_held_back)
             for each in failed:
-                self._fail(entry, each, outcome)
+                self._fail(entry, each, outcome, is_cascade)
         self._close(entry)
 
     def _tell(self, entry: Entry, index: int, outcome: Outcome, is_cascade: bool) -> tuple[list[int], list[int]]:
@@ -202,8 +212,10 @@ class Ledger:
                 self._drop(entry, target)
         return ready, failed
 
-    def _fail(self, entry: Entry, index: int, cause: Outcome) -> None:
-        """A call cannot start, as one before it has not succeeded: it ends like that one."""
+    def _fail(self, entry: Entry, index: int, cause: Outcome, is_cascade: bool) -> None:
+        """A call cannot start, as one before it has not succeeded: it ends like that one. The body of a chord is said to
+        have failed itself, unless its header has not: then what failed came before all of it.
+        """
         node, state = entry.plan.nodes[index], self._state
         if not entry.waits[index] or state.calls.get(node.call.id) is not None:
             return  # It runs all the same: a worker has it from an earlier coordinator.
@@ -214,8 +226,17 @@ class Ledger:
             outcome = Outcome(node.call.id, 0, FAILURE, body_of(encode_failure(error, "")))
         else:
             outcome = Outcome(node.call.id, 0, cause.state, cause.body, cause.content)
-        self._ended.append((outcome, node.takes != VALUES))
+        self._ended.append((outcome, is_cascade or node.takes != VALUES))
         state.end(node.call, outcome)
+
+    def runs_no_more(self, task_id: str) -> None:
+        """A worker had this call from an earlier coordinator, and has lost it: what it was spared for that comes now."""
+        for entry, index in list(self.members.get(task_id, ())):
+            nodes = entry.plan.nodes
+            for place in [place for place, end in entry.ends.items() if end != SUCCESS]:
+                cause = self._state.outcomes.get(nodes[place].call.id)
+                if cause is not None and any(target == index for target, _ in nodes[place].then):
+                    self._fail(entry, index, cause, entry.ends[place] == CASCADED)
 
     def _drop(self, entry: Entry, index: int) -> None:
         """An errback is not needed, nor what would have followed it."""
@@ -268,13 +289,14 @@ class Ledger:
         state, node = self._state, entry.plan.nodes[index]
         call = msgspec.structs.replace(node.call)
         if node.takes != NOTHING:
-            call.inputs = Inputs(node.takes, entry.take_parts(index))
+            call.inputs = Inputs(node.takes, entry.parts_of(index))
         known = state.calls.get(call.id)
         if known is not None:
             state.body_bytes -= len(call.body)
             if known.spec == FOREIGN:
                 state.recognise(known, call)
-            return
+            return  # Its parts stay: it may have to be released again.
+        entry.parts.pop(index, None)
         state.seq += 1
         call.seq = state.seq
         state.calls.add(call)
@@ -370,6 +392,11 @@ class Ledger:
                 if waits:
                     yield node.call
 
+    def has_ended(self, plan: Plan) -> bool:
+        """Whether the plan was here, as far as the outcomes that are kept say so."""
+        is_known = self._state.outcomes.get
+        return plan.id not in self.entries and any(is_known(each) is not None for each in spokesmen(plan))
+
     def open_calls(self, plan_id: str) -> list[str]:
         """Ids of the calls of a plan that have not ended."""
         entry = self.entries.get(plan_id)
@@ -431,7 +458,7 @@ class Ledger:
         if call is not None and not call.worker and call.spec != FOREIGN:
             state.withdraw(call)
             state.calls.remove(call)
-            state.uniques.free([call])
+            state.uniques.free([call])  # The one that is released takes its key.
             state.keeping.forget([call])
             state.body_bytes -= len(call.body)
 
@@ -508,10 +535,13 @@ class Ledger:
         ended = {index: Step(entry.row + index, step, outcome) for index, step, outcome in handed.ends}
         if entry.row and ended:
             self._state.operations.append(KeepSteps([ended[index] for index in sorted(ended)]))
+        self._take_known_ends(entry, but=ended)  # It may have been here before.
         self._go_on(entry, ended, is_held_back=False)
+        self._follow_up()
 
     def forget(self, group: Sequence[Entry]) -> None:
-        """These are another coordinator's now."""
+        """These are another coordinator's now; some may have ended here meanwhile."""
+        group = [entry for entry in group if self.entries.get(entry.plan.id) is entry]
         for call in self.released(group):
             self._take_out(call.id)
         for entry in group:

@@ -186,12 +186,12 @@ class Coordinator:
         """End the batch: run what is due, dispatch, and return the effects."""
         state = self.state
         self._run_due()
-        if state.gates:
-            state.gates.share(1 + len(self.mesh.open_links()), max(len(state.workers), 1), state.at_hand)
         self._searches.finish()
         self._intake.accept_deferred()
         self._searches.answer_parked()
         self._handover.finish()
+        if state.gates:
+            state.gates.share(1 + len(self.mesh.open_links()), max(len(state.workers), 1), state.at_hand)
         if not state.is_leaving:
             self._leases.dispatch()
         for peer, replies, is_order in self._broadcasts.pop_done(state.now_s):

@@ -21,7 +21,7 @@ from actorq.coordinator.core.gates import Gates, LimitedLane
 from actorq.coordinator.core.keeping import Keeping
 from actorq.coordinator.core.ledger import Ledger
 from actorq.coordinator.core.lines import age
-from actorq.coordinator.core.outcomes import OutcomeCache
+from actorq.coordinator.core.outcomes import OutcomeCache, made_of
 from actorq.coordinator.core.queues import FairLane, Lane, Lanes, Queue
 from actorq.coordinator.core.schedule import Schedule
 from actorq.coordinator.core.topology import Topology
@@ -85,6 +85,8 @@ class State:
         """Second connections of worker nodes, with the node's epoch."""
         self.entries: dict[CallSpec, SpecEntry] = {}
         self.entries_by_number: dict[int, SpecEntry] = {}
+        self.extended: dict[int, CallSpec] = {}
+        """By number: those whose calls are to be known when they have settled."""
         self.no_lane = Lane(Queue(""), "")
         """Of the specs whose calls are refused: nothing ever stands in it."""
         self.spec_numbers = 0
@@ -203,6 +205,8 @@ class State:
         lane = self.lanes.lane(spec.queue, spec.offer, LimitedLane if is_limited else Lane)
         entry = SpecEntry(number, spec, lane, not spec.ignore_result, durable, is_limited=is_limited)
         self.entries[spec] = self.entries_by_number[number] = entry
+        if spec.extended:
+            self.extended[number] = spec
         return entry
 
     def forget_specs(self) -> None:
@@ -213,6 +217,7 @@ class State:
         unused = [each for each in self.entries.values() if each.number not in used]
         for entry in unused:
             del self.entries[entry.spec], self.entries_by_number[entry.number]
+            self.extended.pop(entry.number, None)
         self.keeping.forget_specs(unused)
         for worker in self.workers.values():
             gone = [(number, CallSpec("")) for number in sorted(worker.specs - used)]
@@ -229,7 +234,11 @@ class State:
         if not outcomes:
             return
         self.settled_count += len(outcomes)
-        self.outcomes.add(outcomes, self.now_s)
+        worker = self.workers_by_number.get(calls[0].worker)  # Of all of them: they came in one report, or from none.
+        self.outcomes.add(outcomes, self.now_s, self.wall_s, "" if worker is None else worker.name)
+        if self.extended:
+            extended = self.extended
+            self.outcomes.know([made_of(extended[call.spec], call) for call in calls if call.spec in extended])
         if self.uniques:
             self.uniques.free(calls)
         if self.settings.durable:

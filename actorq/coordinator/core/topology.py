@@ -1,4 +1,4 @@
-"""Exchanges, bindings and what is said of queues: data that all coordinators of the mesh have.
+"""Exchanges, bindings, and what is said of queues and of the rates of tasks: data that all coordinators of the mesh have.
 
 Each thing has one declaration, and the later one of two counts: so whatever order they come in, and however often, all
 coordinators end up with the same. A coordinator that meets another one tells it all that it knows.
@@ -14,9 +14,10 @@ import msgspec
 from actorq.config import DEFAULT_QUEUE
 from actorq.errors import ImproperlyConfigured, nearest
 from actorq.policies import routing
+from actorq.policies.rate import Rate, parse_rate
 from actorq.policies.routing import BROADCAST, DIRECT, Binding, check_kind, worker_direct
 from actorq.stores.api import ForgetDeclarations, KeepDeclarations
-from actorq.wire.declarations import BINDING, EXCHANGE, PAUSE, QUEUE, Declaration
+from actorq.wire.declarations import BINDING, EXCHANGE, PAUSE, QUEUE, RATE, Declaration
 from actorq.wire.records import CallSpec
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Identity = tuple[str, ...]
 ROUTES_KEPT = 10_000
 LONGEST_BYTES = 8192
 """One declaration."""
-_NAMES = {EXCHANGE: 1, QUEUE: 1, PAUSE: 1, BINDING: 3}
+_NAMES = {EXCHANGE: 1, QUEUE: 1, PAUSE: 1, BINDING: 3, RATE: 1}
 """How many names each kind of declaration has."""
 _LEAST_S = 1e-3
 """Between two declarations of one coordinator, as far as which is later is concerned."""
@@ -105,6 +106,11 @@ class Topology:
         value = declaration.value
         if declaration.kind == PAUSE:
             self._state.lanes.set_paused(declaration.names[0], bool(value and value.get("paused")))
+        elif declaration.kind == RATE:
+            if value is None:
+                self._state.gates.forget_rate(declaration.names[0])
+            else:
+                self._state.set_rate(declaration.names[0], _rate_in(value))
         elif declaration.kind == BINDING:
             exchange, queue, key = declaration.names
             bindings = self._bindings.setdefault(exchange, {})
@@ -204,6 +210,8 @@ def _checked(declaration: Declaration) -> Declaration:
         raise ImproperlyConfigured(f"{declaration.kind} {declaration.names[0]!r} is declared at no point in time")
     if declaration.kind == EXCHANGE and declaration.value is not None:
         check_kind(str(declaration.value.get("type", DIRECT)))
+    if declaration.kind == RATE and declaration.value is not None:
+        _rate_in(declaration.value)
     size_bytes = len(msgspec.msgpack.encode(declaration))
     if size_bytes > LONGEST_BYTES:
         raise ImproperlyConfigured(
@@ -215,6 +223,10 @@ def _checked(declaration: Declaration) -> Declaration:
             f"the {declaration.kind} has no name: the default exchange and queue are always there"
         )
     return declaration
+
+
+def _rate_in(value: dict[str, Any]) -> Rate | None:
+    return parse_rate(value.get("rate_limit"))
 
 
 def _order(declaration: Declaration) -> tuple[float, bytes]:

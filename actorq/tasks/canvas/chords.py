@@ -78,7 +78,7 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         }
 
     def __call__(self, body: Any = None, **options: Any) -> Any:
-        return self.apply_async((), {"body": body} if body is not None else {}, **options)
+        return (self if body is None else self.with_body(body)).apply_async(**options)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -91,8 +91,13 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         return self._needed_body().link(callback)
 
     def link_error(self, errback: Any) -> Any:
-        """Link it to the body: it runs once, when the body fails, or one of the header."""
+        """Link it to the body: it runs once, when the body fails, or one of the header. Where the setting
+        `task_allow_error_cb_on_chord_header` says so, it also runs for each of the header that fails.
+        """
         self._needed_body().link_error(errback)
+        app = self.own_app()
+        if app is not None and app.conf.task_allow_error_cb_on_chord_header:
+            self.header.link_error(errback)
         return errback
 
     def set_immutable(self, immutable: bool) -> None:
@@ -119,9 +124,8 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         own = {name: value for name, value in {**defaults, **options}.items() if name in OWN}
         for_each = {name: value for name, value in options.items() if name not in OWN}
         otherwise = {name: value for name, value in defaults.items() if name not in OWN}
-        made = chord(
-            self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=self.own_app(), **own
-        )
+        app = self._given_app() or body._given_app()
+        made = chord(self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=app, **own)
         made.body = body.bound(None, None, _without_first(for_each), _without_first(otherwise))
         return made
 

@@ -99,7 +99,7 @@ class group(Signature[Any]):  # noqa: N801 - Celery's name
         own = {name: value for name, value in {**defaults, **options}.items() if name in OWN}
         for_each = {name: value for name, value in options.items() if name not in OWN}
         otherwise = {name: value for name, value in defaults.items() if name not in OWN}
-        made = group(app=self.own_app(), **own)
+        made = group(app=self._given_app(), **own)
         made.tasks = _unrolled(each.bound(self._merge(args)[0], kwargs, for_each, otherwise) for each in self.tasks)
         return made
 

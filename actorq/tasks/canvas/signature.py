@@ -15,6 +15,7 @@ from actorq.tasks.canvas.planning import Before, Flow, Planner, Step
 from actorq.wire.records import VALUES
 
 if TYPE_CHECKING:
+    from actorq.tasks.canvas.stamping import StampingVisitor
     from actorq.tasks.protocol import Mesh
     from actorq.tasks.result import AsyncResult
     from actorq.wire.records import CallSpec, Plan
@@ -169,12 +170,13 @@ class Signature(dict[str, Any], Generic[R]):
 
     def own_app(self) -> Mesh | None:
         """The application that it was given, or a part of it; else the current one."""
+        return self._given_app() or APPS.current()
+
+    def _given_app(self) -> Mesh | None:
         if self._app is None:
-            for part in self._parts():
-                self._app = part.own_app()
-                if self._app is not None:
-                    break
-        return self._app or APPS.current()
+            given = (part._given_app() for part in self._parts())
+            self._app = next((app for app in given if app is not None), None)
+        return self._app
 
     @property
     def type(self) -> Any:
@@ -286,6 +288,17 @@ class Signature(dict[str, Any], Generic[R]):
     def _list_option(self, key: str) -> list[Any]:
         items = self.options[key] = _as_list(self.options.get(key))
         return items
+
+    def stamp(self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any) -> None:
+        """Have all its calls, and what is linked to them, carry these: their tasks see them as `request.stamps`, a dict of
+        lists, and ``app.control.revoke_by_stamped_headers`` ends calls by them. visitor: has more for each part.
+        append_stamps: a name that has a value already gets both.
+
+        Raises ImproperlyConfigured for the name of an option.
+        """
+        from actorq.tasks.canvas.stamping import stamp
+
+        stamp(self, visitor, append_stamps, headers)
 
     def flatten_links(self) -> list[Signature[Any]]:
         """Itself, and all that is linked to it, and to that."""

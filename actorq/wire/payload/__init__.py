@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actorq.wire.payload.cloudpickle_codec import dumps_without, loads_with
 from actorq.wire.payload.code import code_blob, code_hash, load_code
 from actorq.wire.payload.failure import decode_failure, describe_failure, encode_failure
 from actorq.wire.payload.msgpack_codec import decode_call, dumps, encode_call, loads
@@ -27,11 +28,13 @@ __all__ = [
     "decode_failure",
     "describe_failure",
     "dumps",
+    "dumps_without",
     "encode_call",
     "encode_failure",
     "format_name",
     "format_remote_traceback",
     "load_code",
     "loads",
+    "loads_with",
     "remote_traceback",
 ]

@@ -54,6 +54,32 @@ def test_pool_concurrency_and_processes(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "pool", "concurrency", "shape"),
+    [
+        ([], "threads", "8", ("threads", 8, 1)),
+        ([], "prefork", "3", ("solo", 1, 3)),
+        (["-P", "solo"], "threads", "", ("solo", 1, 1)),
+        ([], "gevent", "8", ("green", None, 1)),
+    ],
+)
+def test_what_the_command_line_leaves_open_the_environment_may_say(
+    run: Run,
+    started: list[WorkerOptions],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    pool: str,
+    concurrency: str,
+    shape: tuple[Any, ...],
+) -> None:
+    monkeypatch.setenv("ACTORQ_WORKER_POOL", pool)
+    monkeypatch.setenv("ACTORQ_WORKER_CONCURRENCY", concurrency)
+    result = run(*TASKS, *arguments)
+    assert result.exit_code == 0, result.output
+    (options,) = started
+    assert (options.pool, options.concurrency, options.processes) == shape
+
+
+@pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["-P", "threds"], "did you mean 'threads'?"),

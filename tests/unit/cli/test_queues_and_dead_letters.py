@@ -62,7 +62,9 @@ def test_dead_letters_are_listed_with_their_reasons(run: Run, mesh: FakeMesh) ->
 @pytest.mark.parametrize(("serializer", "body", "shown"), [
     ("msgpack", encode_call((1, "x"), {"k": 2}), "1, 'x', k=2"),
     ("msgpack", b"\xc1", "<"),
+    ("json+gzip", Serializers.default().get("json+gzip").encode_call((1,), {}), "1"),
     ("cloudpickle", b"12345", "<5 bytes of cloudpickle>"),
+    ("cloudpickle+gzip", b"12345", "<5 bytes of cloudpickle+gzip>"),
 ])  # fmt: skip
 def test_a_dead_letter_is_shown_with_its_arguments_and_nothing_is_unpickled(
     run: Run, mesh: FakeMesh, serializer: str, body: bytes, shown: str

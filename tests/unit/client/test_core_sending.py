@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
+from actorq.client.pending import Pending
 from actorq.errors import CallRefused
 from actorq.wire import messages as m
 from actorq.wire.records import FAILURE, SUCCESS, Call, Node, Outcome, Plan
 from tests.unit.client.core_support import BY_VALUE, IGNORED, PLAIN, SPECS, Bench, failure_of
+
+
+def workflow(bench: Bench, task_id: str, spec: int, replies: bool = True) -> Pending:
+    """A user hands a workflow of one call over."""
+    plan = Plan(f"plan of {task_id}", [Node(Call(task_id, spec, b""), replies=replies)])
+    pending = Pending(task_id, plan)
+    if replies:
+        bench.core.pending[task_id] = pending
+    bench.core.plans.append(plan)
+    return pending
 
 
 @pytest.fixture(params=[False, True], ids=["once", "each message twice"])
@@ -87,6 +100,29 @@ def test_a_call_whose_function_was_dropped_is_sent_again_with_it(bench: Bench) -
     assert failure_of(pending) is None
     assert bench.take(m.Code)[0] == m.Code("digest", b"the function")
     assert bench.submitted()[0] == (["a"], False)
+
+
+def test_a_workflow_whose_function_was_dropped_is_sent_again_with_it(bench: Bench) -> None:
+    """Of several that went out together, that one."""
+    workflow(bench, "a", PLAIN)
+    workflow(bench, "b", BY_VALUE, replies=False)
+    bench.step()
+    assert [[plan.id for plan in message.plans] for message in bench.take(m.Submit)] == [["plan of a", "plan of b"]]
+    bench.take(m.Code)
+    bench.hear(m.Refused([("b", m.CODE_MISSING)]))
+    kinds = {type(message) for message in bench.said}
+    assert kinds == {m.Code, m.Submit} and type(bench.said[0]) is m.Code
+    assert {plan.id for message in bench.take(m.Submit) for plan in message.plans} == {"plan of b"}
+
+
+def test_that_a_workflow_is_refused_whose_outcomes_nobody_awaits_is_in_the_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    workflow(bench, "a", PLAIN, replies=False)
+    bench.step()
+    with caplog.at_level(logging.ERROR, "actorq.client"):
+        bench.hear(m.Refused([("a", "the disk is full")]))
+    assert "call a, whose result nobody wanted, was refused: the disk is full" in caplog.text
 
 
 def test_pressure_is_known_until_it_is_over(bench: Bench) -> None:
@@ -265,6 +301,20 @@ def test_calls_that_cannot_be_sent_are_not_out() -> None:
     [submit] = bench.take(m.Submit)
     bench.core.unsendable(submit, ValueError("why"))
     assert bench.core.unaccepted_bytes == 0
+
+
+def test_of_workflows_that_cannot_be_sent_together_those_that_can_be_sent_alone_are() -> None:
+    bench = Bench()
+    pendings = [workflow(bench, each, PLAIN) for each in "abc"]
+    bench.step()
+    [submit] = bench.take(m.Submit)
+    bench.core.unsendable(submit, ValueError("half a character"))
+    bench.step()
+    assert [(bench.core.unaccepted_count, failure_of(each)) for each in pendings] == [(3, None)] * 3
+    submits = bench.take(m.Submit)
+    assert [[plan.id for plan in each.plans] for each in submits] == [["plan of a"], ["plan of b"], ["plan of c"]]
+    bench.core.unsendable(submits[1], ValueError("half a character"))
+    assert [failure_of(each) is None for each in pendings] == [True, False, True]
 
 
 def test_the_larger_the_arguments_the_fewer_calls_may_wait() -> None:

@@ -224,12 +224,43 @@ def test_coordinators_share_a_rate(bench: Bench) -> None:
     assert len(starts.times) >= PER_SECOND
 
 
+def test_coordinators_share_a_limit_also_of_calls_that_others_are_asked_about_first(bench: Bench) -> None:
+    other, client, worker = bench.coordinator("zoe"), bench.client(), bench.worker(slots=9)
+    client.submit("a", "b", spec=limited(max_concurrency=2), fresh=False)
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [("a", ""), ("b", "")]))
+    assert worker.delivered() == ["a"]
+
+
 def test_a_limit_for_each_worker_grows_with_the_workers(bench: Bench) -> None:
     client = bench.client()
     spec = limited(max_concurrency=2, limits_worker=True)
     workers = [bench.worker(f"worker-{number}", slots=9) for number in range(2)]
     client.submit(*map(str, range(9)), spec=spec)
     assert sum(len(worker.delivered()) for worker in workers) == 4
+
+
+def test_of_two_limited_tasks_the_older_call_goes_first_whatever_its_key(bench: Bench) -> None:
+    client = bench.client()
+    add, sub = limited(max_concurrency=50), CallSpec("sub", max_concurrency=50)
+    for task_id, spec, key in [
+        ("1", add, "a"),
+        ("2", sub, "a"),
+        ("3", add, "b"),
+        *[(f"4.{n}", add, "a") for n in "abcd"],
+    ]:
+        client.submit(task_id, spec=spec, extra=of(key))
+    assert bench.worker(slots=9, offers=["add", "sub"]).delivered()[:3] == ["1", "2", "3"]
+
+
+def test_of_calls_that_come_together_the_limits_of_the_last_one_count(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(slots=9)
+    submission = client.submission("a", "b", spec=limited(max_concurrency=1))
+    other = client.submission("c", "d", spec=limited(max_concurrency=3))
+    submission.specs += other.specs
+    submission.calls += other.calls
+    client.say(submission)
+    assert worker.delivered() == ["a", "b", "c"]
 
 
 # -- at run time -------------------------------------------------------------------------------------------------
@@ -270,6 +301,34 @@ def test_what_is_wrong_with_a_limit_is_answered(bench: Bench) -> None:
     assert client.order("rate_limit", task_name="sub", rate_limit="1/s") == {"error": "unknown task"}
     assert "Invalid rate limit string" in client.order("rate_limit", task_name="add", rate_limit="fast")["error"]
     assert "error" in client.order("rate_limit", rate_limit="fast")
+
+
+def test_a_limit_that_was_set_outlives_the_coordinator_and_can_be_taken_back() -> None:
+    bench = Bench(shelf=Shelf())
+    client = bench.client()
+    client.submit("a", "b", "c", "d")
+    client.order("rate_limit", task_name="add", rate_limit="1/s")
+    bench.start()
+    client = bench.client()
+    worker = bench.worker(slots=9)
+    bench.wait(3.0)  # Calls from the journal wait for what workers may still run.
+    first = worker.delivered()
+    assert len(first) == 1
+    client.order("declare", items=[["rate", ["add"], None]])
+    assert len(first + worker.delivered()) == 4
+
+
+def test_a_limit_that_was_set_is_told_to_coordinators_that_come_later(bench: Bench) -> None:
+    client = bench.client()
+    client.submit("a")
+    client.order("rate_limit", task_name="add", rate_limit="1/s")
+    [told] = bench.coordinator("yan").link.take(m.Control)
+    assert told.command == "declare" and told.arguments["items"][0][:3] == ["rate", ["add"], {"rate_limit": "1/s"}]
+    # And of two that were set the one that was set last counts.
+    other = bench.coordinator("zoe")
+    other.say(m.Control(1, "declare", {"items": [["rate", ["add"], {"rate_limit": "9/s"}, 1.0]]}, [], 1.0))
+    client.submit("b", "c")
+    assert bench.worker(slots=9).delivered() == ["a"]
 
 
 # -- whatever happens --------------------------------------------------------------------------------------------

@@ -46,6 +46,33 @@ def test_what_is_over_age_is_dropped() -> None:
     assert cache.get("2") == outcome(2)
 
 
+@given(st.lists(st.tuples(st.sampled_from("af"), st.integers(0, 12), st.sampled_from(["hare", "snail"])), max_size=60))
+def test_each_outcome_keeps_its_origin_whatever_is_forgotten_or_comes_again(
+    steps: list[tuple[str, int, str]],
+) -> None:
+    cache, known = OutcomeCache(400, 10_000, 1000.0), {}
+    for came_s, (what, number, worker) in enumerate(steps):
+        ids = [f"{number}", f"{number + 1}"]
+        if what == "a":
+            cache.add([outcome(number), outcome(number + 1)], 0.0, float(came_s), worker)
+            known.update(dict.fromkeys(ids, (float(came_s), worker)))
+        else:
+            assert cache.forget(ids[0]) == (known.pop(ids[0], None) is not None)
+    assert {each.id: cache.origin(each.id) for each in cache.all()} == known
+    assert len(cache) == len(known)
+
+
+def test_what_was_forgotten_takes_no_room_when_nothing_else_is_there() -> None:
+    cache = OutcomeCache(100, 1000, 60.0)
+    cache.add([outcome(1), outcome(2)], now_s=0.0)
+    cache.forget("1")
+    cache.expire(now_s=1.0)
+    assert cache.get("2") == outcome(2)
+    cache.forget("2")
+    cache.expire(now_s=1.0)
+    assert len(cache) == 0 and not cache._generations
+
+
 def test_a_question_is_answered_with_outcomes_and_states(bench: Bench) -> None:
     client, worker = bench.client(), bench.worker(slots=3)
     client.submit("ended", "running", "received")

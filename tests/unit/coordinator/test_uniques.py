@@ -9,7 +9,7 @@ import pytest
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.records import REPLACED, UNTIL_START, Call, Extra, Node, Plan, Replacement
+from actorq.wire.records import REPLACED, UNTIL_START, VALUE, Call, Extra, Node, Plan, Replacement
 from tests.unit.coordinator.support import SPEC, Bench, ClientParty, CoordinatorParty
 
 
@@ -94,6 +94,22 @@ def test_a_key_is_held_again_after_a_restart() -> None:
     worker.report("first")
     client.submit("third", extra=unique())
     assert bench.state_of("third") == "open"
+
+
+def test_the_key_of_a_call_of_a_workflow_that_is_retried_is_free_after_its_end_also_after_a_restart() -> None:
+    bench = Bench(shelf=Shelf())
+    bench.client().submit_plan(
+        "plan", Node(Call("first", 1, b"", extra=unique()), then=[(1, 0)]), Node(Call("next", 1, b""), VALUE, 1)
+    )
+    again = Replacement([SPEC], Plan("again", [Node(Call("first", 1, b"", extra=unique()))]))
+    bench.worker().report("first", state=REPLACED, body=msgspec.msgpack.encode(again))
+    bench.start()
+    worker = bench.worker("another")
+    bench.wait(3.0)
+    worker.report("first")
+    client = bench.client()
+    client.submit("second", extra=unique())
+    assert duplicates(client) == [] and bench.state_of("second") == "open"
 
 
 def test_a_call_that_may_be_running_is_taken_although_another_one_holds_its_key(bench: Bench) -> None:

@@ -240,6 +240,18 @@ def test_the_errback_of_a_body_hears_that_a_member_has_failed(bench: Bench) -> N
     assert [part.id for part in inputs_of(worker, "errback")] == ["body"]
 
 
+def test_the_errback_of_a_body_is_dropped_when_its_header_has_not_failed_itself(bench: Bench) -> None:
+    client, worker = parties(bench)
+    first = node("first", then=[(1, 0), (2, 0)])
+    a, b = node("a", VALUE, 1, then=[(3, 0)]), node("b", VALUE, 1, then=[(3, 1)])
+    a.catch, b.catch, body = [4], [4], node("body", VALUES, 2)
+    body.catch = [4]
+    client.submit_plan("p", first, a, b, body, node("errback", CAUSE, 3))
+    worker.report("first", state=FAILURE, body=failure())
+    assert worker.delivered() == []
+    assert is_clean(bench)
+
+
 # -- plans that come twice, and what is refused ------------------------------------------------------------------
 
 
@@ -252,6 +264,37 @@ def test_a_plan_that_comes_twice_is_one(bench: Bench) -> None:
     assert worker.delivered() == ["b"]
     worker.report("b")
     assert is_clean(bench)
+
+
+def test_a_plan_that_comes_again_after_its_end_starts_nothing(bench: Bench) -> None:
+    """Not even the errback of a call that has failed only with the one before it, which was dropped."""
+    client, worker = parties(bench)
+    for resent in (False, True):
+        first, second = chain("a", "b")
+        second.catch = [2]
+        client.submit_plan("p", first, second, node("errback", CAUSE, 1), resent=resent)
+        if not resent:
+            assert worker.delivered() == ["a"]
+            worker.report("a", state=FAILURE, body=failure())
+    bench.wait(3.0)
+    assert worker.delivered() == [] and is_clean(bench)
+
+
+def test_a_plan_that_was_taken_is_not_refused_when_it_comes_again(kept: Bench) -> None:
+    client, worker = parties(kept)
+    spec = CallSpec("add", queue="", exchange="jobs")
+    client.order(
+        "declare", items=[["exchange", ["jobs"], {"type": "fanout"}], ["binding", ["jobs", "default", ""], {}]]
+    )
+    for trouble in ("", "the disk is full"):
+        kept.core.report_trouble(trouble)
+        client.submit_plan("p", *chain("a", "b"))
+        client.submit_plan("q", *chain("x", "y"), spec=spec)
+        if not trouble:
+            worker.report("a", "x")
+            worker.report("b", "y")
+            client.order("declare", items=[["exchange", ["jobs"], None]])
+    assert not client.take(m.Refused) and worker.delivered() == []
 
 
 def test_a_client_does_not_say_what_others_have_made(bench: Bench) -> None:
@@ -292,6 +335,25 @@ def test_a_plan_sent_again_to_a_new_coordinator_goes_on_where_a_worker_runs_it(b
     assert bench.state_of("body") == "SUCCESS"
 
 
+def test_a_body_that_only_an_earlier_coordinator_has_started_fails_when_its_worker_is_lost_too(bench: Bench) -> None:
+    """A member that ran once more has failed meanwhile."""
+    client, worker = parties(bench)
+    client.submit_plan("p", *chord("body", "a"))
+    worker.report("a")
+    assert worker.delivered() == ["body"]
+    bench.start()
+    first = worker.return_anew(held=[("body", 1)], slots=10, coordinator="epoch-1")
+    second, client = bench.worker("second"), bench.client()
+    client.submit_plan("p", *chord("body", "a"), resent=True)
+    bench.wait(3.0)
+    (worker,) = [each for each in (first, second) if each.delivered() == ["a"]]
+    worker.report("a", state=FAILURE, body=failure())
+    assert bench.state_of("body") == "open", "it may succeed"
+    first.die()
+    assert bench.state_of("body") == "FAILURE" and is_clean(bench)
+    assert client.outcomes() == {"body": "FAILURE"}
+
+
 @pytest.mark.parametrize(
     ("nodes", "reason"),
     [
@@ -311,6 +373,41 @@ def test_a_plan_that_makes_no_sense_is_refused_with_the_reason(bench: Bench, nod
     refused = [each for message in client.take(m.Refused) for each in message.calls]
     assert all(reason in why for _, why in refused) and bool(refused) == bool(nodes)
     assert worker.delivered() == [] and is_clean(bench)
+
+
+def test_of_several_plans_that_come_together_those_that_cannot_be_taken_are_refused_together(bench: Bench) -> None:
+    client, worker = parties(bench)
+    submission = client.submission()
+    submission.plans = [Plan(each, chain(each, f"after {each}")) for each in "abcd"]
+    for plan in submission.plans[1::2]:
+        plan.nodes[1].needs = 2
+    client.say(submission)
+    assert worker.delivered() == ["a", "c"]
+    ((*refused,),) = [each.calls for each in client.take(m.Refused)]
+    assert [task_id for task_id, _ in refused] == ["b", "after b", "d", "after d"]
+    assert client.accepted() == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "trouble", "reason"),
+    [
+        (CallSpec("f", code="digest", ignore_result=True), "", m.CODE_MISSING),
+        (CallSpec("add", ignore_result=True), "the disk is full", "the disk is full"),
+        (CallSpec("add", queue="", exchange="nowhere", ignore_result=True), "", "there is no exchange 'nowhere'"),
+    ],
+)
+def test_a_plan_whose_outcomes_nobody_awaits_is_refused_by_its_first_call(
+    kept: Bench, spec: CallSpec, trouble: str, reason: str
+) -> None:
+    """Or nobody would hear that it was not taken."""
+    client = kept.client()
+    kept.core.report_trouble(trouble)
+    nodes = chain("a", "b")
+    for each in nodes:
+        each.replies = False
+    client.submit_plan("p", *nodes, spec=spec)
+    ((refused,),) = [each.calls for each in client.take(m.Refused)]
+    assert refused[0] == "a" and reason in refused[1]
 
 
 def test_a_revoked_call_that_waits_for_others_ends_at_once(bench: Bench) -> None:
@@ -364,6 +461,53 @@ def test_what_followed_a_replaced_call_follows_its_replacement(bench: Bench) -> 
     assert inputs_of(worker, "b") == [Part("a", SUCCESS, b"1")]
     worker.report("b")
     assert is_clean(bench)
+
+
+@pytest.mark.parametrize("resent", [False, True])
+def test_a_call_that_goes_on_as_a_workflow_is_known_when_it_comes_again(bench: Bench, resent: bool) -> None:
+    client, worker = parties(bench)
+    once = CallSpec("add", acks_late=False)
+    client.submit("a", spec=once)
+    worker.announce("a")
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    client.submit("a", spec=once, fresh=False, resent=resent)
+    bench.wait(3.0)
+    assert worker.delivered() == ["x"]
+    worker.report("x", body=b"1")
+    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", SUCCESS, b"1")]
+    worker.report("a")
+    assert bench.state_of("a") == "SUCCESS" and is_clean(bench)
+
+
+def test_who_submits_a_call_again_that_goes_on_as_a_workflow_hears_of_its_end(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit("a")
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    other = bench.client("other")
+    other.submit("a", fresh=False)
+    assert worker.delivered() == ["x"]
+    worker.report("x")
+    worker.report("a")
+    assert other.outcomes() == {"a": "SUCCESS"}
+
+
+def test_a_call_that_is_handed_over_again_is_not_taken_while_it_goes_on_as_a_workflow(bench: Bench) -> None:
+    heir = Bench()
+    bench.client().submit("a")
+    link = bench.coordinator("heir")
+    bench.core._handover.begin()
+    bench.step()
+    (message,) = link.link.take(m.HandOver)
+    taker = heir.coordinator("giver")
+    taker.say(message)
+    worker = heir.worker()
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    taker.say(message)
+    assert worker.delivered() == ["x"]
+    worker.report("x")
+    assert worker.delivered() == ["a"]
+    worker.report("a")
+    assert is_clean(heir)
 
 
 def test_a_replacement_that_fails_fails_what_it_replaces(bench: Bench) -> None:
@@ -471,6 +615,30 @@ def test_a_report_of_a_replacement_that_comes_again_after_a_restart_changes_noth
     assert kept.state_of("a") == "SUCCESS" and is_clean(kept)
 
 
+@pytest.mark.parametrize("comes_again", [False, True])
+def test_what_a_call_goes_on_with_has_its_value_although_it_is_reported_late_after_a_restart(
+    kept: Bench, comes_again: bool
+) -> None:
+    client, worker = parties(kept, slots=1)
+    client.submit("a")
+    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    assert worker.delivered() == ["x"]
+    kept.start()
+    late = worker.return_anew(held=[("a", 1)], coordinator="epoch-1")
+    other = kept.worker("other")
+    if comes_again:
+        kept.client().submit("a", fresh=False, resent=True)
+    kept.wait(3.0)
+    assert other.delivered() == ["x"]
+    other.report("x", body=b"1")
+    late.calls["a"] = Call("a", 1, b"", attempt=1)
+    late.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    (worker,) = [each for each in (late, other) if each.delivered() == ["a"]]
+    assert inputs_of(worker, "a") == [Part("x", SUCCESS, b"1")]
+    worker.report("a")
+    assert kept.state_of("a") == "SUCCESS" and is_clean(kept)
+
+
 def test_errbacks_that_were_dropped_stay_so_after_a_restart(kept: Bench) -> None:
     client, worker = parties(kept)
     client.submit_plan("p", *with_errback(*chain("a", "b")))
@@ -546,6 +714,51 @@ def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) 
     assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("a", SUCCESS, b"1")]
     worker.report("b")
     assert is_clean(heir)
+
+
+def test_a_workflow_that_is_handed_over_again_goes_on_with_what_has_ended_since(bench: Bench) -> None:
+    """The connection is lost before the one that leaves hears that the other one has it."""
+    heir = Bench()
+    client = bench.client()
+    client.submit_plan("p", *chain("a", "b", "c"))
+    client.submit_plan("q", *chain("x", "y"))
+    link = bench.coordinator("heir")
+    bench.core._handover.begin()
+    bench.step()
+    messages = link.link.take(m.HandOver)
+    taker = heir.coordinator("giver")
+    taker.say(*messages)
+    worker = heir.worker(slots=2)
+    for task_id in "abcx":
+        worker.delivered()
+        worker.report(task_id)
+    assert worker.delivered() == ["y"]
+    taker.say(*messages)
+    assert worker.delivered() == []
+    worker.report("y")
+    assert is_clean(heir)
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+def test_a_workflow_that_ends_while_it_is_on_its_way_to_another_coordinator_is_over(end: str) -> None:
+    giver = Bench(shelf=Shelf())
+    client = giver.client()
+    nodes = chain("a", "b")
+    nodes[0].call.expires = giver.wall_s + 10
+    client.submit_plan("p", *nodes)
+    client.submit_plan("q", *chain("x", "y"))
+    other = giver.coordinator("heir")
+    giver.core._handover.begin()
+    giver.step()
+    *_, last = other.link.take(m.HandOver)
+    if end == "revoked":
+        other.say(m.Control(0, "revoke", {"ids": ["a"]}, [], 0.0))
+    else:
+        giver.wait(10.5)
+    assert giver.state_of("a") == giver.state_of("b") == "REVOKED"
+    other.link.say(m.Accepted(last.seq))
+    assert is_clean(giver) and giver.shelf is not None and not giver.shelf.plans
+    assert other.link.take(m.HandOverOutcomes), "it goes on to leave"
 
 
 def test_what_a_call_was_replaced_by_is_handed_over_with_what_follows_it(bench: Bench) -> None:

@@ -210,6 +210,17 @@ def test_a_mesh_that_accepts_json_only_is_sent_json(app: ActorQ) -> None:
     assert app.serializers.accept_content == {"json"}
 
 
+def test_tasks_that_say_no_rate_have_that_of_the_settings(app: ActorQ) -> None:
+    app.tasks["mul"].options["rate_limit"] = "1/m"
+    app.conf.task_default_rate_limit = "30/s"
+    rates = {name: (app.tasks[name].spec.rate, app.tasks[name].spec.rate_period_s) for name in ("add", "mul")}
+    assert rates == {"add": (30.0, 1.0), "mul": (1.0, 60.0)}
+    app.conf.worker_disable_rate_limits = True
+    assert not app.tasks["add"].spec.is_limited and not app.tasks["mul"].spec.is_limited
+    with pytest.raises(ImproperlyConfigured, match="task_default_rate_limit"):
+        app.conf.task_default_rate_limit = "fast"
+
+
 def test_results_of_other_kinds_are_not_opened(app: ActorQ) -> None:
     outcome = Outcome("1", 1, SUCCESS, b"5", "json")
     assert app.open_outcome(outcome) == 5

@@ -86,7 +86,7 @@ def run_call(
     """Run one call of a task to its outcome; or `run`, which came from there."""
     if run is None:
         spec = task.spec
-        encode = task.app.serializers.get(spec.serializer).encode_call
+        encode = task.app.serializers.get(spec.content).encode_call
         run = Run(Call(task_id, 1, encode(args, kwargs), client=1, attempt=1, extra=extra), spec)
     run.cancelled = cancelled
     job = Jobs(task.app).make(run.spec, None)

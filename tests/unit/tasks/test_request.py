@@ -96,7 +96,7 @@ def test_it_knows_where_it_belongs_to_and_what_it_was_given() -> None:
     request = seen(extra_of(split_options(options)[1], None))
     assert (request["root_id"], request["parent_id"], request["group"], request["group_index"]) == ("r", "p", "g", 2)
     assert (request["headers"], request["shadow"], request["argsrepr"]) == ({"trace": "t"}, "s", "***")
-    assert (request["stamps"], request["stamped_headers"]) == ({"tenant": "acme"}, ["tenant"])
+    assert (request["stamps"], request["stamped_headers"]) == ({"tenant": ["acme"]}, ["tenant"])
 
 
 def test_times_are_text_in_iso_8601() -> None:

@@ -90,6 +90,18 @@ def test_the_serializer_of_the_arguments_may_change() -> None:
     assert app.serializers.decode_call(spec.serializer, call.body)[0] == ["u"]  # type: ignore[arg-type]
 
 
+def test_compressed_arguments_go_along_and_may_change() -> None:
+    @app.task(bind=True, compression="gzip", serializer="json", name="compressed")
+    def compressed(self: Any, text: str) -> list[Any]:
+        if not self.request.retries:
+            raise self.retry(args=(text * 2,), countdown=0)
+        return [len(text), len(self.request.args[0])]
+
+    outcome = run_again(compressed, run_call(compressed, "x" * 10_000)).outcome
+    assert app.open_outcome(outcome) == [20_000, 20_000]
+    assert compressed.apply(("x" * 10_000,)).get() == [20_000, 20_000]
+
+
 def test_who_waits_is_told_why() -> None:
     ended = run_call(fetch, "u", retry={})
     (note,) = ended.run.notes

@@ -56,6 +56,33 @@ def test_a_misspelt_option_is_refused_with_the_nearest_one(app: ActorQ) -> None:
         task.apply_async(countdwn=3)
 
 
+@pytest.mark.parametrize("priority", [12, -1, 2.5, "high", True])
+def test_a_priority_out_of_range_is_refused_with_the_range(app: ActorQ, priority: Any) -> None:
+    task = app.task(name="t")(lambda: None)
+    with pytest.raises(ImproperlyConfigured, match=f"priority is a number from 0 to 9.*not {priority!r}"):
+        task.apply_async(priority=priority)
+    with pytest.raises(ImproperlyConfigured, match="priority"):
+        app.task(name="u", priority=priority)(lambda: None)
+
+
+def test_an_empty_queue_is_refused_also_where_settings_route_calls(app: ActorQ) -> None:
+    task = app.task(name="t")(lambda: None)
+    with pytest.raises(ImproperlyConfigured, match="queue is empty"):
+        task.apply_async(queue="")
+    with pytest.raises(ImproperlyConfigured, match="queue is empty"):
+        app.task(name="u", queue="")(lambda: None)
+    app.conf.task_routes = {"other": {"queue": "other"}}
+    with pytest.raises(ImproperlyConfigured, match="queue is empty"):
+        task.apply_async(queue="")
+    with pytest.raises(ImproperlyConfigured, match="queue is empty"):
+        task.apply_async(queue="", exchange="news")
+
+
+def test_a_value_that_cannot_be_is_refused_with_the_name_of_its_option(app: ActorQ) -> None:
+    with pytest.raises(ImproperlyConfigured, match="max_deliveries: Expected `int` >= 1"):
+        app.task(name="t", max_deliveries=0)(lambda: None)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -46,6 +46,10 @@ def app() -> ActorQ:
         log.append((x, y))
         return x + y
 
+    @app.task(name="length", compression="gzip")
+    def length(text: str) -> int:
+        return len(text)
+
     @app.task(name="kind")
     def kind(value: Any) -> str:
         return type(value).__name__
@@ -652,3 +656,9 @@ def test_a_task_that_is_named_only_may_have_links(app: ActorQ) -> None:
         app.send_task("add", (1, 2), link=app.tasks["add"].s(10)).get(timeout=10)
         running.run_until_idle()
         assert len(running.calls("add")) == 2
+
+
+def test_compressed_arguments_are_shown_as_they_were_given(app: ActorQ) -> None:
+    with mesh(app) as running:
+        assert task(running, "length").delay("x" * 10_000).get() == 10_000
+        assert [call.args for call in running.calls()] == [("x" * 10_000,)]

@@ -35,6 +35,7 @@ class PlainTask:
     track_started: bool = True
     resultrepr_maxsize: int = 1024
     trace: Any = None
+    app: Any = None
 
     @property
     def run(self) -> Callable[..., Any]:

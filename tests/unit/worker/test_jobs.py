@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 from _thread import allocate_lock
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -16,15 +18,16 @@ from actorq.errors import (
     EncodeError,
     MessageTooLarge,
     NotRegistered,
+    Reject,
     RemoteError,
     SoftTimeLimitExceeded,
 )
 from actorq.wire.builtin import BUILTIN_NAMES
 from actorq.wire.frames import bytes_of
 from actorq.wire.payload import Serializers, code_blob, decode_failure, dumps, loads
-from actorq.wire.records import BY_VALUE, SUCCESS, Blob, Call, CallSpec, Extra
+from actorq.wire.records import BY_VALUE, DEAD_LETTER, SUCCESS, Blob, Call, CallSpec, Extra
 from actorq.worker.endings import Ending, hard_limit
-from actorq.worker.jobs import Job, Jobs, is_coroutine_function
+from actorq.worker.jobs import Job, Jobs, failure, is_coroutine_function
 from tests.unit.worker.support import (
     PlainApplication,
     PlainTask,
@@ -221,6 +224,48 @@ def test_each_call_of_a_function_that_cannot_be_loaded_fails_with_the_reason() -
     assert len(lengths) == 1  # The traceback does not grow with each call.
 
 
+# -- dead letters ----------------------------------------------------------------------------------------------------
+
+
+def raises(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("job", "call"),
+    [
+        (jobs_of().make(CallSpec("nowhere"), None), call_of()),
+        (jobs_of().make(CallSpec("f", code="digest"), b"another"), call_of()),
+        (job_of(add), Call("1", 1, b"\xc1")),
+        (job_of(add_later), Call("1", 1, b"\xc1")),
+        (job_of(add, serializer="yaml"), call_of()),
+        (jobs_of(add).make(CallSpec("actorq.map"), None), call_of({"task": "nowhere"}, [1])),
+    ],
+    ids=["not registered", "damaged", "not decodable", "coroutine", "not accepted", "not registered, mapped"],
+)
+def test_a_call_that_cannot_run_here_is_kept_as_a_dead_letter(job: Job, call: Call) -> None:
+    job.resolve()
+    run = (lambda call: job.run_coroutine(call).send(None)) if job.is_coroutine else job.run
+    with pytest.raises((DecodeError, NotRegistered)) as caught:
+        run(call)
+    assert failure(call, caught.value).content == DEAD_LETTER
+
+
+@pytest.mark.parametrize(
+    ("error", "content"),
+    [
+        (NotRegistered("other"), ""),
+        (DecodeError("not what I have expected"), ""),
+        (Reject("I will not have it"), DEAD_LETTER),
+    ],
+    ids=repr,
+)
+def test_of_what_tasks_raise_themselves_only_a_rejection_makes_a_dead_letter(error: Exception, content: str) -> None:
+    with pytest.raises(type(error)) as caught:
+        job_of(lambda: raises(error)).run(call_of())
+    assert failure(call_of(), caught.value).content == content
+
+
 # -- chunks ------------------------------------------------------------------------------------------------------------
 
 
@@ -365,3 +410,38 @@ def test_what_says_nothing_of_arguments_changes_nothing(request_map: bytes) -> N
     call = call_of(1)
     call.extra = Extra(request=request_map)
     assert jobs_of(add).arguments(CallSpec("add"), call) == ([1], {})
+
+
+class Hears:
+    """An application that is told to wait until the mesh has heard of its calls."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def hear_of_calls(self) -> None:
+        self.log.append("heard")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_a_call_whose_children_are_to_be_known_ends_when_the_mesh_has_heard_of_them(
+    is_coroutine: bool, fails: bool
+) -> None:
+    app = Hears()
+
+    def work() -> str:
+        app.log.append("ran")
+        return "done" if not fails else str(1 / 0)
+
+    async def wait() -> str:
+        return work()
+
+    fn = wait if is_coroutine else work
+    jobs = jobs_of(work=PlainTask(fn, app=app))
+    for spec, log in ((CallSpec("work"), ["ran"]), (CallSpec("work", extended=True), ["ran", "heard"])):
+        app.log.clear()
+        job = jobs.make(spec, None)
+        job.resolve()
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            asyncio.run(job.run_coroutine(call_of())) if is_coroutine else job.run(call_of())
+        assert app.log == log

@@ -144,6 +144,21 @@ def test_the_body_of_a_chord_fails_and_its_errback_runs_once(bench: Bench) -> No
     assert bench.errbacks() == ["of body"]
 
 
+def test_the_errback_of_a_chord_does_not_run_for_what_fails_before_its_header(bench: Bench) -> None:
+    before, body = bench.step.s(tag="no", fails=True), bench.step.s(tag="body").on_error(bench.errback.s("of body"))
+    result = chain(before, chord([bench.step.s(tag=1), bench.step.s(tag=2)], body)).apply()
+    assert result.failed() and bench.ran == ["no"]
+
+
+def test_the_errback_of_a_chord_also_runs_for_each_member_if_the_settings_say_so(bench: Bench) -> None:
+    bench.app.conf.task_allow_error_cb_on_chord_header = True
+    fails = bench.step.s(tag="no", fails=True)
+    flow = chord([fails, bench.step.s(tag="yes")], bench.step.s(tag="body"))
+    flow.link_error(bench.errback.s("of chord"))
+    flow.apply()
+    assert bench.errbacks() == ["of chord", "of chord"]
+
+
 def test_a_task_that_is_not_registered_cannot_run_here(bench: Bench) -> None:
     with pytest.raises(NotRegistered):
         bench.app.signature("far.away").apply()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -146,3 +147,17 @@ def test_skew_staggers_the_starts(bench: Bench) -> None:
 def test_a_chord_needs_a_body(bench: Bench) -> None:
     with pytest.raises(ImproperlyConfigured, match="has no body"):
         chord([bench.add.s(1, 1)]).delay()
+
+
+def test_a_chord_without_a_header_is_sent_by_the_application_of_its_body(bench: Bench) -> None:
+    def chords() -> None:
+        other = ActorQ("other")
+        assert group([]).app is other  # Which has nothing else to go by.
+        for each in (chord([], bench.total.s()), chord([]).with_body(bench.total.s()), chord([])):
+            made: Any = each.bound((), {"body": bench.total.s()}, {})
+            assert made.app is bench.app and made.header.app is bench.app
+        bench.app.conf.task_always_eager = True
+        assert chord([])(bench.total.s()).get() == 0
+        assert other.conf.task_always_eager is False
+
+    copy_context().run(chords)
