@@ -16,14 +16,15 @@ RARE = {
     "one that was away is not told what was revoked",
     "a restart forgets how far a workflow was",
     "an heir drops workflows that it acknowledges",
+    "a cancelled workflow goes on",
     "a restart forgets who holds unique keys",
     "others are not asked who holds a unique key",
 }
-"""Their coordinator has to crash at the right moment."""
+"""It takes the right moment, mostly for a coordinator to crash."""
 
 FOUND_AS = {
     "the attempt fence is dropped": {"fence"},
-    "a requeue is forgotten": {"lost", "replay", "attempts"},
+    "a requeue is forgotten": {"lost", "replay", "attempts", "check"},
     "credit is returned twice": {"credit"},
     "a late report settles the call again": {"one terminal state"},
     "a session that was lost still acts": {"stale session", "left behind"},

@@ -154,7 +154,10 @@ class Watch:
         for call in calls:
             self.mesh.note(f"{self.state.epoch} has handed {call.id} over to {epoch}", call.id)
             has_settled = epoch in self.oracle.record(call.id).settled
-            is_there = living is None or call.id in living.core.state.calls
+            known = None if living is None else living.core.state
+            is_there = (
+                known is None or call.id in known.calls or call.id in known.ledger.members
+            )  # It goes on as a plan.
             is_kept = not call.row or self.mesh.disk_of(epoch).has_call(call.id)
             if not has_settled and not (is_there and is_kept):
                 text = f"{self.state.epoch} forgets {call.id}, and {epoch} does not have it"
@@ -162,7 +165,7 @@ class Watch:
         forget(calls)
 
     def _forget_plans(self, forget: Callable[..., None], group: Sequence[Entry]) -> None:
-        """As `_forget`, of workflows: what the other one has of them may have ended there since."""
+        """As `_forget`, of workflows: there, their calls may have ended since, or gone on as others."""
         heir = self.core._handover._heir
         assert heir is not None
         epoch = heir.link.member.epoch
@@ -170,8 +173,8 @@ class Watch:
         for entry in group:
             ids = self.state.ledger.open_calls(entry.plan.id)
             self.mesh.note(f"{self.state.epoch} has handed {entry.plan.id} over to {epoch}", *ids)
-            has_gone_on = any(epoch in self.oracle.record(each).settled for each in ids)
-            is_there = living is None or has_gone_on or entry.plan.id in living.core.state.ledger.entries
+            has_ended = any(epoch in self.oracle.record(each).settled for each in ids)
+            is_there = living is None or has_ended or any(each in living.core.state.ledger.members for each in ids)
             is_kept = not entry.row or entry.plan.id in self.mesh.disk_of(epoch).plans
             if not (is_there and is_kept):
                 text = f"{self.state.epoch} forgets {entry.plan.id}, and {epoch} does not have it"

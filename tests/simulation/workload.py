@@ -116,9 +116,9 @@ class Workload:
         self.rng = rng
         if size > 1 and self._has("workflow"):
             self._plans += 1
+            plan = random_plan(f"plan-{self._plans}", [call for _, _, call in calls], self.mesh.oracle, rng)
             if self._has("cancelled"):
                 self._make_tree([call for _, _, call in calls])
-            plan = random_plan(f"plan-{self._plans}", [call for _, _, call in calls], self.mesh.oracle, rng)
             client.submit_plan(plan, {task_id: spec for task_id, spec, _ in calls})
             return
         is_chosen = self._has("chosen id") or self._has("again")
@@ -218,7 +218,9 @@ class Workload:
         if client is None or not self._ids:
             return
         task_id = self.rng.choice(self._ids)
-        if self._is_unknown_to(client, self.mesh.oracle.record(task_id)):
+        record = self.mesh.oracle.record(task_id)
+        is_unique = record.extra is not None and record.extra.unique  # Under its id it may not be known at all.
+        if self._is_unknown_to(client, record) and not is_unique:
             client.watch(task_id)
             client.request(Ask(self._token(), [task_id]))
 

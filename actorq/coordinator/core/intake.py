@@ -110,7 +110,7 @@ class Intake:
             client.deferred_bytes -= _size_bytes(message)
             for call in message.calls:
                 holder = states.get(UNIQUE + key_of(call))
-                if holder and call.id not in gone:
+                if holder and call.id not in gone and not self._is_ours(call.id):
                     gone.add(call.id)
                     state.tell(client, m.Duplicates([(call.id, holder)]))
             message.calls = [call for call in message.calls if call.id not in gone]

@@ -49,7 +49,7 @@ SHOWN = 1000
 class Entry:
     """A plan in progress."""
 
-    __slots__ = ("client", "ends", "is_resumed", "left", "missing", "parts", "plan", "row", "waits")
+    __slots__ = ("called", "client", "ends", "is_resumed", "left", "missing", "parts", "plan", "row", "waits")
 
     def __init__(self, plan: Plan, client: int, row: int, is_resumed: bool) -> None:
         self.plan = plan
@@ -69,6 +69,8 @@ class Entry:
         """By place: how many of those before it have not been heard of."""
         self.parts: dict[int, dict[int, Part]] = {}
         """By place: what has come of what it takes."""
+        self.called: set[int] = set()
+        """Places of the errbacks that start, as a call before them has failed."""
 
     def give(self, index: int, place: int, part: Part | None) -> bool:
         """A call hears of one that it needs. Whether that was the last one."""
@@ -205,8 +207,9 @@ class Ledger:
         for target in node.catch:
             if not is_success and not is_cascade:
                 entry.give(target, 0, part)
+                entry.called.add(target)
                 ready.append(target)
-            elif entry.give(target, 0, None):
+            elif entry.give(target, 0, None) and target not in entry.called:
                 self._drop(entry, target)
         return ready, failed
 

@@ -177,3 +177,12 @@ def test_others_are_not_asked_before_they_have_heard_what_was_answered_until_the
     (report,) = other.take(m.Report)
     (query,) = other.link.take(m.Query)
     assert dict(report.states)["\x1funique key"] == "" and "\x1funique key" in query.ids
+
+
+def test_a_call_that_is_here_is_not_told_of_another_one_elsewhere(bench: Bench, other: CoordinatorParty) -> None:
+    client = bench.client()
+    client.submit("call", extra=unique())
+    client.submit("call", extra=unique(), fresh=False)
+    for query in other.link.take(m.Query):
+        other.link.say(m.Report(query.token, [("\x1funique key", "elsewhere")]))
+    assert duplicates(client) == [] and client.accepted() == 2

@@ -788,3 +788,20 @@ def test_revoking_what_a_tree_goes_back_to_ends_its_calls_that_wait_for_others(b
     assert bench.state_of("b") == bench.state_of("c") == "REVOKED"
     worker.report("a", state=REVOKED, body=failure())
     assert is_clean(bench)
+
+
+def test_an_errback_that_has_not_started_starts_after_a_restart() -> None:
+    bench = Bench(shelf=Shelf())
+    client, worker = parties(bench, slots=1)
+    nodes = chain("a", "b")
+    for each in nodes:
+        each.catch.append(2)
+    client.submit_plan("p", *nodes, node("errback", CAUSE, 2))
+    worker.report("a", state=FAILURE, body=failure())
+    worker.give_back("errback")
+    bench.start()
+    bench.wait(3.0)
+    worker = bench.worker()
+    assert worker.delivered() == ["errback"]
+    worker.report("errback")
+    assert is_clean(bench)
