@@ -104,8 +104,9 @@ def _stale_session(lose: Method, sessions: Sessions, peer: int) -> None:
 
 def _replaced_session(welcome: Method, sessions: Sessions, peer: int, hello: Any, admit: Method) -> None:
     state = sessions._state
-    peers, controls = dict(state.peers), dict(state.controls)
+    peers, controls, hung_up = dict(state.peers), dict(state.controls), len(state.effects.hang_ups)
     welcome(sessions, peer, hello, admit)
+    del state.effects.hang_ups[hung_up:]
     state.peers = {**peers, **state.peers}
     state.controls = {**controls, **state.controls}
 
