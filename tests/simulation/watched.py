@@ -153,11 +153,12 @@ class Watch:
         living = self.mesh.coordinator(epoch)
         for call in calls:
             self.mesh.note(f"{self.state.epoch} has handed {call.id} over to {epoch}", call.id)
-            has_settled = epoch in self.oracle.record(call.id).settled
             known = None if living is None else living.core.state
-            is_there = (
-                known is None or call.id in known.calls or call.id in known.ledger.members
-            )  # It goes on as a plan.
+            has_settled = epoch in self.oracle.record(call.id).settled
+            # A third one may have left before, and handed over how it has ended.
+            has_settled = has_settled or (known is not None and known.outcomes.get(call.id) is not None)
+            # It may go on as a workflow.
+            is_there = known is None or call.id in known.calls or call.id in known.ledger.members
             is_kept = not call.row or self.mesh.disk_of(epoch).has_call(call.id)
             if not has_settled and not (is_there and is_kept):
                 text = f"{self.state.epoch} forgets {call.id}, and {epoch} does not have it"
