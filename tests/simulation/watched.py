@@ -153,8 +153,9 @@ class Watch:
         living = self.mesh.coordinator(epoch)
         for call in calls:
             self.mesh.note(f"{self.state.epoch} has handed {call.id} over to {epoch}", call.id)
-            has_settled = epoch in self.oracle.record(call.id).settled
             known = None if living is None else living.core.state
+            has_settled = epoch in self.oracle.record(call.id).settled
+            has_settled = has_settled or (known is not None and known.outcomes.get(call.id) is not None)  # Elsewhere.
             is_there = (
                 known is None or call.id in known.calls or call.id in known.ledger.members
             )  # It goes on as a plan.
