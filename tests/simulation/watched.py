@@ -145,12 +145,16 @@ class Watch:
             self.oracle.adopted(self.state.epoch, task_id, attempt, worker.epoch)
         return is_adopted
 
-    def _forget(self, forget: Callable[..., None], calls: Sequence[Call]) -> None:
-        """What is another coordinator's now is there, and where there are journals, in its journal."""
+    def _heir(self) -> tuple[str, CoordinatorProcess | None]:
+        """To whom it hands over: the epoch, and the process if it still lives."""
         heir = self.core._handover._heir
         assert heir is not None
         epoch = heir.link.member.epoch
-        living = self.mesh.coordinator(epoch)
+        return epoch, self.mesh.coordinator(epoch)
+
+    def _forget(self, forget: Callable[..., None], calls: Sequence[Call]) -> None:
+        """What is another coordinator's now is there, and where there are journals, in its journal."""
+        epoch, living = self._heir()
         for call in calls:
             self.mesh.note(f"{self.state.epoch} has handed {call.id} over to {epoch}", call.id)
             known = None if living is None else living.core.state
@@ -167,10 +171,7 @@ class Watch:
 
     def _forget_plans(self, forget: Callable[..., None], group: Sequence[Entry]) -> None:
         """As `_forget`, of workflows: there, their calls may have ended since, or gone on as others."""
-        heir = self.core._handover._heir
-        assert heir is not None
-        epoch = heir.link.member.epoch
-        living = self.mesh.coordinator(epoch)
+        epoch, living = self._heir()
         for entry in group:
             ids = self.state.ledger.open_calls(entry.plan.id)
             self.mesh.note(f"{self.state.epoch} has handed {entry.plan.id} over to {epoch}", *ids)

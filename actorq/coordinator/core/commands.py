@@ -10,6 +10,7 @@ from typing import Any
 
 from actorq.coordinator.core import administration, limits
 from actorq.coordinator.core.administration import Administration
+from actorq.coordinator.core.arguments import ids_in
 from actorq.coordinator.core.broadcasts import Broadcasts
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.clients import Client
@@ -26,7 +27,7 @@ from actorq.errors import TaskRevokedError
 from actorq.states import PENDING, RECEIVED, STARTED
 from actorq.stores.api import KeepRevocations
 from actorq.wire import messages as m
-from actorq.wire.records import ID_LENGTH, REVOKED, Call, Member, Outcome
+from actorq.wire.records import REVOKED, Call, Member, Outcome
 
 LEAVE = "drain_coordinator"
 NAME_ONE = (
@@ -197,8 +198,8 @@ class Commands:
         """End calls, wherever they are, and with `roots` all that go back to these. Returns what became of each."""
         terminate = bool(arguments.get("terminate"))
         until_s = self._state.wall_s + self._state.settings.revocation_age_s
-        ids = _ids_in(arguments)
-        roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + _ids_in(arguments, "roots")
+        ids = ids_in(arguments)
+        roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + ids_in(arguments, "roots")
         ids = [each for each in ids if not each.startswith(TREE)]
         became = self._revoke_each(ids, terminate, until_s)
         members = self._members(roots)
@@ -230,7 +231,7 @@ class Commands:
         """
         state, terminate = self._state, bool(arguments.get("terminate"))
         news = []
-        for each in [*_ids_in(arguments), *(TREE + root for root in _ids_in(arguments, "roots"))]:
+        for each in [*ids_in(arguments), *(TREE + root for root in ids_in(arguments, "roots"))]:
             known = state.revoked.get(each)
             if state.outcomes.get(each) is None and (known is None or (terminate and not known[1])):
                 news.append(each)
@@ -252,7 +253,7 @@ class Commands:
         """Drop the outcomes of calls that have settled. Returns how many there were. What a journal has of them stays
         there until it is over age, and is here again after a restart.
         """
-        return sum(map(self._state.outcomes.forget, _ids_in(arguments)))
+        return sum(map(self._state.outcomes.forget, ids_in(arguments)))
 
     def _revoke_each(self, task_ids: Iterable[str], terminate: bool, until_s: float) -> dict[str, str]:
         """Returns what became of each. Those that wait and belong to no workflow end together."""
@@ -365,10 +366,3 @@ def _show(names: dict[str, str]) -> dict[str, str]:
         shown[key] = candidate
         taken.add(candidate)
     return shown
-
-
-def _ids_in(arguments: dict[str, Any], name: str = "ids") -> list[str]:
-    """Those among what a client has sent that can be ids, or trees."""
-    given = arguments.get(name)
-    listed = given if isinstance(given, list) else []
-    return [each for each in listed if isinstance(each, str) and len(each) <= ID_LENGTH + len(TREE)]

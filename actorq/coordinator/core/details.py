@@ -5,11 +5,12 @@ Of a call that has settled it knows when and where, and the rest only if the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
 from actorq.config import BLOB_BYTES, MAX_BATCH
+from actorq.coordinator.core.arguments import ids_in
 from actorq.coordinator.core.calls import FOREIGN
 from actorq.coordinator.core.state import State
 from actorq.states import QUEUED, RECEIVED, RETRY, SCHEDULED, STARTED
@@ -35,7 +36,7 @@ class Details:
 
     def _details(self, arguments: Arguments) -> dict[str, Arguments]:
         """By id, of those that are known."""
-        found = {task_id: self._of(task_id) for task_id in _ids_in(arguments)}
+        found = {task_id: self._of(task_id) for task_id in ids_in(arguments)[:MAX_BATCH]}
         return {task_id: said for task_id, said in found.items() if said is not None}
 
     def _of(self, task_id: str) -> Arguments | None:
@@ -101,7 +102,8 @@ class Details:
         """
         state = self._state
         found: dict[str, list[Call]] = {
-            task_id: [made.call for made in state.outcomes.children(task_id)] for task_id in _ids_in(arguments)
+            task_id: [made.call for made in state.outcomes.children(task_id)]
+            for task_id in ids_in(arguments)[:MAX_BATCH]
         }
         for call in self._unsettled() if found else ():
             if call.extra is not None and call.extra.parent in found:
@@ -114,8 +116,3 @@ class Details:
 
 def _named(call: Call) -> tuple[str, str, int]:
     return call.id, *(("", 0) if call.extra is None else (call.extra.group, call.extra.group_index))
-
-
-def _ids_in(arguments: Arguments) -> Sequence[str]:
-    given = arguments.get("ids")
-    return [each for each in given if isinstance(each, str)][:MAX_BATCH] if isinstance(given, list) else []

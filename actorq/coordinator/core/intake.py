@@ -213,8 +213,9 @@ class Intake:
             task_id = call.id
             is_special = resent or call.expires or call.not_before or call.extra or call.inputs
             is_refused = trouble and not (number > FOREIGN and self._is_ours(task_id))
-            if is_refused or (is_special and _why_unsound(call)):
-                refused.append((task_id, trouble or _why_unsound(call)))
+            unsound = _why_unsound(call) if is_special else ""
+            if is_refused or unsound:
+                refused.append((task_id, trouble or unsound))
                 continue
             call.spec = number
             call.client = reply_to
@@ -249,10 +250,8 @@ class Intake:
             if not is_special or self._is_ready(call, is_held_back):
                 ready.append(call)
         for ready in ready_at.values():
-            if ready:
-                state.line_up(
-                    ready, state.entries_by_number[ready[-1].spec]
-                )  # Of limits, the last that are said count.
+            if ready:  # Of limits, the last that are said count.
+                state.line_up(ready, state.entries_by_number[ready[-1].spec])
         calls.close(key)
         calls.count += count
         state.seq, state.keeping.row = seq, row
