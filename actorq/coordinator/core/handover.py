@@ -344,6 +344,7 @@ class Inheritance:
         state.outcomes.add(new, state.now_s, state.wall_s)
         if state.settings.durable and new:
             state.operations.append(Settle([], new, state.wall_s))
+        state.tell_watchers(new)
         state.acks.append((peer, m.Accepted(message.seq)))
 
     def _client(self, session: str, name: str, reply_address: str, reply_key: str) -> Client:

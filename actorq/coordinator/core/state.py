@@ -249,10 +249,14 @@ class State:
             for outcome in outcomes:
                 self.notes.pop(outcome.id, None)
         if self.watchers:
-            for outcome in outcomes:
-                for client in self.watchers.pop(outcome.id, ()):
-                    client.watched.discard(outcome.id)
-                    self.tell(client, m.Settled([outcome]))
+            self.tell_watchers(outcomes)
+
+    def tell_watchers(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell these to whoever waits for calls of others."""
+        for outcome in outcomes:
+            for client in self.watchers.pop(outcome.id, ()):
+                client.watched.discard(outcome.id)
+                self.tell(client, m.Settled([outcome]))
 
     def settle_here(self, call: Call, state: int, error: Exception) -> None:
         """End a call that is in no index but `calls`, without a worker; its client is told."""

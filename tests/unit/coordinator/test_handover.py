@@ -314,6 +314,13 @@ def test_one_that_leaves_when_it_is_met_takes_nothing_over_and_is_no_member(benc
     assert bench.core.state.is_leaving
 
 
+def test_who_waits_for_a_call_of_another_client_hears_of_its_outcome_that_is_handed_over(bench: Bench) -> None:
+    giver, client = bench.coordinator("zoe"), bench.client()
+    client.say(m.Query(0, ["there"], wait=True))
+    giver.say(m.HandOverOutcomes(1, [outcome("there")]))
+    assert client.outcomes() == {"there": "SUCCESS"} and not bench.core.state.watchers
+
+
 def test_it_does_not_end_before_the_worker_has_heard_that_its_outcomes_are_there() -> None:
     bench = Bench(shelf=Shelf())
     other, client, worker = bench.coordinator("zoe"), bench.client(), bench.worker()
