@@ -56,6 +56,16 @@ def spokesmen(plan: Plan) -> list[str]:
     return [node.call.id for node in plan.nodes if node.replies] or [node.call.id for node in plan.nodes[:1]]
 
 
+def certain(plan: Plan) -> list[str]:
+    """The calls that all have an outcome when the plan has ended. Errbacks, and what follows them, may never be needed."""
+    optional: set[int] = set()
+    for index, node in enumerate(plan.nodes):
+        optional.update(node.catch)
+        if index in optional:
+            optional.update([target for target, _ in node.then])
+    return [node.call.id for index, node in enumerate(plan.nodes) if index not in optional]
+
+
 NODE_BYTES = 100
 """Of a call in a plan, about, beside its arguments."""
 

@@ -17,7 +17,7 @@ from actorq.errors import TaskRevokedError
 from actorq.policies.numbering import BLOCK_LENGTH, block_of
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING
-from actorq.wire.plans import size_of_plan, spokesmen, why_unsound
+from actorq.wire.plans import certain, size_of_plan, spokesmen, why_unsound
 from actorq.wire.records import REVOKED, Call, CallSpec, Plan
 
 LAST_TIME_S = 253_402_300_799.0
@@ -93,16 +93,17 @@ class Intake:
         assert peer is not None
         unknown = [
             call.id for call in message.calls if call.id not in state.calls and state.outcomes.get(call.id) is None
-        ] + [plan.id for plan in message.plans if plan.id not in state.ledger.entries]
-        keys = [UNIQUE + key for call in message.calls if (key := key_of(call))]
+        ]
+        # What may be running is taken whoever holds its key.
+        keys = [] if message.resent else [UNIQUE + key for call in message.calls if (key := key_of(call))]
+        of_plans = [each for plan in message.plans for each in self._unknown_of(plan)]
         client.asking = message.seq
 
         def answered(states: dict[str, str], silent: list[str]) -> None:
             if client.peer != peer:
                 return  # It has connected anew, and sends them again.
             client.asking, client.asked = 0, message.seq
-            plans = {plan.id for plan in message.plans}
-            elsewhere = [task_id for task_id in unknown if states.get(task_id) and task_id not in plans]
+            elsewhere = [task_id for task_id in unknown if states.get(task_id)]
             for task_id in elsewhere:
                 state.watch(client, task_id, asks_again=True)
             self._searches.watch(elsewhere)
@@ -114,21 +115,37 @@ class Intake:
                     gone.add(call.id)
                     state.tell(client, m.Duplicates([(call.id, holder)]))
             message.calls = [call for call in message.calls if call.id not in gone]
-            self._leave_plans(client, message, gone)
+            self._leave_plans(client, message, states)
             client.deferred_bytes += _size_bytes(message)
 
-        self._searches.claim(client, peer, unknown + keys, answered)
+        self._searches.claim(client, peer, unknown + keys + of_plans, answered)
 
-    def _leave_plans(self, client: Client, message: m.Submit, gone: set[str]) -> None:
-        """Other coordinators have these plans: only tell the client what comes of them."""
-        plans = [plan for plan in message.plans if plan.id in gone]
-        if not plans:
+    def _unknown_of(self, plan: Plan) -> list[str]:
+        """What to ask for, to hear whether another coordinator has the plan, or had it until it ended."""
+        state = self._state
+        if plan.id in state.ledger.entries:
+            return []
+        return [plan.id, *[each for each in certain(plan) if state.outcomes.get(each) is None]]
+
+    def _leave_plans(self, client: Client, message: m.Submit, states: dict[str, str]) -> None:
+        """Plans that other coordinators have, or that have ended there: only tell the client what comes of them."""
+        state = self._state
+        gone = {
+            plan.id: plan
+            for plan in message.plans
+            if plan.id not in state.ledger.entries
+            and (states.get(plan.id) or all(each not in states for each in certain(plan)))
+        }
+        if not gone:
             return
         message.plans = [plan for plan in message.plans if plan.id not in gone]
-        awaited = [node.call.id for plan in plans for node in plan.nodes if node.replies]
-        for task_id in awaited:
-            self._state.watch(client, task_id, asks_again=True)
-        self._searches.watch(awaited)
+        awaited = [node.call.id for plan in gone.values() for node in plan.nodes if node.replies]
+        settled = [outcome for task_id in awaited if (outcome := state.outcomes.get(task_id)) is not None]
+        state.tell_settled(client, settled)
+        open_ones = [task_id for task_id in awaited if state.outcomes.get(task_id) is None]
+        for task_id in open_ones:
+            state.watch(client, task_id, asks_again=True)
+        self._searches.watch(open_ones)
 
     def _full_queue(self, client: Client, message: m.Submit) -> str:
         limit = self._state.settings.queue_limit
@@ -183,6 +200,8 @@ class Intake:
                     message = client.deferred.popleft()
                     client.deferred_bytes -= _size_bytes(message)
                     self._accept(client, message)
+            if client.deferred and not client.asking:
+                client.asked = min(client.asked, client.deferred[0].seq - 1)  # Asked once more when there is room.
             if not client.deferred:
                 del self._deferring[client.session]
                 if client.pressed:

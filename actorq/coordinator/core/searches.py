@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -36,12 +37,15 @@ class _Search:
     states: dict[str, str]
     awaited: dict[Peer, str]
     """Links that have not answered, with the names of the coordinators."""
+    parts: int
+    """Messages of each question, which are answered one by one."""
     silent: list[str]
     deadline_s: float
     claimed: Sequence[str] = ()
     """Ids of calls that are to be taken here, if nobody else has them."""
     notes: dict[str, Note] = field(default_factory=dict)
     """What tasks have said of themselves."""
+    answers: Counter[Peer] = field(default_factory=Counter)
 
 
 class Searches:
@@ -113,6 +117,7 @@ class Searches:
         unknown = [task_id for task_id, state in states.items() if not state]
         silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []
         links = self._mesh.open_links() if unknown else []
+        parts = [list(each) for each in chunks(unknown)]
         awaited = {link.peer: link.member.name for link in links}
         self._count += 1
         self._open[self._count] = _Search(
@@ -121,6 +126,7 @@ class Searches:
             done,
             states,
             awaited,
+            len(parts),
             silent,
             self._state.now_s + PATIENCE_S,
             claimed,
@@ -128,15 +134,14 @@ class Searches:
         )
         for task_id in states:
             self._seekers.setdefault(task_id, []).append(self._count)
-        for link in links:
-            question = m.Query(self._count, unknown)
+        for link, part in product(links, parts):
+            question = m.Query(self._count, part)
             if claimed:
                 # Not before what was answered until now, which waits until it is durable: who hears first that these
                 # are claimed believes that nobody has answered yet.
                 self._state.acks.append((link.peer, question))
             else:
                 self._state.send(link.peer, question)
-        self.finish()
 
     def watch(self, task_ids: Sequence[str]) -> None:
         """Have the others tell when these settle, which are not known here."""
@@ -176,7 +181,10 @@ class Searches:
     def report(self, peer: Peer, report: m.Report) -> None:
         """Another coordinator has answered; outcomes that it has came before."""
         search = self._open.get(report.token)
-        if search is not None and search.awaited.pop(peer, None) is not None:
+        if search is not None and peer in search.awaited:
+            search.answers[peer] += 1
+            if search.answers[peer] == search.parts:
+                del search.awaited[peer]
             search.notes.update((note.id, note) for note in report.notes if search.states.get(note.id) == "")
             for task_id, state in report.states:
                 if state and not search.states.get(task_id, state):

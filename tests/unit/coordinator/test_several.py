@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from actorq.config import MAX_BATCH
 from actorq.coordinator.core.state import TREE
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.records import Member
+from actorq.wire.records import Call, Member, Node
 from tests.unit.coordinator.support import OWN, Bench, CoordinatorParty, outcome
 
 
@@ -283,6 +284,59 @@ def test_a_call_that_a_client_brings_is_not_taken_where_another_coordinator_has_
     assert [query.ids for query in other.link.take(m.Query) if query.wait] == [["there"]]
     other.link.say(m.Settled([outcome("there")]))
     assert client.outcomes() == {"there": "SUCCESS"}
+
+
+def answer(other: CoordinatorParty, **known: str) -> list[str]:
+    """Say which calls are known there, "settled" for those that have ended. Returns for which it was asked."""
+    asked = []
+    for query in [each for each in other.link.take(m.Query) if not each.wait]:
+        asked += query.ids
+        other.link.say(m.Settled([outcome(each) for each in query.ids if known.get(each) == "settled"]))
+        states = [(each, known.get(each, "")) for each in query.ids if known.get(each) != "settled"]
+        other.link.say(m.Report(query.token, states))
+    return asked
+
+
+def plan_of(*ids: str) -> list[Node]:
+    """A chain, with an errback of its last call."""
+    nodes = [Node(Call(each, 1, b""), needs=min(index, 1)) for index, each in enumerate((*ids, "errback"))]
+    for index, node in enumerate(nodes[:-2]):
+        node.then = [(index + 1, 0)]
+    nodes[-2].catch = [len(nodes) - 1]
+    return nodes
+
+
+@pytest.mark.parametrize(
+    ("known", "is_taken"),
+    [
+        ({}, True),
+        ({"plan": "STARTED"}, False),
+        ({"a": "settled", "b": "settled"}, False),  # Of an errback that was not needed there is no outcome.
+        ({"a": "settled", "b": "RECEIVED"}, True),  # It was lost there, but for what workers had of it.
+    ],
+)
+def test_a_workflow_that_another_coordinator_has_or_had_until_it_ended_is_not_taken(
+    bench: Bench, other: CoordinatorParty, known: dict[str, str], is_taken: bool
+) -> None:
+    client = bench.client()
+    client.submit_plan("plan", *plan_of("a", "b"), resent=True)
+    assert answer(other, **known) == ["plan", "a", "b"]
+    assert ("plan" in bench.core.state.ledger.entries) == is_taken
+    assert client.accepted() == 1
+    if not is_taken:
+        other.link.say(m.Settled([outcome("a"), outcome("b"), outcome("errback")]))
+        assert {"a", "b"} <= client.outcomes().keys() and not bench.core.state.watchers
+
+
+def test_others_are_asked_in_several_messages_for_more_than_one_may_name(bench: Bench, other: CoordinatorParty) -> None:
+    ids = [f"call-{number}" for number in range(MAX_BATCH + 5)]
+    bench.client().submit_plan("plan", *plan_of(*ids), resent=True)
+    first, second = [each for each in other.link.take(m.Query) if not each.wait]
+    assert [len(first.ids), len(second.ids)] == [MAX_BATCH, 6]
+    other.link.say(m.Report(first.token, [(each, "") for each in first.ids]))
+    assert not bench.core.state.ledger.entries, "the second one is not answered"
+    other.link.say(m.Report(second.token, [(each, "") for each in second.ids]))
+    assert list(bench.core.state.ledger.entries) == ["plan"]
 
 
 def test_fresh_calls_behind_it_keep_their_place(bench: Bench, other: CoordinatorParty) -> None:

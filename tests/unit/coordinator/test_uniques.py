@@ -10,7 +10,7 @@ import pytest
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.records import REPLACED, UNTIL_START, VALUE, Call, Extra, Node, Plan, Replacement
-from tests.unit.coordinator.support import SPEC, Bench, ClientParty, CoordinatorParty
+from tests.unit.coordinator.support import OWN, SPEC, Bench, ClientParty, CoordinatorParty
 
 
 def unique(key: str = "key", until_s: float = 0.0, **extra: Any) -> Extra:
@@ -128,6 +128,33 @@ def test_the_other_coordinators_are_asked_who_holds_the_key(bench: Bench, other:
     other.link.say(m.Report(query.token, [("second", ""), (pseudo, "first")]))
     assert duplicates(client) == [("second", "first")]
     assert bench.state_of("second") == "unknown"
+
+
+def test_a_call_that_may_be_running_is_taken_although_one_elsewhere_holds_its_key(
+    bench: Bench, other: CoordinatorParty
+) -> None:
+    client = bench.client()
+    client.submit("second", extra=unique(), fresh=False, resent=True)
+    (query,) = other.link.take(m.Query)
+    assert query.ids == ["second"]
+    other.link.say(m.Report(query.token, [("second", "")]))
+    assert duplicates(client) == [] and bench.state_of("second") != "unknown"
+
+
+def test_others_are_asked_again_where_there_was_no_room_when_they_had_answered() -> None:
+    bench = Bench(queue_limit=1)
+    bench.core.mesh.listens_at(OWN)
+    other, client, worker = bench.coordinator("zoe"), bench.client(), bench.worker(slots=0)
+    client.submit("call", extra=unique(), fresh=False)
+    (query,) = other.link.take(m.Query)
+    bench.client("another").submit("before")
+    other.link.say(m.Report(query.token, [(task_id, "") for task_id in query.ids]))
+    assert bench.state_of("call") == "unknown" and not other.link.take(m.Query)
+    worker.say(m.Capacity(1, 1))
+    worker.report("before")
+    (query,) = other.link.take(m.Query)
+    other.link.say(m.Report(query.token, [("call", ""), (query.ids[-1], "meanwhile")]))
+    assert duplicates(client) == [("call", "meanwhile")]
 
 
 def test_other_coordinators_hear_who_holds_a_key(bench: Bench, other: CoordinatorParty) -> None:
