@@ -83,7 +83,8 @@ def _check_call(mesh: Mesh, coordinator: CoordinatorProcess, record: Record) -> 
         _check_errback(mesh, coordinator, record)
     if record.is_optional and epoch not in record.settled:
         return
-    if epoch in record.accepted and not is_settled and not _was_settled_before(mesh, record, epoch):
+    has_it = epoch in record.accepted and epoch not in record.handed_over
+    if has_it and not is_settled and not _was_settled_before(mesh, record, epoch):
         oracle.fail("lost", f"{record.id} was accepted and has not settled", record.id)
     _check_revocation(mesh, coordinator, record)
     disk = mesh.disk_of(epoch)

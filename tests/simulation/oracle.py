@@ -84,6 +84,8 @@ class Record:
     """Sessions that wait for its outcome."""
     accepted: dict[str, None] = field(default_factory=dict)
     """Coordinators that took it."""
+    handed_over: dict[str, None] = field(default_factory=dict)
+    """Coordinators that have left it to another one since."""
     taken_of: dict[str, None] = field(default_factory=dict)
     """Sessions whose submission of it was accepted."""
     attempts: dict[str, int] = field(default_factory=dict)
@@ -191,6 +193,8 @@ class Oracle:
         """A coordinator has taken a call. `is_new`: it did not know it."""
         record = self.record(task_id)
         record.accepted[epoch] = record.taken_of[session] = None
+        if is_new:
+            record.handed_over.pop(epoch, None)
         if is_new and epoch in record.settled and self.mesh.options.forgets:
             del record.settled[epoch]  # Its outcome was dropped since, so it runs again.
             record.attempts.pop(epoch, None)

@@ -65,7 +65,10 @@ class UniqueCalls:
             for other in holders(process.core, call) if process.core is not self.core else ():
                 epoch, theirs = process.core.state.epoch, process.uniques
                 have_asked = epoch in self._asked(call, epoch) and self.state.epoch in theirs._asked(other, epoch)
-                if have_asked and epoch in self.mesh.oracle.record(other.id).alone:
+                record = self.mesh.oracle.record(other.id)
+                # Leased, it may have held its key no longer when it was asked for, and has come back since.
+                was_free = until_start(other) and record.lessors
+                if have_asked and not was_free and epoch in record.alone:
                     yield epoch, other
 
     def _asked(self, call: Call, epoch: str) -> Collection[str]:
@@ -104,7 +107,12 @@ class UniqueCalls:
 def holds_key(call: Call, wall_s: float) -> bool:
     """Whether a call that has not ended holds its key."""
     until_s = 0.0 if call.extra is None else call.extra.unique_until_s
-    return not call.worker if until_s == UNTIL_START else not until_s or until_s > wall_s
+    return not call.worker if until_start(call) else not until_s or until_s > wall_s
+
+
+def until_start(call: Call) -> bool:
+    """Whether a call holds its key only until it is leased."""
+    return call.extra is not None and call.extra.unique_until_s == UNTIL_START
 
 
 def holders(core: Coordinator, call: Call) -> Iterator[Call]:

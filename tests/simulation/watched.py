@@ -99,13 +99,9 @@ class Watch:
     # -- what is decided -----------------------------------------------------------------------------------------
 
     def _accept(self, accept: Callable[..., None], client: Client, message: m.Submit) -> None:
-        ledger = self.state.ledger
-        new = {
-            node.call.id
-            for plan in message.plans
-            for node in plan.nodes
-            if plan.id not in ledger.entries and self.state.calls.get(node.call.id) is None
-        }
+        state, ledger = self.state, self.state.ledger
+        ids = {node.call.id for plan in message.plans if plan.id not in ledger.entries for node in plan.nodes}
+        new = {each for each in ids if state.calls.get(each) is None and state.outcomes.get(each) is None}
         accept(client, message)
         for plan in message.plans:
             for node in plan.nodes:
@@ -167,6 +163,7 @@ class Watch:
             if not has_settled and not (is_there and is_kept):
                 text = f"{self.state.epoch} forgets {call.id}, and {epoch} does not have it"
                 self.oracle.fail("handed over", text, call.id)
+            self.oracle.record(call.id).handed_over[self.state.epoch] = None  # It may stay in the mesh in the end.
         forget(calls)
 
     def _forget_plans(self, forget: Callable[..., None], group: Sequence[Entry]) -> None:
@@ -181,6 +178,8 @@ class Watch:
             if not (is_there and is_kept):
                 text = f"{self.state.epoch} forgets {entry.plan.id}, and {epoch} does not have it"
                 self.oracle.fail("handed over", text, *ids)
+            for each in ids:
+                self.oracle.record(each).handed_over[self.state.epoch] = None
         forget(group)
 
     def _revoke_one(self, revoke: Callable[..., str], task_id: str, *how: Any) -> str:
