@@ -31,7 +31,7 @@ class LinkLimits:
     hang_up_s: float = 1.0
     """What was sent before `hang_up` has this long to leave."""
     connections: int = 0
-    """Connections that a listener with keys takes; beyond, it refuses the next handshake. 0: as many as this process
+    """Connections that a link with keys takes; beyond, it refuses the next handshake. 0: as many as this process
     may have file descriptors, less some for all else."""
     shortcuts: bool = True
     """Whether processes of one host are connected by Unix sockets, where there are some; see `shortcuts`."""

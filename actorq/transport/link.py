@@ -294,7 +294,7 @@ class Link:
             reactor = Reactor(self._waiter, self.stats)
             self._parts = Parts(zmq.Context(), self._limits, self.stats, reactor, self._sessions, self._keys)
             if self._keys is not None:
-                self._gate = Gate(self._parts.context, self._keys, self._limits.connections, self.stats)
+                self._gate = Gate(self._parts.context, self._keys, self._limits.connections, self.stats, self._catch_up)
                 reactor.watch(self._gate)
         elif self._owner != here:
             raise RuntimeError(
@@ -304,6 +304,13 @@ class Link:
         if self._parts is None:
             raise RuntimeError("the link has stopped; make another one")
         return self._parts
+
+    def _catch_up(self) -> None:
+        """Count the connections that others have opened until now."""
+        assert self._parts is not None
+        for channel in self._parts.channels:
+            if isinstance(channel, Listener):
+                channel.catch_up()
 
     def _watch_for_forks(self) -> None:
         """gevent copies greenlets into a process that is forked off; there, the loop must not go on."""

@@ -22,6 +22,7 @@ from actorq.transport.sockets import NOBLOCK, new_listener
 
 _FIRST_PROBE_S = 0.001
 _PROBES = 12  # Each after twice the time of the one before: four seconds in all.
+_EVENTS = 1000
 _BROKEN = monitor.HANDSHAKE_FAILED & ~monitor.HANDSHAKE_REFUSED  # The gate knows of those that it refuses.
 _WANTED = monitor.ACCEPTED | _BROKEN | monitor.DISCONNECTED
 
@@ -51,7 +52,14 @@ class Listener(RouterChannel):
     def close(self, linger_s: float) -> None:
         if self._announcement is not None:
             self._announcement.close()
+        self._stats.connections -= len(self._hosts)
+        self._hosts.clear()
         super().close(linger_s)
+
+    def catch_up(self) -> None:
+        """Hear of all connections that libzmq has accepted so far."""
+        while not self._monitor.receive(_EVENTS):
+            pass
 
     def hang_up(self, session: Session) -> None:
         """Forgets it: libzmq has no way to close one connection of many. What still comes from it is a new peer's."""
@@ -80,13 +88,14 @@ class Listener(RouterChannel):
         return session
 
     def _on_event(self, event: int, value: int, endpoint: str) -> None:
+        count = len(self._hosts)
         if event == monitor.ACCEPTED:
             self._hosts[value] = _host_at(value)
         elif event & _BROKEN:
             self._is_broken = True  # Whose handshake it is says the end of the connection, which comes next.
         else:
             self._end_of(value)
-        self._stats.connections = len(self._hosts)
+        self._stats.connections += len(self._hosts) - count
 
     def _end_of(self, fd: int) -> None:
         host = self._hosts.pop(fd, "")

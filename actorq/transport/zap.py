@@ -43,7 +43,17 @@ logger = logging.getLogger("actorq.transport")
 class Gate(Source):
     """Answers whether a key may connect to a listener of this link."""
 
-    def __init__(self, context: zmq.Context[Any], keys: LinkKeys, limit: int, stats: LinkStats) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        keys: LinkKeys,
+        limit: int,
+        stats: LinkStats,
+        catch_up: Callable[[], None],
+    ) -> None:
+        """`catch_up` counts in `stats` all connections that there are: what libzmq tells of one that asks now may be
+        unread.
+        """
         socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.bind(_ENDPOINT)
@@ -54,6 +64,7 @@ class Gate(Source):
         self._keys = keys
         self._limit = limit or _most_connections()
         self._stats = stats
+        self._catch_up = catch_up
         self._complaints = Sparse(logger)
 
     def receive(self, limit: int) -> bool:
@@ -69,6 +80,7 @@ class Gate(Source):
         route, number = request[0], request[3]
         user = self._user(request)
         status, text = (b"200", b"") if user else (b"400", b"unknown key")
+        self._catch_up()
         if user and self._stats.connections > self._limit:
             status, text = b"%d" % FULL, b"too many connections"
             self._stats.refused += 1

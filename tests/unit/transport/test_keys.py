@@ -164,6 +164,17 @@ def test_a_listener_takes_no_more_connections_than_its_limit(world: SocketWorld)
     assert "has as many connections as it takes" in refusal(world, world.node(keys=keys_of(FRIEND)), address)
 
 
+def test_of_many_that_connect_at_once_no_more_are_let_in_than_its_limit(world: SocketWorld) -> None:
+    listener = world.node(LinkLimits(connections=2), keys_of(SERVER))
+    address = listener.listen()
+    diallers = [world.node(keys=keys_of(FRIEND)) for _ in range(8)]
+    with listener.standing_still():
+        for dialler in diallers:
+            dialler.dial(address)
+    world.until(lambda: all(each.ups() or each.downs() for each in diallers), "all are answered")
+    assert sum(len(each.ups()) for each in diallers) <= 2
+
+
 # -- as without ----------------------------------------------------------------------------------------------------
 
 

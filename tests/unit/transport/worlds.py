@@ -6,8 +6,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -68,6 +68,19 @@ class Node:
         if errors:
             raise errors[0]
         return results[0]
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Meanwhile it has no turn, and libzmq's own threads go on."""
+        goes_on = threading.Event()
+
+        def stand_still() -> None:
+            goes_on.wait(20)
+
+        self._asked.append(stand_still)
+        self.link.wake()
+        yield
+        goes_on.set()
 
     def listen(self, address: str = "tcp://127.0.0.1:0") -> str:
         return self.ask(lambda: self.link.listen(address))
