@@ -6,10 +6,12 @@ import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
-from actorq.errors import ImproperlyConfigured, nearest
+from actorq.errors import ActorqError, ImproperlyConfigured, nearest
 from actorq.policies.queues import Queues
 from actorq.settings import Settings
 from actorq.settings.configurable import Configurable
@@ -126,6 +128,16 @@ def _import(name: str) -> ModuleType:
                 f"it, install it, or set PYTHONPATH"
             ) from None
         raise
+    except ActorqError as error:
+        raise ImproperlyConfigured(f"{_place_of(error)}: {error}") from error
+
+
+def _place_of(error: Exception) -> str:
+    """The line of the user's that has made the error, for people."""
+    own = str(Path(__file__).parents[1])
+    lines = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    file, line = [each for each in lines if not each[0].startswith((own, "<frozen "))][-1]
+    return f"{file}, line {line}"
 
 
 def _attribute(module: ModuleType, attribute: str) -> Application:

@@ -86,3 +86,9 @@ def test_a_module_that_fails_is_told_with_the_place(project: Path, source: str, 
     assert failed.value.exit_code == 78
     assert text in failed.value.message
     assert f"tasks.py, line {len(source.splitlines())}" in failed.value.message
+
+
+def test_what_is_wrong_with_an_option_is_told_with_the_place(project: Path) -> None:
+    (project / "tasks.py").write_text("from actorq import ActorQ\napp = ActorQ()\napp.task(ratelimit='3/s')(print)\n")
+    with pytest.raises(ImproperlyConfigured, match=r"tasks.py, line 3: .* did you mean 'rate_limit'"):
+        import_application("proj.tasks")
