@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from tests.simulation.nodes import CoordinatorProcess, WorkerProcess
 
 PROMPT_S = 4.0
+IN_TOUCH_S = 5.0
+"""After that, where nothing breaks, all coordinators know each other."""
 
 
 class Violation(AssertionError):

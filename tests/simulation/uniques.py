@@ -10,13 +10,10 @@ from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.uniques import key_of
 from actorq.wire import messages as m
 from actorq.wire.records import UNTIL_START, Call
+from tests.simulation.oracle import IN_TOUCH_S, Record
 
 if TYPE_CHECKING:
     from tests.simulation.mesh import Mesh
-    from tests.simulation.oracle import Record
-
-IN_TOUCH_S = 5.0
-"""After that, where nothing breaks, all coordinators know each other."""
 
 Searched = Callable[[dict[str, str], list[str]], None]
 

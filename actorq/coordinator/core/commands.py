@@ -61,9 +61,11 @@ class Commands:
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
-        if client.is_coordinator and self._searches.has_claimed(message.ids, client):
-            self._searches.park(partial(self.query, peer, client, message))
-            return
+        if client.is_coordinator and self._searches.has_claimed(message.ids):
+            if self._searches.comes_first(message.ids, client):
+                self._searches.park(partial(self.query, peer, client, message))
+                return
+            self._searches.ask_again(message.ids, client)
         settled: list[Outcome] = []
         states: dict[str, str] = {}
         for task_id in message.ids:

@@ -1,16 +1,18 @@
 """Calls that this coordinator does not know, and others may: those are asked.
 
 When a client wants to know of them, and before calls are taken that may be known elsewhere: ids that users chose, and
-what a client brings that has lost its coordinator. (Of two that ask each other at the same moment the one with the
-smaller epoch answers when it has taken the call. So does one that has the other's answer, and waits for a third one.)
+what a client brings that has lost its coordinator.
+
+Two may ask each other at the same moment. Then the one with the smaller epoch comes first, and answers when it has taken
+the call; the other one answers at once, and asks again, for what it hears may have been said before the first one asked.
+Who has the other's answer already, and waits for a third one, comes first in any case.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 from actorq.coordinator.core.clients import Client
 from actorq.coordinator.core.effects import Peer
@@ -35,17 +37,16 @@ class _Search:
     peer: Peer
     done: Done
     states: dict[str, str]
-    awaited: dict[Peer, str]
-    """Links that have not answered, with the names of the coordinators."""
-    parts: int
-    """Messages of each question, which are answered one by one."""
     silent: list[str]
     deadline_s: float
-    claimed: Sequence[str] = ()
+    claimed: Sequence[str]
     """Ids of calls that are to be taken here, if nobody else has them."""
-    notes: dict[str, Note] = field(default_factory=dict)
+    notes: dict[str, Note]
     """What tasks have said of themselves."""
-    answers: Counter[Peer] = field(default_factory=Counter)
+    names: dict[Peer, str] = field(default_factory=dict)
+    """Of the coordinators that were asked, by their links."""
+    awaited: dict[Peer, set[int]] = field(default_factory=dict)
+    """The questions that are not answered, by the links."""
 
 
 class Searches:
@@ -54,9 +55,11 @@ class Searches:
     def __init__(self, state: State, mesh: Mesh) -> None:
         self._state = state
         self._mesh = mesh
-        self._open: dict[int, _Search] = {}
-        self._seekers: dict[str, list[int]] = {}
+        self._open: dict[_Search, None] = {}
+        self._seekers: dict[str, list[_Search]] = {}
         """Open searches by each call that they look for."""
+        self._asked: dict[int, _Search] = {}
+        """Open searches by their questions that are not answered."""
         self._claims: Counter[str] = Counter()
         self._watching: set[str] = set()
         """Calls of which the others were asked to tell."""
@@ -82,18 +85,33 @@ class Searches:
         self._claims.update(task_ids)
         self._find(client, peer, dict.fromkeys(task_ids, ""), done, task_ids)
 
-    def has_claimed(self, task_ids: Sequence[str], asker: Client) -> bool:
-        """Whether one of these calls is about to be taken here, and so not by the coordinator that asks now."""
-        claims = self._claims
-        if not any(task_id in claims for task_id in task_ids):
-            return False
-        return self._state.epoch < asker.epoch or self._is_not_waited_for(asker, set(task_ids))
+    def has_claimed(self, task_ids: Sequence[str]) -> bool:
+        """Whether one of these calls may be about to be taken here."""
+        return any(task_id in self._claims for task_id in task_ids)
 
-    def _is_not_waited_for(self, asker: Client, task_ids: set[str]) -> bool:
+    def comes_first(self, task_ids: Sequence[str], asker: Client) -> bool:
+        """Whether it is taken here rather than by the coordinator that asks now, if that wants to."""
+        return self._state.epoch < asker.epoch or self._is_not_waited_for(asker, task_ids)
+
+    def ask_again(self, task_ids: Sequence[str], asker: Client) -> None:
+        """The coordinator that asks now comes first. What it has not answered here it is to answer after that."""
+        for search, link in self._waiting_for(asker, task_ids):
+            search.deadline_s = self._state.now_s + PATIENCE_S
+            self._ask(search, link)
+
+    def _is_not_waited_for(self, asker: Client, task_ids: Sequence[str]) -> bool:
         """Whether a claim to one of these does not wait for the one that asks now: it was first, and others are slow."""
-        asked = {link.peer for link in self._mesh.open_links() if link.member.epoch == asker.epoch}
-        searches = [search for search in self._open.values() if not task_ids.isdisjoint(search.claimed)]
-        return any(asked.isdisjoint(search.awaited) for search in searches)
+        return len(self._waiting_for(asker, task_ids)) < len(self._claims_to(task_ids))
+
+    def _claims_to(self, task_ids: Sequence[str]) -> list[_Search]:
+        wanted = set(task_ids)
+        return [search for search in self._open if not wanted.isdisjoint(search.claimed)]
+
+    def _waiting_for(self, asker: Client, task_ids: Sequence[str]) -> list[tuple[_Search, PeerLink]]:
+        """Searches that claim one of these and have no answer of the one that asks now, with the link to it."""
+        links = [link for link in self._mesh.open_links() if link.member.epoch == asker.epoch]
+        claims = self._claims_to(task_ids)
+        return [(search, link) for search in claims for link in links if link.peer in search.awaited]
 
     def park(self, question: Callable[[], None]) -> None:
         """Have a question of another coordinator's answered when it is known what becomes of what was claimed."""
@@ -116,32 +134,31 @@ class Searches:
     ) -> None:
         unknown = [task_id for task_id, state in states.items() if not state]
         silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []
-        links = self._mesh.open_links() if unknown else []
-        parts = [list(each) for each in chunks(unknown)]
-        awaited = {link.peer: link.member.name for link in links}
-        self._count += 1
-        self._open[self._count] = _Search(
-            client,
-            peer,
-            done,
-            states,
-            awaited,
-            len(parts),
-            silent,
-            self._state.now_s + PATIENCE_S,
-            claimed,
-            {} if notes is None else notes,
-        )
+        deadline_s = self._state.now_s + PATIENCE_S
+        search = _Search(client, peer, done, states, silent, deadline_s, claimed, {} if notes is None else notes)
+        self._open[search] = None
         for task_id in states:
-            self._seekers.setdefault(task_id, []).append(self._count)
-        for link, part in product(links, parts):
-            question = m.Query(self._count, part)
-            if claimed:
-                # Not before what was answered until now, which waits until it is durable: who hears first that these
-                # are claimed believes that nobody has answered yet.
-                self._state.acks.append((link.peer, question))
-            else:
-                self._state.send(link.peer, question)
+            self._seekers.setdefault(task_id, []).append(search)
+        for link in self._mesh.open_links() if unknown else ():
+            self._ask(search, link)
+
+    def _ask(self, search: _Search, link: PeerLink) -> None:
+        """Ask one coordinator; what it has been asked before counts no more."""
+        self._forget_questions(search, link.peer)
+        search.names[link.peer] = link.member.name
+        questions = search.awaited[link.peer] = set()
+        for part in chunks([task_id for task_id, state in search.states.items() if not state]):
+            self._count += 1
+            self._asked[self._count] = search
+            questions.add(self._count)
+            self._state.send(link.peer, m.Query(self._count, list(part)))
+
+    def _forget_questions(self, search: _Search, peer: Peer) -> bool:
+        """Whether there were some."""
+        questions = search.awaited.pop(peer, None)
+        for token in questions or ():
+            del self._asked[token]
+        return questions is not None
 
     def watch(self, task_ids: Sequence[str]) -> None:
         """Have the others tell when these settle, which are not known here."""
@@ -166,7 +183,7 @@ class Searches:
         """Another coordinator has these outcomes."""
         told: dict[Client, list[Outcome]] = {}
         for outcome in outcomes:
-            searches = [self._open[number] for number in self._seekers.pop(outcome.id, ())]
+            searches = self._seekers.pop(outcome.id, [])
             for search in searches:
                 del search.states[outcome.id]
             clients = dict.fromkeys([search.client for search in searches])
@@ -180,30 +197,32 @@ class Searches:
 
     def report(self, peer: Peer, report: m.Report) -> None:
         """Another coordinator has answered; outcomes that it has came before."""
-        search = self._open.get(report.token)
-        if search is not None and peer in search.awaited:
-            search.answers[peer] += 1
-            if search.answers[peer] == search.parts:
-                del search.awaited[peer]
-            search.notes.update((note.id, note) for note in report.notes if search.states.get(note.id) == "")
-            for task_id, state in report.states:
-                if state and not search.states.get(task_id, state):
-                    search.states[task_id] = state
+        search = self._asked.get(report.token)
+        questions = None if search is None else search.awaited.get(peer)
+        if search is None or questions is None or report.token not in questions:
+            return
+        del self._asked[report.token]
+        questions.remove(report.token)
+        if not questions:
+            del search.awaited[peer]
+        search.notes.update((note.id, note) for note in report.notes if search.states.get(note.id) == "")
+        for task_id, state in report.states:
+            if state and not search.states.get(task_id, state):
+                search.states[task_id] = state
 
     def lose(self, peer: Peer) -> None:
         """A connection is gone: of one who asked, or of one who was asked."""
-        for number in [number for number, search in self._open.items() if search.peer == peer]:
-            self._close(number)
-        for search in self._open.values():
-            name = search.awaited.pop(peer, None)
-            if name is not None:
-                search.silent.append(name)
+        for search in [each for each in self._open if each.peer == peer]:
+            self._close(search)
+        for search in self._open:
+            if self._forget_questions(search, peer):
+                search.silent.append(search.names[peer])
 
     def finish(self) -> None:
         """End those searches that are done."""
-        for number in self._done():
-            search = self._close(number)
-            silent = [*search.silent, *search.awaited.values()]
+        for search in self._done():
+            silent = [*search.silent, *[search.names[peer] for peer in search.awaited]]
+            self._close(search)
             search.done(search.states, silent[: m.MEMBER_LIMIT])
         if self._watching and self._state.now_s >= self._sweep_s:
             self._sweep_s = self._state.now_s + SWEEP_S
@@ -221,30 +240,33 @@ class Searches:
             for each in chunks(over):
                 self._state.send(link.peer, m.Unwatch(list(each)))
 
-    def _close(self, number: int) -> _Search:
-        search = self._open.pop(number)
+    def _close(self, search: _Search) -> None:
+        del self._open[search]
+        for peer in list(search.awaited):
+            self._forget_questions(search, peer)
         for task_id in search.states:
             seekers = self._seekers[task_id]
-            seekers.remove(number)
+            seekers.remove(search)
             if not seekers:
                 del self._seekers[task_id]
         self._claims.subtract(search.claimed)
         for task_id in search.claimed:
             if not self._claims[task_id]:
                 del self._claims[task_id]
-        return search
 
-    def _done(self) -> Iterable[int]:
+    def _done(self) -> list[_Search]:
         now_s = self._state.now_s
-        return [number for number, each in self._open.items() if not each.awaited or each.deadline_s <= now_s]
+        return [search for search in self._open if not search.awaited or search.deadline_s <= now_s]
 
     def check(self) -> None:
         """Raise AssertionError unless those who look for a call are found by it. For tests."""
-        found = {(task_id, number) for task_id, numbers in self._seekers.items() for number in numbers}
-        wanted = {(task_id, number) for number, search in self._open.items() for task_id in search.states}
+        found = {(task_id, search) for task_id, searches in self._seekers.items() for search in searches}
+        wanted = {(task_id, search) for search in self._open for task_id in search.states}
         assert found == wanted, f"searches are found by {found - wanted} and not by {wanted - found}"
+        asked = {token for search in self._open for questions in search.awaited.values() for token in questions}
+        assert asked == self._asked.keys(), f"questions are {asked}, and known are {self._asked.keys()}"
 
     def next_s(self) -> float | None:
         """Monotonic time of the first deadline."""
-        times = [each.deadline_s for each in self._open.values()]
+        times = [each.deadline_s for each in self._open]
         return min([*times, self._sweep_s] if self._watching else times, default=None)

@@ -421,11 +421,3 @@ def test_the_one_that_has_asked_first_takes_it_although_a_third_one_is_slow() ->
     assert slow.link.take(m.Query) and not earlier.take(m.Report)
     bench.wait(1.5)
     assert earlier.take(m.Report) == [m.Report(5, [("x", "PENDING")])]
-
-
-def test_the_one_with_the_greater_epoch_answers_that_it_has_nothing() -> None:
-    bench = Bench()
-    earlier, client = bench.coordinator("abe", epoch="aaa"), bench.client()
-    client.submit("x", fresh=False)
-    earlier.say(m.Query(5, ["x"]))
-    assert earlier.take(m.Report) == [m.Report(5, [("x", "")])]

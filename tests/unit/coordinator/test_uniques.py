@@ -191,21 +191,6 @@ def test_a_retry_that_is_handed_over_takes_its_key_along(bench: Bench) -> None:
     assert len(bench.core.state.uniques) == 0 and not bench.core.state.calls
 
 
-def test_others_are_not_asked_before_they_have_heard_what_was_answered_until_then() -> None:
-    """Else they would take it for the question of one that waits for their answer first, and both would take a call."""
-    bench = Bench(shelf=Shelf())
-    client, other = bench.client(), bench.coordinator("other")
-    bench.is_slow = True
-    client.submit("unwritten")
-    other.say(m.Query(7, ["theirs", "\x1funique key"]))
-    client.submit("ours", extra=unique(), fresh=False)
-    assert not other.take(m.Report) and not other.link.take(m.Query)
-    bench.write()
-    (report,) = other.take(m.Report)
-    (query,) = other.link.take(m.Query)
-    assert dict(report.states)["\x1funique key"] == "" and "\x1funique key" in query.ids
-
-
 def test_a_call_that_is_here_is_not_told_of_another_one_elsewhere(bench: Bench, other: CoordinatorParty) -> None:
     client = bench.client()
     client.submit("call", extra=unique())
