@@ -190,7 +190,7 @@ def _check_coordinator(mesh: Mesh, coordinator: CoordinatorProcess) -> None:
         "deferring": core._intake._deferring,
         "broadcasts": core._broadcasts._open,
         "searches": core._searches._open,
-        "unconfirmed": core._unconfirmed,
+        "unconfirmed": () if coordinator.is_writing else core._unconfirmed,
         "acknowledgements": state.acks,
         "operations": state.operations,
         "bytes of arguments": state.body_bytes,

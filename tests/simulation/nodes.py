@@ -107,7 +107,7 @@ class CoordinatorProcess(Node):
         """Their last messages."""
         self._store = machine.disk.open()
         self._groups = Groups(self._store)
-        self._is_writing = False
+        self.is_writing = False
         self._steps = 0
         self._trouble = ""
         if self.mesh.options.is_durable:
@@ -239,12 +239,12 @@ class CoordinatorProcess(Node):
 
     def _write(self, token: int, operations: list[Operation]) -> None:
         self._groups.add(token, operations)
-        if not self._is_writing:
+        if not self.is_writing:
             self._begin_write(self.mesh.disk_s(self.rng))
 
     def _begin_write(self, after_s: float) -> None:
         """All that has come meanwhile is written at once."""
-        self._is_writing = True
+        self.is_writing = True
         self._groups.take()
         self.mesh.loop.after(after_s, self._written)
 
@@ -258,7 +258,7 @@ class CoordinatorProcess(Node):
         if trouble != self._trouble:
             self._trouble = trouble
             self.listens.put(Trouble(trouble))
-        self._is_writing = False
+        self.is_writing = False
         if self._groups:
             self._begin_write(RETRY_S if trouble else self.mesh.disk_s(self.rng))
         else:
@@ -266,7 +266,7 @@ class CoordinatorProcess(Node):
 
     def end(self) -> None:
         """What was being written is on the disk wholly, or not at all."""
-        if self._is_writing and self.rng.random() < 0.5:
+        if self.is_writing and self.rng.random() < 0.5:
             self._groups.write()
 
     def _check_replay(self) -> None:
