@@ -270,3 +270,17 @@ def test_a_pause_of_a_young_coordinator_does_not_cost_workers_their_time_to_retu
     busy = bench.worker("busy", coordinator="the one before", held=[("a", 1)])
     busy.report("a", attempt=1)
     assert bench.state_of("a") == "SUCCESS"
+
+
+def test_it_is_said_when_several_workers_have_one_name(bench: Bench) -> None:
+    bench.worker("same", epoch="one")
+    assert bench.news == []
+    bench.worker("same", epoch="two")
+    assert [news for news in bench.news if "several workers are named 'same'" in news]
+
+
+def test_who_takes_the_place_of_one_that_ends_may_have_its_name(bench: Bench) -> None:
+    first = bench.worker("same", epoch="one")
+    first.say(m.Capacity(0, 1))
+    bench.worker("same", epoch="two")
+    assert bench.news == []
