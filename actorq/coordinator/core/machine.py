@@ -292,11 +292,7 @@ class Coordinator:
     def _forget_old(self) -> None:
         state = self.state
         state.outcomes.expire(state.now_s)
-        while state.revoked:
-            oldest = next(iter(state.revoked))
-            if state.revoked[oldest][0] > state.wall_s and len(state.revoked) <= state.settings.revocation_count:
-                break
-            del state.revoked[oldest]
+        self._forget_revocations()
         gone = list(limits.clients_to_forget(state))
         if gone:
             state.keeping.forget_clients(gone)
@@ -307,6 +303,20 @@ class Coordinator:
             self._specs_due_s = state.now_s + SPECS_PERIOD_S
             state.forget_specs()
         state.schedule.prune(lambda call: state.calls.get(call.id) is call)
+
+    def _forget_revocations(self) -> None:
+        """Those over age, and the oldest of too many. In one pass: to begin at a dict's front takes as long as much of it
+        is gone.
+        """
+        state, revoked = self.state, self.state.revoked
+        surplus = len(revoked) - state.settings.revocation_count
+        old = []
+        for task_id, (until_s, _) in revoked.items():
+            if until_s > state.wall_s and len(old) >= surplus:
+                break
+            old.append(task_id)
+        for task_id in old:
+            del revoked[task_id]
 
     def _deadline_s(self) -> float | None:
         state = self.state
