@@ -225,7 +225,9 @@ class Sessions:
         if len(others) == 1 and others[0].is_out_of_touch():
             self._leases.release(others[0], f"worker {name} was lost and has started again", counted=True)
         elif any(each.capacity and not each.is_out_of_touch() for each in others):  # Else it leaves.
-            self._state.note(f"several workers are named {name!r}: what is asked of one of them is asked of all (-n NAME)")
+            self._state.note(
+                f"several workers are named {name!r}: what is asked of one of them is asked of all (-n NAME)"
+            )
 
     def _control_hello(self, peer: Peer, hello: m.ControlHello) -> None:
         worker = self._state.workers[hello.epoch]
