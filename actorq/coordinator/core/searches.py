@@ -146,12 +146,14 @@ class Searches:
         """Ask one coordinator; what it has been asked before counts no more."""
         self._forget_questions(search, link.peer)
         search.names[link.peer] = link.member.name
-        questions = search.awaited[link.peer] = set()
+        questions: set[int] = set()
         for part in chunks([task_id for task_id, state in search.states.items() if not state]):
             self._count += 1
             self._asked[self._count] = search
             questions.add(self._count)
             self._state.send(link.peer, m.Query(self._count, list(part)))
+        if questions:
+            search.awaited[link.peer] = questions
 
     def _forget_questions(self, search: _Search, peer: Peer) -> bool:
         """Whether there were some."""
