@@ -310,7 +310,7 @@ class Coordinator:
         """
         state, revoked = self.state, self.state.revoked
         surplus = len(revoked) - state.settings.revocation_count
-        old = []
+        old: list[str] = []
         for task_id, (until_s, _) in revoked.items():
             if until_s > state.wall_s and len(old) >= surplus:
                 break
