@@ -171,6 +171,8 @@ class Watch:
         epoch, living = self._heir()
         for entry in group:
             ids = self.state.ledger.open_calls(entry.plan.id)
+            if not ids:
+                continue  # It has ended here meanwhile.
             self.mesh.note(f"{self.state.epoch} has handed {entry.plan.id} over to {epoch}", *ids)
             has_ended = any(epoch in self.oracle.record(each).settled for each in ids)
             is_there = living is None or has_ended or any(each in living.core.state.ledger.members for each in ids)
