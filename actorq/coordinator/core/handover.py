@@ -280,6 +280,7 @@ class Handover:
             state.calls.remove(call)
             state.body_bytes -= len(call.body)
         state.uniques.free(calls)
+        state.forget_notes(call.id for call in calls)
         state.keeping.forget(calls)
 
 

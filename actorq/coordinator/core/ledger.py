@@ -550,6 +550,7 @@ class Ledger:
                 self._forget_member(node.call.id, entry)
                 self._end_wait(entry, index)
             self._forget(entry)
+            self._state.forget_notes(node.call.id for node in entry.plan.nodes)
 
 
 def _as_it_is(call: Call, released: Call) -> Call:

@@ -245,9 +245,7 @@ class State:
             self.keeping.settle(calls, outcomes)
         if self.ledger.members:
             self.ledger.settled(outcomes)
-        if self.notes:
-            for outcome in outcomes:
-                self.notes.pop(outcome.id, None)
+        self.forget_notes(outcome.id for outcome in outcomes)
         if self.watchers:
             self.tell_watchers(outcomes)
 
@@ -446,6 +444,12 @@ class State:
     def notes_of(self, task_ids: Iterable[str]) -> list[Note]:
         """What these have said of themselves, as far as they have."""
         return [self.notes[task_id] for task_id in task_ids if task_id in self.notes]
+
+    def forget_notes(self, task_ids: Iterable[str]) -> None:
+        """These have ended, or are another coordinator's."""
+        if self.notes:
+            for task_id in task_ids:
+                self.notes.pop(task_id, None)
 
     def recognise(self, known: Call, call: Call) -> None:
         """The call of a lease that an earlier coordinator has granted (FOREIGN) has come."""

@@ -9,6 +9,7 @@ import pytest
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
+from actorq.wire.payload import encode_failure
 from actorq.wire.records import REPLACED, UNTIL_START, VALUE, Call, Extra, Node, Plan, Replacement
 from tests.unit.coordinator.support import OWN, SPEC, Bench, ClientParty, CoordinatorParty
 
@@ -177,18 +178,20 @@ def test_a_key_is_free_when_all_that_hold_it_have_ended(bench: Bench) -> None:
     assert duplicates(client) == [("third", "running")]
 
 
-def test_a_retry_that_is_handed_over_takes_its_key_along(bench: Bench) -> None:
+def test_a_retry_that_is_handed_over_takes_its_key_along_and_leaves_nothing_behind(bench: Bench) -> None:
     client, heir = bench.client(), bench.coordinator("heir")
     client.submit("call", extra=unique())
     worker = bench.worker()
     retry = Node(Call("call", 1, b"", bench.wall_s + 60, extra=unique()))
-    worker.report("call", state=REPLACED, body=msgspec.msgpack.encode(Replacement([SPEC], Plan("retry", [retry]))))
-    assert len(bench.core.state.uniques) == 1
+    replacement = Replacement([SPEC], Plan("retry", [retry]), encode_failure(ValueError("no"), ""))
+    worker.report("call", state=REPLACED, body=msgspec.msgpack.encode(replacement))
+    assert len(bench.core.state.uniques) == len(bench.core.state.notes) == 1
     bench.core._handover.begin()
     bench.step()
     (message,) = heir.link.take(m.HandOver)
     heir.link.say(m.Accepted(message.seq))
-    assert len(bench.core.state.uniques) == 0 and not bench.core.state.calls
+    state = bench.core.state
+    assert len(state.uniques) == 0 and not state.calls and not state.notes
 
 
 def test_a_call_that_is_here_is_not_told_of_another_one_elsewhere(bench: Bench, other: CoordinatorParty) -> None:
