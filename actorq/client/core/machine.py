@@ -112,7 +112,7 @@ class Client:
         self._dialled_s = now_s
         self._redial_s: float | None = now_s
         self._redial_wait_s = settings.redial_min_s
-        self._nonce = self._welcomes = 0
+        self._nonce = 0
         self._coordinator = ""
         self._durable = False
         self._transient: frozenset[str] = frozenset()
@@ -266,7 +266,6 @@ class Client:
         self._coordinator, self._durable = welcome.epoch, welcome.durable
         self._transient = frozenset(welcome.transient)
         self._seq = self._sent_specs = 0
-        self._welcomes += 1
         self.is_open = True
         again, over = self._questions.begin_anew(self._now_s)
         self.requests.extendleft(reversed(again))
@@ -407,7 +406,6 @@ class Client:
         self._sent_specs += len(submit.specs)
         for _, spec in submit.specs:
             self._send_code(spec)
-        submit.fresh = submit.fresh and self._welcomes == 1  # Later, a call may have been sent by both ways.
         self._seq += 1
         submit.seq = self._seq
         self._effects.sends.append(submit)
