@@ -192,6 +192,16 @@ def test_what_was_not_accepted_is_sent_again_to_the_same_coordinator_and_cannot_
     assert (submit.seq, len(submit.specs)) == (1, 3), "a new session begins with nothing known"
 
 
+def test_calls_that_were_never_sent_are_known_to_nobody_also_after_a_reconnect(bench: Bench) -> None:
+    bench.submit("a")
+    bench.reconnect()
+    bench.submit("b")
+    assert [([call.id for call in each.calls], each.fresh) for each in bench.take(m.Submit)] == [
+        (["a"], False),
+        (["b"], True),
+    ]
+
+
 def test_all_that_has_not_settled_is_sent_to_a_new_coordinator_and_may_be_running(bench: Bench) -> None:
     bench.submit("accepted", "settled")
     bench.hear(m.Accepted(1))
