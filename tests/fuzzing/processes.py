@@ -37,7 +37,7 @@ class Siege:
         self.processes = [psutil.Process(mesh.coordinator.pid), psutil.Process(worker["pid"]), psutil.Process()]
         self.worker_pid = worker["pid"]
         self.client = app.session.core
-        self.welcomes = self.client._welcomes
+        self.nonce = self.client._nonce
 
     def attack(self, rng: random.Random, attacks: int = 0, seconds: float = 0.0) -> int:
         """So many attacks, or for so long, at the coordinator's door and at the client's. Returns how many."""
@@ -61,7 +61,7 @@ class Siege:
         assert all(process.is_running() for process in self.processes), "a process has ended"
         (worker,) = wait_for_workers(self.app, 1)
         assert worker["pid"] == self.worker_pid, "the worker's process was replaced"
-        assert self.client._welcomes == self.welcomes, "the honest client had to connect again"
+        assert self.client._nonce == self.nonce, "the honest client had to connect again"
         for process in self.processes[:2]:
             eventually(partial(_is_idle, process), 20, f"{process} to be idle")
         growth = [after - before for before, after in zip(memory_bytes, self.memory_bytes(), strict=True)]
