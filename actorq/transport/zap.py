@@ -80,14 +80,17 @@ class Gate(Source):
         route, number = request[0], request[3]
         user = self._user(request)
         status, text = (b"200", b"") if user else (b"400", b"unknown key")
-        self._catch_up()
-        if user and self._stats.connections > self._limit:
+        if user and self._is_full():
             status, text = b"%d" % FULL, b"too many connections"
             self._stats.refused += 1
             self._complaints.warning(
                 time.monotonic(), "there are more than %s connections: no more are taken", self._limit
             )
         self.socket.send_multipart([route, b"", b"1.0", number, status, text, user.encode(), b""], NOBLOCK)
+
+    def _is_full(self) -> bool:
+        self._catch_up()
+        return self._stats.connections > self._limit
 
     def _user(self, request: list[bytes]) -> str:
         """The key, which is the peer's identity from now on; empty to refuse it."""

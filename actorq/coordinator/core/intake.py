@@ -103,10 +103,7 @@ class Intake:
             if client.peer != peer:
                 return  # It has connected anew, and sends them again.
             client.asking, client.asked = 0, message.seq
-            elsewhere = [task_id for task_id in unknown if states.get(task_id)]
-            for task_id in elsewhere:
-                state.watch(client, task_id, asks_again=True)
-            self._searches.watch(elsewhere)
+            self._watch(client, [task_id for task_id in unknown if states.get(task_id)])
             gone = {task_id for task_id in unknown if states.get(task_id, "settled")}
             client.deferred_bytes -= _size_bytes(message)
             for call in message.calls:
@@ -140,12 +137,15 @@ class Intake:
             return
         message.plans = [plan for plan in message.plans if plan.id not in gone]
         awaited = [node.call.id for plan in gone.values() for node in plan.nodes if node.replies]
-        settled = [outcome for task_id in awaited if (outcome := state.outcomes.get(task_id)) is not None]
-        state.tell_settled(client, settled)
-        open_ones = [task_id for task_id in awaited if state.outcomes.get(task_id) is None]
-        for task_id in open_ones:
-            state.watch(client, task_id, asks_again=True)
-        self._searches.watch(open_ones)
+        settled = {task_id: outcome for task_id in awaited if (outcome := state.outcomes.get(task_id)) is not None}
+        state.tell_settled(client, list(settled.values()))
+        self._watch(client, [task_id for task_id in awaited if task_id not in settled])
+
+    def _watch(self, client: Client, task_ids: list[str]) -> None:
+        """Have the client told when these settle, which other coordinators have."""
+        for task_id in task_ids:
+            self._state.watch(client, task_id, asks_again=True)
+        self._searches.watch(task_ids)
 
     def _full_queue(self, client: Client, message: m.Submit) -> str:
         limit = self._state.settings.queue_limit
