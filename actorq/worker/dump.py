@@ -1,7 +1,7 @@
 """What a node is doing, written to its log at SIGUSR1: every native thread, running call and greenlet, with stacks.
 
-The stacks of threads are written by C code, also when the main thread does not come back to the interpreter; the rest
-when it does.
+The stack of the main thread is written by C code, also when it does not come back to the interpreter; the rest when it
+does. Only then the other threads stand still: to read their stacks while they run can crash the process.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from actorq.worker.base import Pool
 DUMP_SIGNAL = signal.SIGUSR1
 
 
-def dump_threads_at_signal() -> None:
+def dump_main_thread_at_signal() -> None:
     """From now on. `dump_all_at_signal` adds to it."""
-    faulthandler.register(DUMP_SIGNAL, all_threads=True)
+    faulthandler.register(DUMP_SIGNAL, all_threads=False)
 
 
 def dump_all_at_signal(pool: Pool) -> None:
     """From now on. On the main thread."""
 
     def dump(number: int, frame: FrameType | None) -> None:
+        faulthandler.dump_traceback(all_threads=True)
         write("\n".join([*_calls(pool), *format_run_info(thread_stacks=False), "end of the dump", ""]))
 
     faulthandler.unregister(DUMP_SIGNAL)
     signal.signal(DUMP_SIGNAL, dump)
-    faulthandler.register(DUMP_SIGNAL, all_threads=True, chain=True)
+    faulthandler.register(DUMP_SIGNAL, all_threads=False, chain=True)
 
 
 def write(text: str) -> None:

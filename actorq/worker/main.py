@@ -31,7 +31,7 @@ from actorq.transport import LinkKeys
 from actorq.wire.declarations import Declaration
 from actorq.worker.application import find_application, find_embedded
 from actorq.worker.choices import chosen, early_settings, too_late
-from actorq.worker.dump import dump_threads_at_signal
+from actorq.worker.dump import dump_main_thread_at_signal
 from actorq.worker.jobs import Application
 from actorq.worker.life import Life
 from actorq.worker.node import Node
@@ -44,7 +44,7 @@ def run(options: WorkerOptions) -> int:
     """Run a node until it is told to end. Returns its exit status."""
     name = expand_name(options.name, os.getpid())
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    dump_threads_at_signal()
+    dump_main_thread_at_signal()
     try:
         with while_importing(options.app.partition(":")[0]):
             application: Any = (find_application if options.program is None else find_embedded)(options.app)
