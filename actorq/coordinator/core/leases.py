@@ -154,11 +154,13 @@ class Leases:
                 calls.close(key)
                 key = block_of(task_id)
                 block = calls.block(key)
+            if outcome.state == REPLACED:
+                replaced.append(
+                    (call, outcome)
+                )  # Known until its turn: what ends with it may be what it has waited for.
+                continue
             del block[task_id]
             body_bytes += len(call.body)
-            if outcome.state == REPLACED:
-                replaced.append((call, outcome))
-                continue
             taken.append(outcome)
             ended.append(call)
             if outcome.state:
@@ -166,17 +168,18 @@ class Leases:
             if message.relay:
                 relay.setdefault(call.client, []).append(outcome)
         calls.close(key)
-        count = len(taken) + len(replaced)
-        calls.count -= count
-        self._state.late_reports += len(message.outcomes) - count
+        calls.count -= len(taken)
+        self._state.late_reports += len(message.outcomes) - len(taken) - len(replaced)
         self._state.freed(ended)
-        self._state.freed([call for call, _ in replaced])
         self._state.body_bytes -= body_bytes
         for call, outcome in failed:
             if outcome.content == DEAD_LETTER and call.spec != FOREIGN:
                 self._state.write_letter(call, _reason_of(outcome), worker.name)
         self._state.settle(ended, taken)
         for call, outcome in replaced:
+            calls.remove(call)
+            self._state.body_bytes -= len(call.body)
+            self._state.freed([call])
             self._state.ledger.replace(call, outcome)
         for number, outcomes in relay.items():
             client = self._state.clients_by_number.get(number)

@@ -288,6 +288,10 @@ class Ledger:
         if not self._unwait(entry, index):
             return
         state, node = self._state, entry.plan.nodes[index]
+        if self._goes_on(entry, node.call):
+            entry.parts.pop(index, None)
+            state.body_bytes -= len(node.call.body)
+            return
         call = msgspec.structs.replace(node.call)
         if node.takes != NOTHING:
             call.inputs = Inputs(node.takes, entry.parts_of(index))
@@ -302,6 +306,13 @@ class Ledger:
         call.seq = state.seq
         state.calls.add(call)
         state.place(call, is_held_back)
+
+    def _goes_on(self, entry: Entry, call: Call) -> bool:
+        """Whether the call has run already, and is the last one of a plan that has still to release it."""
+        return any(
+            other is not entry and other.waits[place] and other.plan.nodes[place].call.attempt > call.attempt
+            for other, place in self.members.get(call.id, ())
+        )
 
     def note_start(self, call: Call) -> bool:
         """A call that may run only once starts: it must not start again. False if no journal has it."""

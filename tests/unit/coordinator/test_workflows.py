@@ -25,6 +25,7 @@ from actorq.wire.records import (
     Extra,
     Inputs,
     Node,
+    Outcome,
     Part,
     Plan,
     Replacement,
@@ -637,6 +638,55 @@ def test_what_a_call_goes_on_with_has_its_value_although_it_is_reported_late_aft
     assert inputs_of(worker, "a") == [Part("x", SUCCESS, b"1")]
     worker.report("a")
     assert kept.state_of("a") == "SUCCESS" and is_clean(kept)
+
+
+@pytest.mark.parametrize("takes", [NOTHING, VALUE])
+def test_a_retry_that_is_reported_with_the_end_of_what_came_before_it_after_a_restart_goes_on_counting(
+    kept: Bench, takes: int
+) -> None:
+    # Given a call that is to be retried, and a coordinator that was killed before it had written so
+    client, worker = parties(kept)
+    client.submit_plan("p", *chain("a", "b", takes=takes))
+    kept.is_slow = True
+    worker.report("a")
+    assert worker.delivered() == ["b"]
+    worker.report("b", state=REPLACED, body=replacement(node("b")))
+    kept.start()
+    kept.is_slow = False
+    # When both ends come in one message
+    worker = worker.return_anew(held=[("a", 1), ("b", 1)], slots=10, coordinator="epoch-1")
+    retry = Outcome("b", 1, REPLACED, replacement(node("b")))
+    worker.say(m.Finished(1, [Outcome("a", 1, SUCCESS, b"1"), retry]))
+    kept.wait(3.0)
+    # Then it is attempt 2 that starts
+    assert worker.delivered() == ["b"] and worker.attempt("b") == 2
+    worker.report("b")
+    assert kept.state_of("b") == "SUCCESS" and is_clean(kept)
+
+
+@pytest.mark.parametrize("task_id", ["a", "b"])
+def test_a_workflow_that_comes_when_one_of_its_calls_goes_on_as_another_one_waits_for_that(
+    bench: Bench, task_id: str
+) -> None:
+    # Given a new coordinator that has only heard of a call that it goes on
+    bench.start()
+    worker = bench.worker(slots=10, held=[(task_id, 1)], coordinator="epoch-1")
+    worker.report(task_id, attempt=1, state=REPLACED, body=replacement(*chain("x", task_id)))
+    assert worker.delivered() == ["x"]
+    # When the workflow comes of which that call is
+    bench.client().submit_plan("p", *chain("a", "b"), resent=True)
+    bench.wait(3.0)
+    if task_id == "b":
+        assert worker.delivered() == ["a"]
+        worker.report("a")
+    assert worker.delivered() == []
+    # Then the call starts when it has what it goes on with
+    worker.report("x", body=b"of x")
+    assert worker.delivered() == [task_id] and inputs_of(worker, task_id) == [Part("x", SUCCESS, b"of x")]
+    worker.report(task_id)
+    if task_id == "a":
+        worker.report("b")
+    assert bench.state_of("b") == "SUCCESS" and is_clean(bench)
 
 
 def test_errbacks_that_were_dropped_stay_so_after_a_restart(kept: Bench) -> None:
