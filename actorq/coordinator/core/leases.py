@@ -150,15 +150,13 @@ class Leases:
             if call.attempt != outcome.attempt:
                 leases[task_id] = call
                 continue
+            if outcome.state == REPLACED:  # Known until its turn: what ends here may be what it waited for.
+                replaced.append((call, outcome))
+                continue
             if task_id[:BLOCK_LENGTH] != key:
                 calls.close(key)
                 key = block_of(task_id)
                 block = calls.block(key)
-            if outcome.state == REPLACED:
-                replaced.append(
-                    (call, outcome)
-                )  # Known until its turn: what ends with it may be what it has waited for.
-                continue
             del block[task_id]
             body_bytes += len(call.body)
             taken.append(outcome)

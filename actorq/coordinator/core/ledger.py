@@ -288,7 +288,7 @@ class Ledger:
         if not self._unwait(entry, index):
             return
         state, node = self._state, entry.plan.nodes[index]
-        if self._goes_on(entry, node.call):
+        if self._is_left_to_another(entry, node.call):
             entry.parts.pop(index, None)
             state.body_bytes -= len(node.call.body)
             return
@@ -307,8 +307,8 @@ class Ledger:
         state.calls.add(call)
         state.place(call, is_held_back)
 
-    def _goes_on(self, entry: Entry, call: Call) -> bool:
-        """Whether the call has run already, and is the last one of a plan that has still to release it."""
+    def _is_left_to_another(self, entry: Entry, call: Call) -> bool:
+        """Whether the call has run already, and another plan that it goes on as has still to release it."""
         return any(
             other is not entry and other.waits[place] and other.plan.nodes[place].call.attempt > call.attempt
             for other, place in self.members.get(call.id, ())
