@@ -387,7 +387,10 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         return {}
 
     def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
-        return self.session.order(command, arguments, destination, timeout_s)
+        session = self.session
+        if self._local is not None:
+            self._local.wait_for_workers(session)
+        return session.order(command, arguments, destination, timeout_s)
 
     # -- session -------------------------------------------------------------------------------------------------
 

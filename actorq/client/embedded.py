@@ -18,11 +18,14 @@ import sysconfig
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actorq import native
 from actorq.config import DEFAULT_QUEUE, CoordinatorSettings, WorkerSettings
 from actorq.errors import ImproperlyConfigured, OperationalError, nearest
+
+if TYPE_CHECKING:  # The keeper has no session.
+    from actorq.client.session import Session
 
 KEEPER = "actorq.cli.keeper"
 READY_FD, PARENT_FD = 3, 4
@@ -30,7 +33,7 @@ READY_FD, PARENT_FD = 3, 4
 SURROUNDING_VARIABLE = "ACTORQ_SURROUNDING_MESH"
 """In the workers' environment: the keeper's process id and the coordinator's address."""
 START_S = 15.0
-"""How long the coordinator may take until it listens. It takes some tenths of a second."""
+"""How long the coordinator may take until it listens, and the workers until they come. It takes some tenths of a second."""
 END_S = 3.0
 """How long the keeper may take to end all before it is killed."""
 LOOK_AGAIN_S = 0.005
@@ -105,6 +108,8 @@ class EmbeddedMesh:
     ) -> None:
         self.options = read_options(options, queues)
         self._owner = os.getpid()
+        self._is_whole = False
+        self._whole_at_s = time.monotonic() + START_S
         ready, ready_in_keeper = os.pipe()
         parent, self._life = os.pipe()
         try:
@@ -127,6 +132,16 @@ class EmbeddedMesh:
                 f"the embedded mesh was started for the queues {', '.join(self.options.queues)}, and not for {name!r}: "
                 f"register its tasks before the first call, or write local://?queues=default,{name}"
             )
+
+    def wait_for_workers(self, session: Session) -> None:
+        """Return when all its workers have come, so that what is meant for each reaches each; if one does not come, when
+        the time for that is over. Asks through `session`.
+        """
+        while not self._is_whole:
+            counted = [len(names) for names in session.order("consumers", {}, (), 1.0).replies.values()]
+            self._is_whole = sum(counted) >= self.options.processes or time.monotonic() >= self._whole_at_s
+            if not self._is_whole:
+                session.new_bell().wait(LOOK_AGAIN_S)
 
     def close(self) -> None:
         """End all its processes; calls that still run are ended. Returns when they are gone.

@@ -167,6 +167,9 @@ class Mesh(Protocol):
     def open_outcome(self, outcome: Outcome) -> Any:
         """The value of a SUCCESS, or the exception of another outcome."""
 
+    def hears_of(self, pending: Pending) -> bool:
+        """Whether the outcome of a call comes here by itself: then, as long as there is none, it has not settled."""
+
     def state_of(self, pending: Pending) -> str:
         """The state of a call; if it turns out to have settled, sets its outcome."""
 

@@ -39,6 +39,9 @@ class Questions:
 
     # -- how far a call is ---------------------------------------------------------------------------------------
 
+    def hears_of(self, pending: Pending) -> bool:
+        return self._session is not None and self._session.hears_of(pending)
+
     def state_of(self, pending: Pending) -> str:
         return self._look_at(pending)[0]
 

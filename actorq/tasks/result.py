@@ -171,8 +171,8 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         return self.state
 
     def ready(self) -> bool:
-        """Whether the call has settled."""
-        return self.is_settled() or self.state in states.READY_STATES
+        """Whether the call has settled. Of a call that was made here nobody is asked: its outcome comes by itself."""
+        return self.is_settled() or (not self.mesh.hears_of(self) and self.state in states.READY_STATES)
 
     def successful(self) -> bool:
         """Whether it settled with a value."""

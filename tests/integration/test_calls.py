@@ -30,6 +30,17 @@ def test_a_call_runs_here_and_delay_runs_there(shared_app: ActorQ) -> None:
     assert result.result == 5 and result.traceback is None
 
 
+def test_nobody_is_asked_whether_calls_of_this_program_have_settled(
+    shared_app: ActorQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [tasks.pid_after.delay(0.2) for _ in range(100)]
+    with monkeypatch.context() as patched:
+        patched.setattr(shared_app.session, "look_up", None)
+        assert not all(result.ready() for result in results)
+        assert eventually(lambda: all(result.ready() for result in results))
+    assert results[0].successful()
+
+
 def test_arguments_may_come_from_an_iterator(shared_app: ActorQ) -> None:
     assert tasks.add.apply_async(iter([2, 3])).get(timeout=10) == 5
     assert shared_app.send_task(tasks.add.name, iter([2, 3])).get(timeout=10) == 5

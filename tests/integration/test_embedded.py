@@ -228,6 +228,17 @@ def test_a_module_that_calls_tasks_while_a_worker_imports_it_is_told_so(start: P
     )
 
 
+def test_what_is_meant_for_each_worker_reaches_all_from_the_start(start: Program) -> None:
+    program = start(
+        """
+from jobs import add, app
+print(len(app.control.ping()), "answered")
+print(len(add.broadcast(1, 2).get(timeout=20)), "ran it", flush=True)
+"""
+    )
+    program.wait_for_output("2 answered\n2 ran it", 60)
+
+
 def test_a_worker_or_a_coordinator_that_dies_is_replaced(start: Program) -> None:
     program = start(
         """
