@@ -105,6 +105,9 @@ class ControlHello(Message):
     nonce: Id
     name: Name
     epoch: Id
+    coordinator: Id = ""
+    """As in WorkerHello; and so is what follows."""
+    held: Held = []
 
 
 class PeerHello(Message):

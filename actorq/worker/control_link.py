@@ -40,11 +40,11 @@ class ControlLink:
         if not self.peer and now_s >= self._redial_s:
             self.peer = self._link.dial(address)
 
-    def say_hello(self) -> None:
-        """The connection is up."""
+    def say_hello(self, coordinator: str, held: list[tuple[str, int]]) -> None:
+        """The connection is up. `held`: what the node has from there, and `coordinator` the epoch that has granted it."""
         self._nonce += 1
         versions = (m.OLDEST_VERSION, m.PROTOCOL_VERSION)
-        self.send(m.ControlHello(versions, str(self._nonce), self._name, self._epoch))
+        self.send(m.ControlHello(versions, str(self._nonce), self._name, self._epoch, coordinator, held))
 
     def hang_up(self) -> None:
         """Close the connection."""

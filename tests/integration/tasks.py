@@ -195,6 +195,20 @@ def note_run(directory: str, number: int, seconds: float = 0.0) -> None:
 
 
 @app.task
+def note_busy_run(directory: str, number: int, seconds: float) -> None:
+    """As `note_run`, and keeps its process busy meanwhile."""
+    note_run(directory, number)
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        pass
+
+
+@app.task(max_deliveries=1)
+def note_only_busy_run(directory: str, number: int, seconds: float) -> None:
+    note_busy_run(directory, number, seconds)
+
+
+@app.task
 def total(values: list[int]) -> int:
     return sum(values)
 

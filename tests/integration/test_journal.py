@@ -104,6 +104,22 @@ def test_what_runs_when_the_coordinator_is_killed_is_not_run_again(durable: Dura
         assert len(list(runs.iterdir())) == 20
 
 
+@pytest.mark.parametrize("pool", ["green", "solo"])
+@pytest.mark.parametrize("task", [tasks.note_busy_run, tasks.note_only_busy_run])
+def test_a_call_that_keeps_its_worker_busy_is_not_run_again_either(
+    durable: DurableMesh, tmp_path: Path, pool: str, task: Any
+) -> None:
+    durable.start_coordinator()
+    durable.start_worker("-P", pool, "--processes", "2")
+    with durable.client() as app:
+        wait_for_workers(app, 2)
+        result = task.delay(str(tmp_path), 1, 8.0)
+        eventually((tmp_path / "1").exists, what="a call that runs")
+        durable.restart_coordinator()
+        assert result.get(timeout=60) is None
+    assert (tmp_path / "1").read_text() == "ran\n"
+
+
 def test_a_result_is_found_after_a_restart_by_whoever_knows_its_id(durable: DurableMesh) -> None:
     durable.start_coordinator()
     durable.start_worker()

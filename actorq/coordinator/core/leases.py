@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from actorq.coordinator.core import limits
 from actorq.coordinator.core.calls import FOREIGN
@@ -282,16 +282,16 @@ class Leases:
             self._state.hits["worker_names"] += 1
             self._state.hang_up(peer)
             return
-        self.set_queues(worker, message.queues)
+        self.set_names(worker, message.queues, worker.group.offers)
         worker.list_if_idle()
 
-    def set_queues(self, worker: Worker, queues: Sequence[str]) -> None:
+    def set_names(self, worker: Worker, queues: Collection[str], offers: Collection[str]) -> None:
         """Have the worker be in the group of those that are like it."""
         before, lanes = worker.group, self._state.lanes
-        if before.queues == frozenset(queues):
+        if before.queues == frozenset(queues) and before.offers == frozenset(offers):
             return
         worker.leave_line()
-        worker.group = lanes.join(queues, before.offers)
+        worker.group = lanes.join(queues, offers)
         lanes.leave(before)
 
     def reconcile(self, worker: Worker, hello: m.WorkerHello) -> None:
@@ -300,18 +300,26 @@ class Leases:
         held = set(hello.held)
         missing = [call for call in worker.leases.values() if (call.id, call.attempt) not in held]
         self.requeue(worker, missing)  # They were lost on the way: never started.
-        forgotten = []
-        for task_id, attempt in hello.held:
-            if task_id in worker.leases:
-                continue
-            if hello.coordinator != self._state.epoch and self._adopt(worker, task_id, attempt):
-                continue
-            forgotten.append(task_id)
-        for each in chunks(forgotten):
-            self._state.send(worker.peer, m.Revoke(list(each), forget=True))
+        self.take_over(worker, worker.peer, hello.coordinator, hello.held)
         self._let_begin(worker.peer, [each for each in worker.begun if self._is_guarded(worker.leases[each])])
         if self._state.revoked:
             self._revoke_again(worker)
+
+    def take_over(
+        self, worker: Worker, peer: Peer | None, coordinator: str, held: Sequence[tuple[str, int]]
+    ) -> None:
+        """Lease to the node what it holds and has not been leased here, if an earlier coordinator has granted it. Tell
+        `peer`, one of its connections, to forget the rest.
+        """
+        forgotten = []
+        for task_id, attempt in held:
+            if task_id in worker.leases:
+                continue
+            if coordinator != self._state.epoch and self._adopt(worker, task_id, attempt):
+                continue
+            forgotten.append(task_id)
+        for each in chunks(forgotten):
+            self._state.send(peer, m.Revoke(list(each), forget=True))
 
     def _revoke_again(self, worker: Worker) -> None:
         """It may not have heard that calls which it holds were revoked."""

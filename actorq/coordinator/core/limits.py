@@ -20,16 +20,18 @@ def why_rejected(state: State, peer: Peer, hello: Message) -> str:
     if is_another and not is_known and len(state.peers) + len(state.controls) >= limit:
         state.hits["sessions"] += 1
         return f"{settings.session_limit:,} clients and workers are connected, which is this coordinator's limit"
-    if isinstance(hello, m.WorkerHello):
+    if isinstance(hello, (m.WorkerHello, m.ControlHello)):
         return _why_no_worker(state, hello)
     return ""
 
 
-def _why_no_worker(state: State, hello: m.WorkerHello) -> str:
+def _why_no_worker(state: State, hello: m.WorkerHello | m.ControlHello) -> str:
     settings = state.settings
     if len(state.workers) >= settings.worker_limit and hello.epoch not in state.workers:
         state.hits["workers"] += 1
         return f"{settings.worker_limit:,} worker nodes are there, which is this coordinator's limit"
+    if isinstance(hello, m.ControlHello):
+        return ""
     chars = name_chars(hello.queues) + name_chars(hello.offers)
     if chars > settings.worker_name_chars:
         state.hits["worker_names"] += 1

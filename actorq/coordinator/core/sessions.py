@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -55,11 +55,15 @@ class Sessions:
         What such an old Hello does not list may have been leased since, and be running.
         """
         if isinstance(hello, m.ControlHello):
-            return hello.epoch not in self._state.workers
+            return hello.epoch not in self._state.workers and not self._brings_leases(hello)
         if isinstance(hello, m.WorkerHello):
             worker = self._state.workers.get(hello.epoch)
             return worker is not None and worker.peer != peer and hello.nonce <= worker.nonce
         return False
+
+    def _brings_leases(self, hello: m.ControlHello) -> bool:
+        """Whether the node holds what an earlier coordinator has leased. Its hub may be too busy to say Hello for long."""
+        return bool(hello.held) and hello.coordinator not in ("", self._state.epoch)
 
     def allowed(self, peer: Peer) -> frames.Kinds:
         """The kinds of messages that `peer` may send now."""
@@ -178,20 +182,13 @@ class Sessions:
             return
         self._forget_other(peer)
         if worker is None:
-            self._release_predecessors(hello.name)
-            self._state.numbers += 1
-            group = self._state.lanes.join(hello.queues, hello.offers)
-            worker = Worker(self._state.numbers, hello.name, hello.epoch, hello.pid, group, hello.slots, 0, None)
-            worker.joined_s = self._state.now_s
-            self._state.workers[hello.epoch] = worker
-            self._state.workers_by_number[worker.number] = worker
-            self._state.lanes.direct.join(worker)
+            worker = self._join(hello.name, hello.epoch, hello.queues, hello.offers)
         elif worker.peer is not None:
             self._state.peers.pop(worker.peer, None)
             self._state.hang_up(worker.peer)
-        self._leases.set_queues(worker, hello.queues)  # They may have changed while it was out of touch.
+        self._leases.set_names(worker, hello.queues, hello.offers)  # They may have changed while it was out of touch.
         worker.forget_session()
-        worker.peer, worker.nonce = peer, hello.nonce
+        worker.peer, worker.nonce, worker.pid = peer, hello.nonce, hello.pid
         worker.capacity = hello.capacity
         worker.slots = hello.slots
         worker.contact = Contact.READY
@@ -201,6 +198,19 @@ class Sessions:
         self._declare(hello)
         self._state.count_slots()
         worker.list_if_idle()
+
+    def _join(self, name: str, epoch: str, queues: Sequence[str] = (), offers: Sequence[str] = ()) -> Worker:
+        """A node is new here."""
+        state = self._state
+        self._release_predecessors(name)
+        state.numbers += 1
+        worker = Worker(state.numbers, name, epoch, 0, state.lanes.join(queues, offers), 0, 0, None)
+        worker.contact = Contact.LOST
+        worker.joined_s = worker.lost_s = state.now_s
+        state.workers[epoch] = worker
+        state.workers_by_number[worker.number] = worker
+        state.lanes.direct.join(worker)
+        return worker
 
     def _declare(self, hello: m.WorkerHello) -> None:
         """What its application knows is declared, but for what is known already, also that it is gone."""
@@ -230,7 +240,10 @@ class Sessions:
             )
 
     def _control_hello(self, peer: Peer, hello: m.ControlHello) -> None:
-        worker = self._state.workers[hello.epoch]
+        worker = self._state.workers.get(hello.epoch)
+        if worker is None:
+            worker = self._join(hello.name, hello.epoch)
+            self._leases.take_over(worker, peer, hello.coordinator, hello.held)
         if worker.control != peer:
             self._forget_other(peer)
             if worker.control is not None:

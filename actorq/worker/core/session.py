@@ -133,7 +133,7 @@ class Session:
                 shared.slots,
                 capacity,
                 self.coordinator,
-                self._leases.of(self.number) + [(outcome.id, outcome.attempt) for outcome in self.unacked()],
+                self.held(),
                 shared.pid,
                 shared.declares,
             )
@@ -406,6 +406,12 @@ class Session:
         while self._unacked and self._unacked[0][0] <= seq:
             self.unacked_count -= len(self._unacked.popleft()[1])
             self.unacked_bytes -= self._unacked_sizes.popleft()
+
+    def held(self) -> list[tuple[str, int]]:
+        """Ids and attempts of what is leased from there, and of the outcomes that it has not acknowledged. From any
+        thread.
+        """
+        return self._leases.of(self.number) + [(outcome.id, outcome.attempt) for outcome in self.unacked()]
 
     def unacked(self) -> list[Outcome]:
         """Outcomes that the coordinator has not acknowledged. From any thread."""

@@ -128,6 +128,57 @@ def test_a_call_waits_one_grace_for_the_worker_that_runs_it(bench: Bench) -> Non
     assert bench.state_of("a") == "SUCCESS"
 
 
+def test_a_call_is_left_to_the_worker_whose_hub_it_keeps_from_saying_hello(bench: Bench) -> None:
+    # Given a call that keeps its worker's hub busy while the coordinator starts anew
+    client, worker = bench.client(), bench.worker()
+    client.submit("a", "b")
+    attempt = worker.attempt("a")
+    before = bench.epoch
+    bench.start()
+    free = bench.worker("free")
+    # When only the worker's second connection says what it holds
+    control = bench.busy_worker([("a", attempt), ("over", 1)], before)
+    assert [each.ids for each in control.take(m.Revoke)] == []
+    assert control.take(m.Welcome)
+    for _ in range(20):
+        bench.wait(0.5)
+        control.say(m.Heartbeat(bench.now_s, 1.0, [("a", attempt)]))
+    # Then nobody else gets the call, and the worker none
+    assert free.delivered() == ["b"]
+    # And its outcome is taken, from the second connection or the first
+    busy = bench.worker("worker", epoch="worker-1", coordinator=before, held=[("a", attempt)])
+    busy.report("a", attempt=attempt)
+    assert bench.state_of("a") == "SUCCESS"
+    # And from then on it is a worker like others
+    bench.client("next").submit("c")
+    assert busy.delivered() == ["c"]
+
+
+def test_what_a_busy_worker_held_is_delivered_again_once_its_second_connection_is_lost_too(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("a")
+    attempt = worker.attempt("a")
+    before = bench.epoch
+    bench.start()
+    control = bench.busy_worker([("a", attempt)], before)
+    bench.lose(control)
+    bench.wait(3.0)
+    free = bench.worker("free")
+    assert free.delivered() == ["a"] and free.attempt("a") == attempt + 1
+
+
+def test_what_a_busy_worker_holds_and_another_one_has_by_now_it_is_told_to_forget(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    client.submit("a")
+    attempt = worker.attempt("a")
+    before = bench.epoch
+    bench.start()
+    bench.wait(3.0)
+    assert bench.worker("free").delivered() == ["a"]
+    control = bench.busy_worker([("a", attempt)], before)
+    assert control.take(m.Revoke) == [m.Revoke(["a"], forget=True)]
+
+
 def test_the_client_that_waits_for_a_call_is_told_by_the_new_coordinator(bench: Bench) -> None:
     bench.client("session").submit("a")
     restart(bench)

@@ -150,12 +150,12 @@ def test_log_lines_of_a_sensitive_task_name_the_call_and_nothing_that_it_knows(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     spec, call = CallSpec("proj.pay", sensitive=True), Call("id-1", 1, b"")
-    error = ValueError("card 4111 1111")
+    error = ValueError("card of Ada")
     with caplog.at_level("INFO", "actorq.worker"):
-        lines.succeeded(spec, call, 0.25, "card 4111 1111")
-        lines.raised(spec, call, error, "Traceback …\nValueError: card 4111 1111")
-        lines.ended(spec, call, TimeLimitExceeded("after 1 s"), "Traceback …\nValueError: card 4111 1111")
-    assert "4111" not in caplog.text and not any("4111" in str(each.__dict__) for each in caplog.records)
+        lines.succeeded(spec, call, 0.25, "card of Ada")
+        lines.raised(spec, call, error, "Traceback …\nValueError: card of Ada")
+        lines.ended(spec, call, TimeLimitExceeded("after 1 s"), "Traceback …\nValueError: card of Ada")
+    assert "of Ada" not in caplog.text and not any("of Ada" in str(each.__dict__) for each in caplog.records)
     said = [each.getMessage() for each in caplog.records]
     assert "succeeded in 0.25s: <hidden>" in said[0] and "ValueError(<hidden>)" in said[1] and "after 1 s" in said[2]
 
