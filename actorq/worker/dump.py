@@ -28,7 +28,7 @@ def dump_all_at_signal(pool: Pool) -> None:
     """From now on. On the main thread."""
 
     def dump(number: int, frame: FrameType | None) -> None:
-        faulthandler.dump_traceback(all_threads=True)
+        faulthandler.dump_traceback(2, all_threads=True)  # Whatever a task has put in the place of `sys.stderr`.
         write("\n".join([*_calls(pool), *format_run_info(thread_stacks=False), "end of the dump", ""]))
 
     faulthandler.unregister(DUMP_SIGNAL)

@@ -622,11 +622,12 @@ class WorkerProcess(Node):
     def _take_control(self, number: int, line: ControlLine, item: Any) -> None:
         if isinstance(item, Up):
             line.nonce += 1
-            versions, session = (m.OLDEST_VERSION, m.PROTOCOL_VERSION), self.core.sessions[number]
-            hello = m.ControlHello(
-                versions, str(line.nonce), self.machine.name, self.epoch, session.coordinator, session.held()
-            )
-            line.end.send(self.pack(hello))
+            versions, session = (m.OLDEST_VERSION, m.PROTOCOL_VERSION), self.core.sessions.get(number)
+            if session is not None:
+                hello = m.ControlHello(
+                    versions, str(line.nonce), self.machine.name, self.epoch, session.coordinator, session.held()
+                )
+                line.end.send(self.pack(hello))
         elif isinstance(item, Down):
             line.peer, line.is_open = 0, False
             line.redial_s = self.now_s + self.rng.uniform(0.05, 0.15)

@@ -61,11 +61,13 @@ class Commands:
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
-        if client.is_coordinator and self._searches.has_claimed(message.ids):
-            if self._searches.comes_first(message.ids, client):
-                self._searches.park(partial(self.query, peer, client, message))
+        # Of what is known here, more will not be known later.
+        unknown = [each for each in message.ids if not self._is_known(each)] if client.is_coordinator else []
+        if self._searches.has_claimed(unknown):
+            if self._searches.comes_first(unknown, client):
+                self._searches.park(peer, unknown, partial(self.query, peer, client, message))
                 return
-            self._searches.ask_again(message.ids, client)
+            self._searches.ask_again(unknown, client)
         settled: list[Outcome] = []
         states: dict[str, str] = {}
         for task_id in message.ids:
@@ -89,6 +91,12 @@ class Commands:
 
     def unwatch(self, peer: Peer, client: Client, message: m.Unwatch) -> None:
         self._state.unwatch(client, message.ids)
+
+    def _is_known(self, task_id: str) -> bool:
+        """Whether another coordinator that asks hears that it is here, or how it has ended."""
+        if self._state.outcomes.get(task_id) is not None:
+            return True
+        return not self._is_promised_by_nobody(task_id) and bool(self._state_of(task_id))
 
     def _is_promised_by_nobody(self, task_id: str) -> bool:
         """Whether a worker brought it, and it is not in the journal here: its client may not hear that it is accepted."""

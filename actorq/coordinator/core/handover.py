@@ -346,6 +346,7 @@ class Inheritance:
         if state.settings.durable and new:
             state.operations.append(Settle([], new, state.wall_s))
         state.tell_watchers(new)
+        state.ledger.settled(new)  # Some may be of workflows that have come here already.
         state.acks.append((peer, m.Accepted(message.seq)))
 
     def _client(self, session: str, name: str, reply_address: str, reply_key: str) -> Client:

@@ -130,8 +130,7 @@ class Intake:
         gone = {
             plan.id: plan
             for plan in message.plans
-            if plan.id not in state.ledger.entries
-            and (states.get(plan.id) or all(each not in states for each in certain(plan)))
+            if plan.id not in state.ledger.entries and (states.get(plan.id) or _is_over(plan, states))
         }
         if not gone:
             return
@@ -418,6 +417,12 @@ def _why_unsound(call: Call) -> str:
     if not (0 <= call.expires <= LAST_TIME_S and 0 <= call.not_before <= LAST_TIME_S):
         return NO_TIME
     return "" if call.inputs is None else INPUTS
+
+
+def _is_over(plan: Plan, states: dict[str, str]) -> bool:
+    """Whether a plan has ended elsewhere: of all that must have an outcome then, there is one. `states`: of other calls."""
+    ids = certain(plan)
+    return bool(ids) and not any(each in states for each in ids)
 
 
 def _size_bytes(message: m.Submit) -> int:

@@ -305,9 +305,7 @@ class Leases:
         if self._state.revoked:
             self._revoke_again(worker)
 
-    def take_over(
-        self, worker: Worker, peer: Peer | None, coordinator: str, held: Sequence[tuple[str, int]]
-    ) -> None:
+    def take_over(self, worker: Worker, peer: Peer | None, coordinator: str, held: Sequence[tuple[str, int]]) -> None:
         """Lease to the node what it holds and has not been leased here, if an earlier coordinator has granted it. Tell
         `peer`, one of its connections, to forget the rest.
         """

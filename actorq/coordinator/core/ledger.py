@@ -133,12 +133,22 @@ class Ledger:
     def _start(self, entry: Entry, is_held_back: bool) -> None:
         """Release what needs nothing. What has ended already, or runs, is taken as it is."""
         state = self._state
+        self._leave_to_others(entry)
         self._take_known_ends(entry)  # Before anything is released, which may have ended.
         for index, node in enumerate(entry.plan.nodes):
             known = state.calls.get(node.call.id)
             if not node.needs or (known is not None and known.spec != FOREIGN):
                 self._release(entry, index, is_held_back)
         self._follow_up()
+
+    def _leave_to_others(self, entry: Entry) -> None:
+        """Calls of a new entry have run before, and have gone on as other plans."""
+        client = self._state.clients_by_number.get(entry.client)
+        for index, node in enumerate(entry.plan.nodes):
+            if self._has_gone_on(entry, node.call):
+                if node.replies and client is not None:
+                    self._state.watch(client, node.call.id, asks_again=True)
+                self._leave(entry, index)
 
     def _take_known_ends(self, entry: Entry, but: Container[int] = ()) -> None:
         """The calls of a new entry of which there are outcomes do not start, and are to be followed up. `but`: not these."""
@@ -288,7 +298,7 @@ class Ledger:
         if not self._unwait(entry, index):
             return
         state, node = self._state, entry.plan.nodes[index]
-        if self._is_left_to_another(entry, node.call):
+        if self._has_gone_on(entry, node.call):
             entry.parts.pop(index, None)
             state.body_bytes -= len(node.call.body)
             return
@@ -307,10 +317,10 @@ class Ledger:
         state.calls.add(call)
         state.place(call, is_held_back)
 
-    def _is_left_to_another(self, entry: Entry, call: Call) -> bool:
-        """Whether the call has run already, and another plan that it goes on as has still to release it."""
+    def _has_gone_on(self, entry: Entry, call: Call) -> bool:
+        """Whether the call of a plan has run already, and goes on as another plan, which says when it starts."""
         return any(
-            other is not entry and other.waits[place] and other.plan.nodes[place].call.attempt > call.attempt
+            other is not entry and other.plan.nodes[place].call.attempt > call.attempt
             for other, place in self.members.get(call.id, ())
         )
 
@@ -334,6 +344,7 @@ class Ledger:
         try:
             replacement = _decoded(outcome, call.id)
             if call.spec == FOREIGN and not self._has_code(replacement):
+                self.runs_no_more(call.id)
                 return  # Its client brings the call, and the function with it.
             plan, note = self._continuation(call, replacement), replacement.note
         except DecodeError as error:
@@ -346,22 +357,31 @@ class Ledger:
             state.notes[call.id] = Note(call.id, outcome.attempt, "RETRY", note)
         known = self.entries.get(plan.id)
         if known is not None:  # An earlier incarnation has had this report, and has written down what it said.
-            self._release_again(known)
+            self._release_again(known, call)
             return
         for earlier, index in list(self.members.get(call.id, ())):
-            node = earlier.plan.nodes[index]
-            if not node.then and not node.catch:  # Nothing that it knows follows the call: it has done its part.
-                earlier.ends[index] = REPLACED
-                self._note(earlier, index, REPLACED, None)
-                self._forget_member(call.id, earlier)
-                self._close(earlier)
+            self._leave(earlier, index)
         if call.row:
             state.operations.append(Settle([call.row], [], state.wall_s))
         self._start(self._enter(plan, call.client), is_held_back=False)
 
-    def _release_again(self, entry: Entry) -> None:
+    def _leave(self, entry: Entry, index: int) -> None:
+        """A call has gone on as another plan, which says from now on when it starts."""
+        node = entry.plan.nodes[index]
+        self._end_wait(entry, index)
+        entry.parts.pop(index, None)
+        if not node.then and not node.catch:  # Nothing that it knows follows the call: it has done its part.
+            entry.ends[index] = REPLACED
+            self._note(entry, index, REPLACED, None)
+            self._forget_member(node.call.id, entry)
+            self._close(entry)
+
+    def _release_again(self, entry: Entry, call: Call) -> None:
+        """`call` has been released by the plan that it goes on as, and its report that it goes on came once more."""
         last = len(entry.plan.nodes) - 1
         if not entry.waits[last] and not entry.missing[last]:
+            if call.inputs is not None:
+                entry.parts[last] = dict(enumerate(call.inputs.parts))
             entry.waits[last] = True
             self.waiting_count += 1
             self._state.body_bytes += len(entry.plan.nodes[last].call.body)
@@ -456,7 +476,8 @@ class Ledger:
     def _go_on(self, entry: Entry, ended: Mapping[int, Step], is_held_back: bool) -> None:
         """Go on with a plan of which some calls have ended, by their places."""
         nodes = entry.plan.nodes
-        self._take_out(nodes[-1].call.id)  # If it is that of a call that was replaced.
+        if len(nodes) - 1 not in ended:
+            self._take_out(nodes[-1].call.id)  # If it is that of a call that was replaced.
         ready = [index for index, node in enumerate(nodes) if not node.needs and index not in ended]
         for index in sorted(ended):  # What follows a call comes after it.
             ready += self._end_again(entry, index, ended[index])

@@ -29,6 +29,8 @@ SWEEP_S = 1.0
 """How often it is looked whether somebody still waits for what the others watch."""
 PATIENCE_S = 1.0
 """For how long the others may think about it."""
+LONGEST_S = 3.0
+"""For how long at the most, however often those that come first put it off."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +41,8 @@ class _Search:
     states: dict[str, str]
     silent: list[str]
     deadline_s: float
+    last_s: float
+    """The latest deadline that it can have."""
     claimed: Sequence[str]
     """Ids of calls that are to be taken here, if nobody else has them."""
     notes: dict[str, Note]
@@ -47,6 +51,12 @@ class _Search:
     """Of the coordinators that were asked, by their links."""
     awaited: dict[Peer, set[int]] = field(default_factory=dict)
     """The questions that are not answered, by the links."""
+    overtaken: dict[Peer, set[int]] = field(default_factory=dict)
+    """Those that were asked again since, by the links: of their answers only what is known counts."""
+
+    def looks_for(self, task_ids: Sequence[str]) -> bool:
+        """Whether it has not found one of these yet."""
+        return any(self.states.get(task_id) == "" for task_id in task_ids)
 
 
 class Searches:
@@ -59,12 +69,13 @@ class Searches:
         self._seekers: dict[str, list[_Search]] = {}
         """Open searches by each call that they look for."""
         self._asked: dict[int, _Search] = {}
-        """Open searches by their questions that are not answered."""
+        """Open searches by their questions that are not answered, or were asked again."""
         self._claims: Counter[str] = Counter()
         self._watching: set[str] = set()
         """Calls of which the others were asked to tell."""
         self._sweep_s = state.now_s
-        self._parked: list[Callable[[], None]] = []
+        self._parked: dict[tuple[Peer, str], Callable[[], None]] = {}
+        """By who asks, and the first call that it asks for: whoever asks again wants an answer to the last question only."""
         self._count = 0
 
     def can_ask(self) -> bool:
@@ -84,6 +95,7 @@ class Searches:
         """Find out whether others have these calls, which are to be taken here if not."""
         self._claims.update(task_ids)
         self._find(client, peer, dict.fromkeys(task_ids, ""), done, task_ids)
+        self.finish()  # There may be nobody to ask, and nothing to ask for.
 
     def has_claimed(self, task_ids: Sequence[str]) -> bool:
         """Whether one of these calls may be about to be taken here."""
@@ -96,7 +108,7 @@ class Searches:
     def ask_again(self, task_ids: Sequence[str], asker: Client) -> None:
         """The coordinator that asks now comes first. What it has not answered here it is to answer after that."""
         for search, link in self._waiting_for(asker, task_ids):
-            search.deadline_s = self._state.now_s + PATIENCE_S
+            search.deadline_s = min(self._state.now_s + PATIENCE_S, search.last_s)
             self._ask(search, link)
 
     def _is_not_waited_for(self, asker: Client, task_ids: Sequence[str]) -> bool:
@@ -104,8 +116,7 @@ class Searches:
         return len(self._waiting_for(asker, task_ids)) < len(self._claims_to(task_ids))
 
     def _claims_to(self, task_ids: Sequence[str]) -> list[_Search]:
-        wanted = set(task_ids)
-        return [search for search in self._open if not wanted.isdisjoint(search.claimed)]
+        return [search for search in self._open if search.claimed and search.looks_for(task_ids)]
 
     def _waiting_for(self, asker: Client, task_ids: Sequence[str]) -> list[tuple[_Search, PeerLink]]:
         """Searches that claim one of these and have no answer of the one that asks now, with the link to it."""
@@ -113,14 +124,14 @@ class Searches:
         claims = self._claims_to(task_ids)
         return [(search, link) for search in claims for link in links if link.peer in search.awaited]
 
-    def park(self, question: Callable[[], None]) -> None:
+    def park(self, peer: Peer, task_ids: Sequence[str], question: Callable[[], None]) -> None:
         """Have a question of another coordinator's answered when it is known what becomes of what was claimed."""
-        self._parked.append(question)
+        self._parked[peer, task_ids[0]] = question
 
     def answer_parked(self) -> None:
         """Calls that were claimed may have been taken by now."""
-        parked, self._parked = self._parked, []
-        for question in parked:
+        parked, self._parked = self._parked, {}
+        for question in parked.values():
             question()
 
     def _find(
@@ -134,8 +145,9 @@ class Searches:
     ) -> None:
         unknown = [task_id for task_id, state in states.items() if not state]
         silent = [member.name or member.address for member in self._mesh.silent()] if unknown else []
-        deadline_s = self._state.now_s + PATIENCE_S
-        search = _Search(client, peer, done, states, silent, deadline_s, claimed, {} if notes is None else notes)
+        deadline_s, last_s = self._state.now_s + PATIENCE_S, self._state.now_s + LONGEST_S
+        notes = {} if notes is None else notes
+        search = _Search(client, peer, done, states, silent, deadline_s, last_s, claimed, notes)
         self._open[search] = None
         for task_id in states:
             self._seekers.setdefault(task_id, []).append(search)
@@ -143,8 +155,8 @@ class Searches:
             self._ask(search, link)
 
     def _ask(self, search: _Search, link: PeerLink) -> None:
-        """Ask one coordinator; what it has been asked before counts no more."""
-        self._forget_questions(search, link.peer)
+        """Ask one coordinator, maybe again."""
+        search.overtaken.setdefault(link.peer, set()).update(search.awaited.pop(link.peer, ()))
         search.names[link.peer] = link.member.name
         questions: set[int] = set()
         for part in chunks([task_id for task_id, state in search.states.items() if not state]):
@@ -158,7 +170,7 @@ class Searches:
     def _forget_questions(self, search: _Search, peer: Peer) -> bool:
         """Whether there were some."""
         questions = search.awaited.pop(peer, None)
-        for token in questions or ():
+        for token in (questions or set()) | search.overtaken.pop(peer, set()):
             del self._asked[token]
         return questions is not None
 
@@ -199,14 +211,18 @@ class Searches:
 
     def report(self, peer: Peer, report: m.Report) -> None:
         """Another coordinator has answered; outcomes that it has came before."""
-        search = self._asked.get(report.token)
-        questions = None if search is None else search.awaited.get(peer)
-        if search is None or questions is None or report.token not in questions:
+        search, token = self._asked.get(report.token), report.token
+        if search is None:
             return
-        del self._asked[report.token]
-        questions.remove(report.token)
-        if not questions:
-            del search.awaited[peer]
+        awaited, overtaken = search.awaited.get(peer, set()), search.overtaken.get(peer, set())
+        if token not in awaited | overtaken:
+            return
+        del self._asked[token]
+        overtaken.discard(token)
+        if token in awaited:
+            awaited.remove(token)
+            if not awaited:
+                del search.awaited[peer]
         search.notes.update((note.id, note) for note in report.notes if search.states.get(note.id) == "")
         for task_id, state in report.states:
             if state and not search.states.get(task_id, state):
@@ -244,7 +260,7 @@ class Searches:
 
     def _close(self, search: _Search) -> None:
         del self._open[search]
-        for peer in list(search.awaited):
+        for peer in [*search.awaited, *search.overtaken]:
             self._forget_questions(search, peer)
         for task_id in search.states:
             seekers = self._seekers[task_id]
@@ -265,7 +281,12 @@ class Searches:
         found = {(task_id, search) for task_id, searches in self._seekers.items() for search in searches}
         wanted = {(task_id, search) for search in self._open for task_id in search.states}
         assert found == wanted, f"searches are found by {found - wanted} and not by {wanted - found}"
-        asked = {token for search in self._open for questions in search.awaited.values() for token in questions}
+        asked = {
+            token
+            for search in self._open
+            for questions in (*search.awaited.values(), *search.overtaken.values())
+            for token in questions
+        }
         assert asked == self._asked.keys(), f"questions are {asked}, and known are {self._asked.keys()}"
 
     def next_s(self) -> float | None:

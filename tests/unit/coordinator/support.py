@@ -164,7 +164,9 @@ class Bench:
         control.say(m.ControlHello(VERSIONS, "nonce", worker.name, worker.epoch))
         return control
 
-    def busy_worker(self, held: list[tuple[str, int]], coordinator: str, name: str = "worker", epoch: str = "") -> Party:
+    def busy_worker(
+        self, held: list[tuple[str, int]], coordinator: str, name: str = "worker", epoch: str = ""
+    ) -> Party:
         """The second connection of a node whose hub is busy, and does not come to say Hello."""
         control = Party(self, self._new_peer())
         control.say(m.ControlHello(VERSIONS, "nonce", name, epoch or f"{name}-1", coordinator, held))

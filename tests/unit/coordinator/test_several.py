@@ -421,3 +421,11 @@ def test_the_one_that_has_asked_first_takes_it_although_a_third_one_is_slow() ->
     assert slow.link.take(m.Query) and not earlier.take(m.Report)
     bench.wait(1.5)
     assert earlier.take(m.Report) == [m.Report(5, [("x", "PENDING")])]
+
+
+def test_what_is_known_here_is_accepted_at_once_though_it_may_be_elsewhere_too(bench: Bench) -> None:
+    bench.coordinator("zoe")
+    client = bench.client("me")
+    client.submit("x")
+    client.submit("x", fresh=False)
+    assert not bench.core.state.clients["me"].deferred

@@ -201,3 +201,44 @@ def test_a_call_that_is_here_is_not_told_of_another_one_elsewhere(bench: Bench, 
     for query in other.link.take(m.Query):
         other.link.say(m.Report(query.token, [("\x1funique key", "elsewhere")]))
     assert duplicates(client) == [] and client.accepted() == 2
+
+
+def test_who_asks_for_a_key_is_told_who_holds_it_however_many_ask_the_other_coordinator_without_a_pause() -> None:
+    # Given two coordinators, of which the first is asked for one key again and again
+    first, second = Bench(), Bench()
+    for bench in (first, second):
+        bench.core.mesh.listens_at(OWN)
+    seconds, firsts = first.coordinator("zoe"), second.coordinator("aaa")
+
+    def pass_on() -> None:
+        """All that the two have said to each other arrives a millisecond later."""
+        said = [
+            (hears, message)
+            for one, another in ((seconds.link, firsts), (firsts.link, seconds))
+            for says, hears in ((one, another), (another, one))
+            for kind in (m.Query, m.Report, m.Settled)
+            for message in says.take(kind)
+        ]
+        for bench in (first, second):
+            bench.wait(0.001)
+        for party, message in said:
+            party.say(message)
+
+    first.client("holder").submit("holder", extra=unique())
+    busy = {name: first.client(name) for name in ("one", "two")}
+    late = second.client("late")
+    for name, client in busy.items():
+        client.submit(name, extra=unique(), fresh=False)
+        pass_on()
+    # When the second is asked for it once
+    late.submit("late", extra=unique(), fresh=False)
+    told: list[tuple[str, str]] = []
+    for number in range(100):
+        pass_on()
+        for name, client in busy.items():
+            if duplicates(client):
+                client.submit(f"{name} {number}", extra=unique(), fresh=False)
+        told += duplicates(late)
+    # Then it hears soon who holds the key, and no questions pile up
+    assert told == [("late", "holder")]
+    assert len(first.core._searches._parked) <= 1

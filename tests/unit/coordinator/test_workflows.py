@@ -689,6 +689,96 @@ def test_a_workflow_that_comes_when_one_of_its_calls_goes_on_as_another_one_wait
     assert bench.state_of("b") == "SUCCESS" and is_clean(bench)
 
 
+@pytest.mark.parametrize("state", [SUCCESS, FAILURE])
+def test_a_call_that_went_on_and_has_settled_does_not_start_when_what_comes_before_it_ends_again(
+    bench: Bench, state: int
+) -> None:
+    # Given a worker that has the second call of a workflow from a coordinator of which nothing is left
+    bench.start()
+    worker = bench.worker(slots=10, held=[("b", 1)], coordinator="epoch-1")
+    bench.client().submit_plan("p", *chain("a", "b"), resent=True)
+    # When that goes on, and ends
+    worker.report("b", attempt=1, state=REPLACED, body=replacement(node("b")))
+    assert worker.delivered() == ["b"] and worker.attempt("b") == 2
+    worker.report("b")
+    assert bench.state_of("b") == "SUCCESS"
+    # And the first call, of whose end nobody knows, runs again
+    bench.wait(3.0)
+    assert worker.delivered() == ["a"]
+    worker.report("a", state=state)
+    # Then it does not start once more, and nothing is left of it
+    assert worker.delivered() == [] and bench.core.state.ledger.waiting_count == 0 and is_clean(bench)
+
+
+def test_a_call_that_goes_on_does_not_end_with_one_before_it_that_fails_when_it_runs_again(bench: Bench) -> None:
+    bench.start()
+    worker = bench.worker(slots=10, held=[("b", 1)], coordinator="epoch-1")
+    bench.client().submit_plan("p", *chain("a", "b", "c"), resent=True)
+    worker.report("b", attempt=1, state=REPLACED, body=replacement(*chain("x", "b")))
+    assert worker.delivered() == ["x"]
+    bench.wait(3.0)
+    assert worker.delivered() == ["a"]
+    worker.report("a", state=FAILURE)
+    worker.report("x")
+    assert worker.delivered() == ["b"]
+    worker.report("b")
+    assert worker.delivered() == ["c"]
+
+
+def test_a_body_that_a_call_went_on_as_has_its_values_though_the_report_comes_again_after_a_restart(
+    kept: Bench,
+) -> None:
+    client, worker = parties(kept)
+    client.submit("a")
+    assert worker.delivered() == ["a"]
+    body = replacement(*chord("a", "x", "y"))
+    worker.report("a", state=REPLACED, body=body)
+    for task_id in worker.delivered():
+        worker.report(task_id, body=task_id.encode())
+    # When the coordinator is killed before the worker has heard that its first report was taken
+    kept.start()
+    worker = worker.return_anew(held=[("a", 1)], slots=10, coordinator="epoch-1")
+    worker.report("a", attempt=1, state=REPLACED, body=body)
+    kept.wait(3.0)
+    assert worker.delivered() == ["a"]
+    assert inputs_of(worker, "a") == [Part("x", SUCCESS, b"x"), Part("y", SUCCESS, b"y")]
+
+
+@pytest.mark.parametrize("before", [[], ["a"]])
+def test_a_workflow_that_came_late_takes_nothing_from_what_a_call_has_gone_on_as_after_a_restart(
+    kept: Bench, before: list[str]
+) -> None:
+    # Given a call that has gone on and was released, and then comes the workflow whose last call it is
+    kept.start()
+    worker = kept.worker(slots=10, held=[("b", 1)], coordinator="epoch-1")
+    worker.report("b", attempt=1, state=REPLACED, body=replacement(*chain("x", "b")))
+    worker.report("x", body=b"of x")
+    kept.client().submit_plan("p", *chain(*before, "b"), resent=True)
+    kept.wait(3.0)
+    worker.delivered()
+    for task_id in before:
+        worker.report(task_id, body=b"of a")
+    # When the coordinator starts anew
+    kept.start()
+    worker = kept.worker("another", slots=10)
+    kept.wait(3.0)
+    # Then the call starts as what it has gone on as
+    assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("x", SUCCESS, b"of x")]
+
+
+def test_who_brings_a_workflow_late_is_told_of_its_call_that_goes_on(bench: Bench) -> None:
+    bench.start()
+    worker = bench.worker(slots=10, held=[("b", 1)], coordinator="epoch-1")
+    worker.report("b", attempt=1, state=REPLACED, body=replacement(*chain("x", "b")))
+    client = bench.client()
+    client.submit_plan("p", node("a", then=[(1, 0)]), node("b", VALUE, 1, replies=True), resent=True)
+    bench.wait(3.0)
+    for task_id in ("x", "a", "b"):
+        assert task_id in worker.delivered() or task_id in worker.calls
+        worker.report(task_id)
+    assert client.outcomes()["b"] == "SUCCESS"
+
+
 def test_errbacks_that_were_dropped_stay_so_after_a_restart(kept: Bench) -> None:
     client, worker = parties(kept)
     client.submit_plan("p", *with_errback(*chain("a", "b")))
@@ -747,6 +837,21 @@ def test_a_workflow_goes_on_at_the_coordinator_that_takes_over() -> None:
     assert [part.body for part in inputs_of(worker, "body")] == [b"1", b"2", b"3", b"4"]
     worker.report("body")
     assert is_clean(heir) and heir.shelf is not None and not (heir.shelf.plans or heir.shelf.steps)
+
+
+def test_a_workflow_that_came_late_is_handed_over_with_what_its_call_has_gone_on_as() -> None:
+    giver, heir = Bench(), Bench()
+    giver.start()
+    worker = giver.worker(slots=1, held=[("a", 1)], coordinator="epoch-1")
+    worker.report("a", attempt=1, state=REPLACED, body=replacement(*chain("x", "a")))
+    worker.report("x", body=b"of x")
+    assert worker.delivered()[-1] == "a"
+    giver.client().submit_plan("p", node("a"), resent=True)
+    worker.give_back("a")
+    hand_over(giver, heir)
+    worker = heir.worker(slots=10)
+    heir.wait(3.0)
+    assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", SUCCESS, b"of x")]
 
 
 def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) -> None:
