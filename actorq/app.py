@@ -246,7 +246,11 @@ class ActorQ(Configurable, Travelling, Making, Questions):
             return make_spec(CallSpec(name), {"serializer": serializer_of(self.conf.settings)})
         task = self.tasks.get(name)
         if task is None and self.url.startswith(LOCAL) and not self._arrived_as:
-            raise NotRegistered(name, self.tasks)  # The workers of an embedded mesh know tasks from here only.
+            raise NotRegistered(
+                name,
+                self.tasks,
+                "the workers of local:// know the tasks of this program only; import the module that has it",
+            )
         return make_spec(CallSpec(name), options_over_defaults(self.conf.settings, {})) if task is None else task.spec
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:

@@ -44,8 +44,11 @@ class SecurityError(ActorqError):
 class NotRegistered(TaskError, KeyError):
     """No task of that name is registered in this application."""
 
-    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
-        hint = nearest(name, known) or "import the module that defines it, or use send_task() to call it by name"
+    def __init__(self, name: str, known: Iterable[str] = (), hint: str = "") -> None:
+        """`hint`: what to do about it where no known name is like it."""
+        hint = (
+            nearest(name, known) or hint or "import the module that defines it, or use send_task() to call it by name"
+        )
         super().__init__(f"no task {name!r} is registered here: {hint}")
         self.name = name
 

@@ -16,19 +16,21 @@ ORDERS = {
     "revoke": "ID…: calls that have not started never will; with --terminate, running ones end.",
     "terminate": "ID…: the same as revoke --terminate.",
     "drain-coordinator": "NAME or ADDRESS: it hands its calls to another coordinator, and ends.",
+    "rate-limit": "TASK RATE: from now on, such as 10/s, 10/m, 10/h; 0: no limit.",
     "add-consumer": "QUEUE: workers take calls of it, until they end.",
     "cancel-consumer": "QUEUE: workers take no more calls of it.",
     "shutdown": "Workers finish what runs, give back the rest, and end.",
 }
 DRAIN = "drain-coordinator"
 OF_QUEUES = frozenset({"add-consumer", "cancel-consumer"})
+RATE_LIMIT = "rate-limit"
 OF_CALLS = frozenset({"revoke", "terminate"})
 """These are about calls, which the coordinator finds wherever they are, so they take ids and no destination."""
 
 
 @click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {name:<19}{text}" for name, text in ORDERS.items()))
 @click.argument("order", metavar="COMMAND")
-@click.argument("ids", metavar="[ID or NAME]...", nargs=-1)
+@click.argument("ids", metavar="[ID, NAME or RATE]...", nargs=-1)
 @mesh_options
 @click.option("--terminate", is_flag=True, help="With revoke: end calls that run, too.")
 @destination_option
@@ -51,6 +53,7 @@ def command(
       actorq control revoke 3f6e0c1a-1 3f6e0c1a-2
       actorq control revoke 3f6e0c1a-1 --terminate
       actorq control shutdown -d worker-1@host
+      actorq control rate-limit proj.tasks.send_mail 100/m
       actorq control add-consumer feeds -d worker-1@host
       actorq control drain-coordinator tcp://10.0.0.5:5570
     """
@@ -60,6 +63,8 @@ def command(
         arguments = {"ids": list(ids), "terminate": terminate or order == "terminate"}
     if order in OF_QUEUES:
         arguments = {"queue": ids[0]}
+    if order == RATE_LIMIT:
+        arguments = {"task_name": ids[0], "rate_limit": ids[1]}
     if order == DRAIN:
         destination = list(ids)
     with connected(app, url) as mesh:
@@ -84,7 +89,13 @@ def check(order: str, ids: tuple[str, ...], terminate: bool, destination: list[s
         raise click.UsageError(f"{DRAIN} takes names, and no --destination: actorq control {DRAIN} {destination[0]}")
     if order in OF_QUEUES and len(ids) != 1:
         raise click.UsageError(f"{order} needs the name of one queue: actorq control {order} QUEUE")
-    if order not in OF_CALLS | OF_QUEUES and order != DRAIN and ids:
+    if order == RATE_LIMIT and len(ids) != 2:
+        raise click.UsageError(
+            f"{RATE_LIMIT} needs the name of a task and its rate: actorq control {RATE_LIMIT} TASK 10/s"
+        )
+    if order == RATE_LIMIT and destination:
+        raise click.UsageError(f"{RATE_LIMIT} takes no --destination: it holds for the whole mesh")
+    if order not in OF_CALLS | OF_QUEUES | {DRAIN, RATE_LIMIT} and ids:
         raise click.UsageError(f"{order} takes no ids. For some nodes only, use --destination {','.join(ids)}")
     if order != "revoke" and terminate:
         raise click.UsageError(f"--terminate belongs to revoke, not to {order}")

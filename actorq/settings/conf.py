@@ -9,6 +9,7 @@ from datetime import timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from actorq.errors import ImproperlyConfigured, SettingIgnored
+from actorq.settings.ignored import NOT_YET
 from actorq.settings.names import canonical, find
 from actorq.settings.shown import censored as without_secrets
 from actorq.settings.shown import humanized
@@ -230,10 +231,11 @@ class Conf(_Typed):
         return {name: value for layer in (*layers, self._changes) for name, value in layer.ignored.items()}
 
     def _warn_of(self, source: Source) -> None:
-        for name in source.ignored:
+        for name in (*source.ignored, *(NOT_YET & source.values.keys())):
             if name not in self._warned:
                 self._warned.add(name)
-                warnings.warn(f"{explain(name)} ({source.where})", SettingIgnored, stacklevel=4)
+                why = f"setting {name} has no effect yet" if name in NOT_YET else explain(name)
+                warnings.warn(f"{why} ({source.where})", SettingIgnored, stacklevel=4)
 
 
 def _is_plain(value: Any) -> bool:

@@ -66,6 +66,18 @@ WHY: dict[str, str] = {
     "beat_sync_every": _JOURNAL,
     "beat_enable_remote_control": "the coordinator is the scheduler, and answers",
 }
+NOT_YET = frozenset(
+    {
+        "task_default_exchange_type",
+        "task_send_sent_event",
+        "worker_enable_remote_control",
+        "worker_send_task_events",
+        "beat_schedule",
+        "beat_cron_starting_deadline",
+        "beat_max_loop_interval",
+    }
+)
+"""Settings of ours that nothing follows from yet."""
 PREFIXES: dict[str, str] = {
     "broker_": _NO_BROKER,
     "amqp_": _NO_BROKER,

@@ -23,6 +23,8 @@ class ControlLink:
         self.peer: Peer = 0
         self.is_open = False
         """The coordinator has welcomed it."""
+        self.coordinator = ""
+        """Epoch of the one that has done so the last time."""
         self._link, self._sender = link, sender
         self._name, self._epoch = name, epoch
         self._liveness = liveness
@@ -60,7 +62,7 @@ class ControlLink:
         """A message came. Returns whether it has opened the session."""
         kind = type(message)
         if kind is m.Welcome and message.nonce == str(self._nonce) and not self.is_open:
-            self.is_open = True
+            self.is_open, self.coordinator = True, message.epoch
             self._reports = self._acked = 0
             return True
         if kind in (m.Reset, m.Rejected):

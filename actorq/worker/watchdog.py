@@ -268,7 +268,8 @@ class Watchdog:
         kind = type(message)
         if kind is m.Renewed:
             session = self._core.sessions.get(number)
-            if session is not None:
+            # One that has started anew does not know all that is held, until the hub has told it.
+            if session is not None and session.coordinator == link.coordinator:
                 session.leases_hold_until_s = message.sent_s + self._settings.liveness.grace_s
         elif kind is m.Command:
             link.send(m.Reply(message.token, self._answer_to(message.command, message.arguments)), urgent=True)

@@ -12,6 +12,7 @@ import pytest
 
 from actorq import signals
 from actorq.dispatch import Signal
+from actorq.settings.ignored import NOT_YET
 from actorq.settings.table import NAMES
 from actorq.tasks.attributes import ATTRIBUTES, DEFINITION_OPTIONS
 from actorq.tasks.options import APPLY_OPTIONS, SPEC_OPTIONS
@@ -97,6 +98,7 @@ def test_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
     unread = [name for name in NAMES if not re.search(rf"\.{name}\b|\"{name}\"", code)]
     said = re.findall(r"^\| `(\w+)` \| \*\*No effect", PAGES["settings"], re.MULTILINE)
     assert sorted(said) == sorted(unread)
+    assert set(re.findall(r"^\| `(\w+)` \| \*\*No effect yet", PAGES["settings"], re.MULTILINE)) == NOT_YET
 
 
 def test_the_documents_become_a_web_site_without_a_warning(tmp_path: Path) -> None:

@@ -380,6 +380,7 @@ class ControlLine:
         self.peer = end.peer
         self.nonce = nonce
         self.is_open = False
+        self.coordinator = ""
         self.redial_s = 0.0
 
 
@@ -640,10 +641,11 @@ class WorkerProcess(Node):
         session = self.core.sessions.get(number)
         if isinstance(message, m.Welcome):
             line.is_open = message.nonce == str(line.nonce)
+            line.coordinator = message.epoch if line.is_open else ""
         elif isinstance(message, m.Reset):
             line.is_open = False
             line.end.hang_up()
-        elif isinstance(message, m.Renewed) and session is not None:
+        elif isinstance(message, m.Renewed) and session is not None and session.coordinator == line.coordinator:
             holds_s = message.sent_s + self.core.settings.liveness.grace_s
             session.leases_hold_until_s = max(session.leases_hold_until_s, holds_s)
         elif isinstance(message, m.Command):

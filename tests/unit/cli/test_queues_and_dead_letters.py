@@ -84,6 +84,16 @@ def test_dead_letters_are_replayed_and_what_cannot_be_is_a_failure(run: Run, mes
     assert run("dead-letters", "replay").exit_code == 2
 
 
+def test_a_rate_limit_is_set_by_the_name_of_the_task_and_for_the_whole_mesh(run: Run, mesh: FakeMesh) -> None:
+    mesh.replies["rate_limit"] = {"c@a": {"ok": "new rate limit set successfully"}}
+    assert run("control", "rate-limit", "proj.add", "10/m").exit_code == 0
+    assert mesh.orders == [("rate_limit", {"task_name": "proj.add", "rate_limit": "10/m"}, [], 1.0)]
+    assert run("control", "rate-limit", "proj.add").exit_code == 2
+    assert run("control", "rate-limit", "proj.add", "10/m", "-d", "w@a").exit_code == 2
+    mesh.replies["rate_limit"] = {"c@a": {"error": "unknown task"}}
+    assert run("control", "rate-limit", "proj.ad", "10/m").exit_code == 1
+
+
 def test_a_consumer_is_added_by_the_name_of_one_queue(run: Run, mesh: FakeMesh) -> None:
     mesh.replies["add_consumer"] = {"w@a": {"ok": "add consumer feeds"}}
     assert run("control", "add-consumer", "feeds", "-d", "w@a").exit_code == 0

@@ -191,6 +191,12 @@ def test_settings_that_make_no_sense_here_are_accepted_with_one_warning_that_say
     assert conf[name] == 3
 
 
+def test_settings_without_an_effect_yet_say_so() -> None:
+    with pytest.warns(SettingIgnored, match="beat_schedule has no effect yet") as told:
+        Conf().update(beat_schedule={"nightly": {"task": "proj.clean", "schedule": 3600}})
+    assert len(told) == 1
+
+
 def test_the_url_may_be_called_as_celery_calls_it(conf: Conf) -> None:
     conf.broker_url = ["tcp://a:5570", "tcp://b:5570"]
     assert conf.broker_url == conf.url == "tcp://a:5570,tcp://b:5570"
