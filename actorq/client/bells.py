@@ -39,6 +39,11 @@ def is_in_greenlet() -> bool:
     return _is_patched() or (gevent is not None and gevent.getcurrent().parent is not None)
 
 
+def others_run_meanwhile() -> bool:
+    """Whether other tasks or greenlets run while the caller waits for an answer, and do not while it goes on."""
+    return context.current.get() is not None or is_in_greenlet()
+
+
 def _is_patched() -> bool:
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))

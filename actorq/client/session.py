@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
-from actorq import context, ids, native
-from actorq.client.bells import is_green, new_bell, stepping_aside
+from actorq import ids, native
+from actorq.client.bells import new_bell, stepping_aside
 from actorq.client.callbacks import Callbacks
 from actorq.client.checks import check_spec, checked_order, deadline
 from actorq.client.core import Ask, Client, LookUp, Order, Watch
@@ -253,15 +253,6 @@ class Session:
             self.core.requests.append(Watch(pending.id))
             self._link.wake()
         return known
-
-    def hears_of(self, pending: Pending) -> bool:
-        """Whether it is a call of this session that has not settled: its outcome comes here as soon as there is one.
-
-        Not for a task and a greenlet: while these ask, others run; the call that they look for may be one of these.
-        """
-        if pending.call is None or self._has_ended or self.core.pending.get(pending.id) is not pending:
-            return False
-        return context.current.get() is None and not is_green()
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool:
         """Wait until the call has settled. False if the time was over first.

@@ -56,9 +56,6 @@ class MeshSession(Session):
             self._on_submit(self, node.call)
         super().submit_plan(plan, pendings, timeout_s)
 
-    def hears_of(self, pending: Pending) -> bool:
-        return False  # Nothing comes before somebody asks for it: asking is what runs the mesh.
-
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
         unsubscribe = super().subscribe(pending, notify)
         if not pending.is_settled() and not self._scheduler.is_task():

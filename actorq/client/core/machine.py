@@ -203,6 +203,10 @@ class Client:
         self._awaited.hurry(self._now_s)
         self._pinged_s = self._now_s - self.settings.heartbeat_s
 
+    def awaits(self, pending: Pending) -> bool:
+        """Whether the outcome of a call that was submitted here is still to come. From any thread."""
+        return pending.call is not None and self.pending.get(pending.id) is pending
+
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Outcomes came, from workers or the coordinator. The first for a call stays."""
         pop, sought = self.pending.pop, self._questions.sought

@@ -192,7 +192,6 @@ class Commands:
             "forget": self._forget,
             "coordinator": lambda _: self.stats(),
             "queues": lambda _: {name: queue.size for name, queue in self._state.lanes.queues.items()},
-            "workflow": lambda arguments: self._state.ledger.describe(str(arguments.get("id", ""))),
             LEAVE: lambda _: self._leave(),
             **self._administration.commands,
             **self._details.commands,

@@ -1,4 +1,5 @@
-"""What a coordinator can say of single calls: where they are, what they were made of, and what they have submitted.
+"""What a coordinator can say of single calls: where they are, what they were made of, and what they have submitted; and of
+workflows.
 
 Of a call that has settled it knows when and where, and the rest only if the call is to be known (`CallSpec.extended`).
 """
@@ -12,6 +13,7 @@ from typing import Any
 from actorq.config import BLOB_BYTES, MAX_BATCH
 from actorq.coordinator.core.arguments import ids_in
 from actorq.coordinator.core.calls import FOREIGN
+from actorq.coordinator.core.ledger import Entry
 from actorq.coordinator.core.state import State
 from actorq.states import QUEUED, RECEIVED, RETRY, SCHEDULED, STARTED
 from actorq.wire.frames import bytes_of
@@ -20,6 +22,8 @@ from actorq.wire.records import OUTCOME_STATES, Call, CallSpec
 Arguments = dict[str, Any]
 CHILDREN_SHOWN = 10_000
 """So many calls of one parent are named; of more, the first."""
+MISSING_SHOWN = 1000
+"""So many calls of one workflow are named that have not ended."""
 
 
 class Details:
@@ -30,6 +34,7 @@ class Details:
         self.commands: dict[str, Callable[[Arguments], Any]] = {
             "call_details": self._details,
             "call_children": self._children,
+            "workflow": self._workflow,
         }
 
     # -- single calls ----------------------------------------------------------------------------------------------
@@ -112,6 +117,26 @@ class Details:
 
     def _unsettled(self) -> Iterator[Call]:
         return chain(self._state.calls, self._state.ledger.unreleased())
+
+    # -- workflows ---------------------------------------------------------------------------------------------------
+
+    def _workflow(self, arguments: Arguments) -> Arguments | None:
+        """A workflow by its own id or that of one of its calls. None if it is not known, or has ended."""
+        ledger, some_id = self._state.ledger, str(arguments.get("id", ""))
+        entry = ledger.entries.get(some_id) or self._workflow_with(some_id)
+        if entry is None:
+            return None
+        plan, specs = entry.plan, self._state.entries_by_number
+        tasks = {node.call.id: specs[node.call.spec].spec.task for node in plan.nodes}
+        missing = [
+            {"id": each, "task": tasks[each], "has_started": ledger.waiting(each) is None}
+            for each in ledger.open_calls(plan.id)[:MISSING_SHOWN]
+        ]
+        return {"id": plan.id, "calls": len(plan.nodes), "ended": len(plan.nodes) - entry.left, "missing": missing}
+
+    def _workflow_with(self, task_id: str) -> Entry | None:
+        entries = self._state.ledger.entries.values()
+        return next((each for each in entries if any(node.call.id == task_id for node in each.plan.nodes)), None)
 
 
 def _named(call: Call) -> tuple[str, str, int]:

@@ -42,9 +42,6 @@ from actorq.wire.replacements import decode_replacement
 if TYPE_CHECKING:
     from actorq.coordinator.core.state import State
 
-SHOWN = 1000
-"""So many calls of one workflow are shown."""
-
 
 class Entry:
     """A plan in progress."""
@@ -433,27 +430,6 @@ class Ledger:
         """Ids of the calls of a plan that have not ended."""
         entry = self.entries.get(plan_id)
         return [] if entry is None else [node.call.id for node in entry.plan.nodes if node.call.id in self.members]
-
-    def describe(self, some_id: str) -> dict[str, object] | None:
-        """A workflow, for people, by its own id or that of one of its calls. None if it is not known, or has ended."""
-        entry = self.entries.get(some_id) or self._with_call(some_id)
-        if entry is None:
-            return None
-        plan_id = entry.plan.id
-        specs = self._state.entries_by_number
-        tasks = {node.call.id: specs[node.call.spec].spec.task for node in entry.plan.nodes}
-        missing = [
-            {"id": each, "task": tasks[each], "has_started": self.waiting(each) is None}
-            for each in self.open_calls(plan_id)[:SHOWN]
-        ]
-        count = len(entry.plan.nodes)
-        return {"id": plan_id, "calls": count, "ended": count - entry.left, "missing": missing}
-
-    def _with_call(self, task_id: str) -> Entry | None:
-        for entry in self.entries.values():
-            if any(node.call.id == task_id for node in entry.plan.nodes):
-                return entry
-        return None
 
     def specs_in_use(self) -> set[int]:
         """Spec numbers of the calls that have not been released."""
