@@ -65,7 +65,7 @@ class Commands:
         unknown = [each for each in message.ids if not self._is_known(each)] if client.is_coordinator else []
         if self._searches.has_claimed(unknown):
             if self._searches.comes_first(unknown, client):
-                self._searches.park(peer, unknown, partial(self.query, peer, client, message))
+                self._searches.park((peer, message.wait, *unknown), partial(self.query, peer, client, message))
                 return
             self._searches.ask_again(unknown, client)
         settled: list[Outcome] = []

@@ -11,7 +11,7 @@ Who has the other's answer already, and waits for a third one, comes first in an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from actorq.coordinator.core.clients import Client
@@ -74,8 +74,7 @@ class Searches:
         self._watching: set[str] = set()
         """Calls of which the others were asked to tell."""
         self._sweep_s = state.now_s
-        self._parked: dict[tuple[Peer, str], Callable[[], None]] = {}
-        """By who asks, and the first call that it asks for: whoever asks again wants an answer to the last question only."""
+        self._parked: dict[Hashable, Callable[[], None]] = {}
         self._count = 0
 
     def can_ask(self) -> bool:
@@ -124,9 +123,12 @@ class Searches:
         claims = self._claims_to(task_ids)
         return [(search, link) for search in claims for link in links if link.peer in search.awaited]
 
-    def park(self, peer: Peer, task_ids: Sequence[str], question: Callable[[], None]) -> None:
-        """Have a question of another coordinator's answered when it is known what becomes of what was claimed."""
-        self._parked[peer, task_ids[0]] = question
+    def park(self, what: Hashable, question: Callable[[], None]) -> None:
+        """Have a question of another coordinator's answered when it is known what becomes of what was claimed.
+
+        `what` it asks: who asks that again wants an answer to the last question only.
+        """
+        self._parked[what] = question
 
     def answer_parked(self) -> None:
         """Calls that were claimed may have been taken by now."""
