@@ -400,8 +400,10 @@ def test_an_interrupt_while_an_actor_starts_ends_the_program_and_is_not_tried_ag
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from actorq.actors import *
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell has what it starts with & ignore it.
 
 class Computing(Actor):
     def on_start(self):
