@@ -98,7 +98,8 @@ class Dialler(MonitoredChannel):
         elif event == monitor.CONNECT_RETRIED:
             self._settle()
         else:
-            self._is_refused |= bool(event & monitor.HANDSHAKE_FAILED) and value != errno.ETIMEDOUT
+            is_timeout = event == monitor.HANDSHAKE_TIMED_OUT_OR_CUT and value not in _CUT  # As behind a broken link.
+            self._is_refused |= bool(event & monitor.HANDSHAKE_FAILED) and not is_timeout
             self._lose(monitor.why_lost(event, value, self._address, self._parts.keys is not None))
 
     def _open(self) -> None:
