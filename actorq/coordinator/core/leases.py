@@ -316,6 +316,11 @@ class Leases:
             if coordinator != self._state.epoch and self._adopt(worker, task_id, attempt):
                 continue
             forgotten.append(task_id)
+            call = self._state.calls.get(task_id)
+            if call is not None and not call.worker and 0 <= call.attempt < attempt:
+                call.attempt = (
+                    attempt  # So that what still comes of this one is not taken for what the next one brings.
+                )
         for each in chunks(forgotten):
             self._state.send(peer, m.Revoke(list(each), forget=True))
 

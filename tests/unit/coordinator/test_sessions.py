@@ -200,6 +200,19 @@ def test_an_outcome_that_a_worker_brings_is_there_for_the_client_that_asks(bench
     assert client.outcomes() == {"a": "SUCCESS"}
 
 
+def test_what_still_comes_of_a_lease_that_was_forgotten_is_not_taken_for_the_next_one(bench: Bench) -> None:
+    # Given a call that its client has brought as a new one, and a worker with an outcome of it
+    bench.client().submit("a")
+    worker = bench.worker(coordinator="the one before", held=[("a", 1)])
+    # When it is leased to that worker
+    assert worker.delivered() == ["a"] and worker.attempt("a") == 2
+    worker.report("a", attempt=1)
+    # Then the outcome of the first attempt ends nothing
+    assert bench.state_of("a") == "open"
+    worker.report("a", attempt=2)
+    assert bench.state_of("a") == "SUCCESS"
+
+
 def test_a_call_that_only_its_worker_knew_is_forgotten_with_the_worker(bench: Bench) -> None:
     busy = bench.worker("busy", coordinator="the one before", held=[("a", 3)])
     busy.die()
