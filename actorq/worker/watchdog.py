@@ -246,9 +246,8 @@ class Watchdog:
     def _take(self, number: int, link: ControlLink, event: Event, now_s: float) -> None:
         if isinstance(event, Up):
             session = self._core.sessions.get(number)
-            if (
-                session is not None
-            ):  # It may be a coordinator that has started anew: it is told what is not to run again.
+            if session is not None:
+                # It may be a coordinator that has started anew: it is told what is not to run again.
                 link.say_hello(session.coordinator, session.held())
         elif isinstance(event, Down):
             link.lose(now_s)

@@ -61,8 +61,9 @@ class Commands:
         self.broadcasts = broadcasts
 
     def query(self, peer: Peer, client: Client, message: m.Query) -> None:
+        is_claimed = client.is_coordinator and self._searches.has_claimed(message.ids)
         # Of what is known here, more will not be known later.
-        unknown = [each for each in message.ids if not self._is_known(each)] if client.is_coordinator else []
+        unknown = [each for each in message.ids if not self._is_known(each)] if is_claimed else []
         if self._searches.has_claimed(unknown):
             if self._searches.comes_first(unknown, client):
                 self._searches.park((peer, message.wait, *unknown), partial(self.query, peer, client, message))

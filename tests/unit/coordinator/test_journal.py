@@ -114,12 +114,17 @@ def test_outcomes_outlive_the_coordinator(bench: Bench) -> None:
     assert bench.worker("another").delivered() == []
 
 
-def test_a_call_waits_one_grace_for_the_worker_that_runs_it(bench: Bench) -> None:
+def start_anew_while_it_runs(bench: Bench, task_id: str, *others: str) -> tuple[int, str]:
+    """A new coordinator, while a worker runs a call and others wait: its attempt, and the epoch of who has leased it."""
     client, worker = bench.client(), bench.worker()
-    client.submit("a")
-    attempt = worker.attempt("a")
-    before = bench.epoch
+    client.submit(task_id, *others)
+    attempt, before = worker.attempt(task_id), bench.epoch
     bench.start()
+    return attempt, before
+
+
+def test_a_call_waits_one_grace_for_the_worker_that_runs_it(bench: Bench) -> None:
+    attempt, before = start_anew_while_it_runs(bench, "a")
     free = bench.worker("free")
     busy = bench.worker("worker", epoch="worker-1", coordinator=before, held=[("a", attempt)])
     bench.wait(3.0)
@@ -130,11 +135,7 @@ def test_a_call_waits_one_grace_for_the_worker_that_runs_it(bench: Bench) -> Non
 
 def test_a_call_is_left_to_the_worker_whose_hub_it_keeps_from_saying_hello(bench: Bench) -> None:
     # Given a call that keeps its worker's hub busy while the coordinator starts anew
-    client, worker = bench.client(), bench.worker()
-    client.submit("a", "b")
-    attempt = worker.attempt("a")
-    before = bench.epoch
-    bench.start()
+    attempt, before = start_anew_while_it_runs(bench, "a", "b")
     free = bench.worker("free")
     # When only the worker's second connection says what it holds
     control = bench.busy_worker([("a", attempt), ("over", 1)], before)
@@ -155,11 +156,7 @@ def test_a_call_is_left_to_the_worker_whose_hub_it_keeps_from_saying_hello(bench
 
 
 def test_what_a_busy_worker_held_is_delivered_again_once_its_second_connection_is_lost_too(bench: Bench) -> None:
-    client, worker = bench.client(), bench.worker()
-    client.submit("a")
-    attempt = worker.attempt("a")
-    before = bench.epoch
-    bench.start()
+    attempt, before = start_anew_while_it_runs(bench, "a")
     control = bench.busy_worker([("a", attempt)], before)
     bench.lose(control)
     bench.wait(3.0)
@@ -168,11 +165,7 @@ def test_what_a_busy_worker_held_is_delivered_again_once_its_second_connection_i
 
 
 def test_what_a_busy_worker_holds_and_another_one_has_by_now_it_is_told_to_forget(bench: Bench) -> None:
-    client, worker = bench.client(), bench.worker()
-    client.submit("a")
-    attempt = worker.attempt("a")
-    before = bench.epoch
-    bench.start()
+    attempt, before = start_anew_while_it_runs(bench, "a")
     bench.wait(3.0)
     assert bench.worker("free").delivered() == ["a"]
     control = bench.busy_worker([("a", attempt)], before)
