@@ -94,11 +94,33 @@ def test_shutdown_goes_to_the_nodes_that_are_named(run: Run, mesh: FakeMesh) -> 
 
 
 @pytest.mark.parametrize(
+    ("arguments", "order"),
+    [
+        (
+            ["rate-limit", "tasks.add", "10/m"],
+            ("rate_limit", {"task_name": "tasks.add", "rate_limit": "10/m"}, [], 1.0),
+        ),
+        (["add-consumer", "feeds", "-d", "w1@a"], ("add_consumer", {"queue": "feeds"}, ["w1@a"], 1.0)),
+        (["drain-coordinator", "c1@a", "c2@b"], ("drain_coordinator", {}, ["c1@a", "c2@b"], 1.0)),
+    ],
+)
+def test_what_is_named_becomes_arguments_or_destinations(
+    run: Run, mesh: FakeMesh, arguments: list[str], order: tuple[Any, ...]
+) -> None:
+    run("control", *arguments)
+    assert mesh.orders == [order]
+
+
+@pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["revoek", "id-1"], "did you mean 'revoke'?"),
         (["revoke"], "actorq control revoke ID"),
         (["revoke", "id-1", "-d", "w1@a"], "takes no --destination"),
+        (["rate-limit", "tasks.add"], "actorq control rate-limit TASK RATE"),
+        (["rate-limit", "tasks.add", "10/m", "-d", "w1@a"], "it holds for the whole mesh"),
+        (["add-consumer", "feeds", "mails"], "actorq control add-consumer QUEUE"),
+        (["drain-coordinator", "-d", "c1@a"], "actorq control drain-coordinator NAME"),
         (["shutdown", "w1@a"], "--destination w1@a"),
         (["shutdown", "--terminate"], "belongs to revoke"),
     ],

@@ -9,7 +9,7 @@ from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.records import FAILURE, VALUE, CallSpec, Extra, Note
 from tests.unit.coordinator.support import Bench, ClientParty
-from tests.unit.coordinator.test_workflows import chain
+from tests.unit.coordinator.workflows.support import chain
 
 EXTENDED = CallSpec("add", queue="sums", extended=True)
 
