@@ -12,6 +12,7 @@ import click
 from actorq import native
 from actorq.cli.connection import PATIENCE_S, connected, mesh_options
 from actorq.cli.options import json_option, timeout_option
+from actorq.cli.problems import UNAVAILABLE, Problem
 from actorq.cli.replies import name_missing, no_answer, to_json
 from actorq.errors import OperationalError
 
@@ -37,25 +38,41 @@ class Status:
 @timeout_option(
     None, f"For how long to wait for answers ({REPLY_S:g} s), with --wait-ready for workers ({READY_S:g} s)."
 )
-@click.option("--wait-ready", is_flag=True, help="Wait until a worker answers.")
+@click.option("--wait-ready", is_flag=True, help="Wait until a worker answers, or as many as --workers says.")
+@click.option(
+    "--workers",
+    metavar="COUNT",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="With fewer that answer, the exit status is 69.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show what each worker does.")
 @json_option
 def command(
-    app: str | None, url: str | None, timeout_s: float | None, wait_ready: bool, verbose: bool, as_json: bool
+    app: str | None,
+    url: str | None,
+    timeout_s: float | None,
+    wait_ready: bool,
+    workers: int,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
-    """Show which workers answer. The exit status is 69 if none does.
+    """Show which workers answer. The exit status is 69 if none does, or fewer than --workers.
 
     \b
     Examples:
       actorq status
       actorq -u tcp://10.0.0.5:5570 status --verbose
-      actorq status --wait-ready --timeout 60 && python submit.py
+      actorq status --wait-ready --workers 16 --timeout 60 && python submit.py
     """
     limit_s = timeout_s if timeout_s is not None else READY_S if wait_ready else REPLY_S
     reply_s = min(limit_s, REPLY_S) if wait_ready else limit_s
     with connected(app, url, min(limit_s, PATIENCE_S) if wait_ready else PATIENCE_S) as mesh:
-        status = await_worker(mesh, limit_s) if wait_ready else look(mesh, reply_s)
+        status = await_workers(mesh, workers, limit_s) if wait_ready else look(mesh, reply_s)
         show(status, reply_s, verbose, as_json)
+    if len(status.nodes) < workers:
+        raise Problem(f"{len(status.nodes)} of {workers} workers answered", UNAVAILABLE)
 
 
 def look(mesh: ActorQ, reply_s: float) -> Status:
@@ -65,14 +82,14 @@ def look(mesh: ActorQ, reply_s: float) -> Status:
     return Status(dict(sorted(answers.items())), answers.missing, dict(inspect.coordinator()))
 
 
-def await_worker(mesh: ActorQ, timeout_s: float) -> Status:
-    """Look until a worker answers. Raises OperationalError if there is no coordinator in the end."""
+def await_workers(mesh: ActorQ, count: int, timeout_s: float) -> Status:
+    """Look until so many workers answer, or the time is over. Raises OperationalError if there is no coordinator in the end."""
     deadline_s = time.monotonic() + timeout_s
     while True:
         left_s = deadline_s - time.monotonic()
         try:
             status = look(mesh, REPLY_S)
-            if status.nodes or left_s <= 0:
+            if len(status.nodes) >= count or left_s <= 0:
                 return status
         except (OperationalError, TimeoutError):
             if left_s <= 0:

@@ -129,3 +129,30 @@ def test_wait_ready_waits_for_the_coordinator_and_then_for_a_worker(
 def test_wait_ready_gives_up(run: Run, mesh: FakeMesh, is_reachable: bool) -> None:
     mesh.is_reachable = is_reachable
     assert run("status", "--wait-ready", "--timeout", "0.2").exit_code == 69
+
+
+def test_wait_ready_waits_for_as_many_workers_as_are_asked_for(
+    run: Run, mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = mesh.order
+    there: dict[str, dict[str, str]] = {}
+
+    def later(command: str, *arguments: object) -> Replies:
+        if command == "ping":
+            there[f"w{len(there)}@a"] = PONG
+            mesh.replies["ping"] = dict(there)
+        return answer(command, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mesh, "order", later)
+    result = run("status", "--wait-ready", "--workers", "3")
+    assert result.exit_code == 0
+    assert "3 nodes online." in result.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--wait-ready", "--timeout", "0.2"]])
+def test_fewer_workers_than_are_asked_for_are_not_enough(run: Run, mesh: FakeMesh, options: list[str]) -> None:
+    mesh.replies["ping"] = {"w1@a": PONG}
+    result = run("status", "--workers", "2", *options)
+    assert result.exit_code == 69
+    assert "w1@a: OK" in result.stdout
+    assert "1 of 2 workers answered" in result.stderr
