@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import zmq
@@ -743,6 +744,20 @@ def test_a_dialler_gives_up_one_that_answers_in_another_language(plain: SocketWo
             connection.sendall(b"220 mail.example.org ESMTP ready, and then some more words\r\n" * 5)
             plain.until(lambda: client.downs() == [peer])
     assert client.ups() == []
+
+
+@pytest.mark.parametrize("accepts", [True, False], ids=["accepts", "accepts nothing"])
+def test_one_that_says_nothing_is_given_up_and_has_not_refused(plain: SocketWorld, accepts: bool) -> None:
+    """It may be behind a link that loses everything: whoever dials tries again, and is not told that its key is wrong."""
+    client = plain.node(LinkLimits(handshake_s=0.3))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
+        peer = client.dial(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+        if accepts:
+            listener.settimeout(10)
+            connections.enter_context(listener.accept()[0])
+        plain.until(lambda: client.downs() == [peer])
+    (down,) = [event for event in client.events if isinstance(event, Down)]
+    assert not down.refused
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------

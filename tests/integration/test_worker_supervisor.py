@@ -108,13 +108,14 @@ def test_a_third_signal_kills_what_has_not_ended(nodes: Nodes, coordinator: Fake
     assert "did not end in time" in supervisor.output()
 
 
-def test_sigusr1_has_all_nodes_say_what_they_do(nodes: Nodes, coordinator: FakeCoordinator) -> None:
+@pytest.mark.parametrize("task", ["nap", "nap_without_stderr"])
+def test_sigusr1_has_all_nodes_say_what_they_do(nodes: Nodes, coordinator: FakeCoordinator, task: str) -> None:
     supervisor = supervised(nodes, coordinator)
-    calls = coordinator.deliver("nap", 60)
+    calls = coordinator.deliver(task, 60)
     coordinator.wait_until_running(calls[0])
     supervisor.signal(signal.SIGUSR1)
     eventually(lambda: supervisor.output().count("end of the dump") == 2, 20, "the dumps of both nodes")
-    assert f"worker_tasks.nap[{calls[0]}] has run for" in supervisor.output()
+    assert f"worker_tasks.{task}[{calls[0]}] has run for" in supervisor.output()
     assert len(children(supervisor)) == 2
 
 

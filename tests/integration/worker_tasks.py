@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
+import io
 import multiprocessing
 import os
 import sys
@@ -31,6 +32,16 @@ def nap(seconds: float) -> float:
     """Waits in green."""
     time.sleep(seconds)
     return seconds
+
+
+@app.task
+def nap_without_stderr(seconds: float) -> None:
+    """Has taken `sys.stderr` away from its process, as a task may that captures what a library prints."""
+    sys.stderr = io.StringIO()
+    try:
+        time.sleep(seconds)
+    finally:
+        sys.stderr = sys.__stderr__
 
 
 @app.task

@@ -7,7 +7,7 @@ import pytest
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.records import CAUSE, REPLACED, SUCCESS, VALUES, Part
-from tests.unit.coordinator.support import Bench
+from tests.unit.coordinator.support import Bench, outcome
 from tests.unit.coordinator.workflows.support import (
     chain,
     hand_over,
@@ -135,6 +135,17 @@ def test_a_workflow_that_ends_while_it_is_on_its_way_to_another_coordinator_is_o
     other.link.say(m.Accepted(last.seq))
     assert is_clean(giver) and giver.shelf is not None and not giver.shelf.plans
     assert other.link.take(m.HandOverOutcomes), "it goes on to leave"
+
+
+def test_a_workflow_goes_on_with_the_outcome_that_a_coordinator_hands_over_as_it_leaves(bench: Bench) -> None:
+    client, worker = parties(bench)
+    client.submit_plan("p", *chain("a", "b", "c"))
+    assert worker.delivered() == ["a"]
+    bench.coordinator("giver").say(m.HandOverOutcomes(1, [outcome("b")]))
+    assert worker.delivered() == ["c"]
+    worker.report("a")
+    worker.report("c")
+    assert worker.delivered() == [] and is_clean(bench)
 
 
 def test_what_a_call_was_replaced_by_is_handed_over_with_what_follows_it(bench: Bench) -> None:
