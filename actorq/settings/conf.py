@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from datetime import timezone, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from actorq.settings.shown import censored as without_secrets
 from actorq.settings.shown import humanized
 from actorq.settings.sources import Source, explain, from_environment, from_mapping
 from actorq.settings.table import NAMES, Settings
+from actorq.warning import warn_program
 
 if TYPE_CHECKING:
 
@@ -235,7 +235,7 @@ class Conf(_Typed):
             if name not in self._warned:
                 self._warned.add(name)
                 why = f"setting {name} has no effect yet" if name in NOT_YET else explain(name)
-                warnings.warn(f"{why} ({source.where})", SettingIgnored, stacklevel=4)
+                warn_program(f"{why} ({source.where})", SettingIgnored)
 
 
 def _is_plain(value: Any) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from actorq.errors import SettingIgnored, nearest
+from actorq.warning import warn_program
 
 _PART = "parts of an application cannot be exchanged"
 WHY = {
@@ -30,4 +30,4 @@ def check_unused(arguments: Mapping[str, Any]) -> None:
             hint = nearest(name, [*KNOWN, *WHY]) or "settings are given as changes={...}"
             raise TypeError(f"ActorQ() takes no argument {name!r}: {hint}")
         if value not in (None, True):
-            warnings.warn(f"ActorQ({name}=...) does nothing here: {WHY[name]}", SettingIgnored, stacklevel=3)
+            warn_program(f"ActorQ({name}=...) does nothing here: {WHY[name]}", SettingIgnored)

@@ -6,11 +6,11 @@ nothing runs beside anything else, and there is no time: `actorq.testing.mesh` h
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Protocol
 
 from actorq.errors import AlwaysEagerIgnored
+from actorq.warning import warn_program
 from actorq.wire.records import Outcome
 
 KEPT = 10_000
@@ -63,9 +63,8 @@ class Inline:
     def warn_of(self, name: str) -> None:
         """A call is sent by name, whatever the settings say."""
         if self.runs_here:
-            warnings.warn(
+            warn_program(
                 f"send_task({name!r}) goes to the mesh although task_always_eager is set: a name has no function to run "
                 f"here. Call the task itself, or use actorq.testing.mesh",
                 AlwaysEagerIgnored,
-                stacklevel=3,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
@@ -16,6 +15,7 @@ from actorq.errors import ImproperlyConfigured, nearest
 from actorq.policies.queues import Exchange, Queue
 from actorq.policies.rate import parse_rate
 from actorq.tasks.keys import KEY_OPTIONS
+from actorq.warning import warn_program
 from actorq.wire.records import CallSpec
 
 SPEC_OPTIONS = {
@@ -160,7 +160,7 @@ def split_options(
 
 def _without_broker_options(options: Mapping[str, Any]) -> dict[str, Any]:
     names = ", ".join(sorted(BROKER_OPTIONS.intersection(options)))
-    warnings.warn(f"ignored, as there is no broker: {names}", UserWarning, stacklevel=5)
+    warn_program(f"ignored, as there is no broker: {names}")
     return {name: value for name, value in options.items() if name not in BROKER_OPTIONS}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
@@ -12,6 +11,7 @@ from actorq.settings.conf import Conf
 from actorq.tasks.attributes import DEFINITION_OPTIONS
 from actorq.tasks.discovery import discover, django_packages
 from actorq.tasks.task import Task, make_task
+from actorq.warning import warn_program
 from actorq.wire.payload import DEFAULT_SERIALIZER, Serializers
 
 P = ParamSpec("P")
@@ -81,10 +81,9 @@ class Registering:
         if known is None:
             known = self._add(make_task(base, self, name, fn, bind, options))  # type: ignore[arg-type]
         elif _place_of(known.fn) != _place_of(fn):
-            warnings.warn(
+            warn_program(
                 f"a task {name!r} is there already, of {known.fn!r}, and stays: give {fn!r} another name",
                 DuplicateTaskNameWarning,
-                stacklevel=3,
             )
         return known if amend is None else amend(known)
 
