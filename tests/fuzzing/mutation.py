@@ -15,7 +15,9 @@ from tests.fuzzing.tape import Tape
 INTEGERS = (0, 1, -1, 2, 3, 255, 4096, 4097, 2**31 - 1, 2**31, 2**31 + 1, 2**53, 2**63 - 1, 2**64 - 1, -(2**63))
 FLOATS = (0.0, -0.0, 0.5, -1.0, math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 1_700_000_001.0)
 TEXTS = ("", "a", "default", "\x00", "ü" * 100, "x" * 256, "x" * 257, "y" * 512, "y" * 513, "[1]", "tcp://*:0")
-LENGTHS = (0, 1, 2, 100, 4097)
+FEW_COPIES = (0, 1, 2)
+COPIES = (*FEW_COPIES, 100, 4097)
+"""The last change only: copies of copies are larger than any message that a link takes."""
 
 
 def nested(depth: int, in_maps: bool = False) -> bytes:
@@ -36,8 +38,8 @@ def hostile_frames(tape: Tape, message: Message, texts: Sequence[str], changes: 
     """The frames of `message` with so many of its values replaced; `texts` are those that mean something to others."""
     kind, payload, *blobs = [bytes(frame) for frame in Packer().pack(message)]
     fields = msgspec.msgpack.decode(payload)
-    for _ in range(changes):
-        _change_one(tape, fields, texts)
+    for left in reversed(range(changes)):
+        _change_one(tape, fields, texts, FEW_COPIES if left else COPIES)
     if tape.chance(3):
         blobs = blobs[1:] if blobs and tape.chance(50) else [*blobs, tape.bytes(4)]
     data = msgspec.msgpack.encode(fields)
@@ -54,7 +56,7 @@ def changed_bytes(tape: Tape, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _change_one(tape: Tape, root: list[Any], texts: Sequence[str]) -> None:
+def _change_one(tape: Tape, root: list[Any], texts: Sequence[str], copies: Sequence[int]) -> None:
     """Go down at random, and replace what is there."""
     holder: Any = root
     for _ in range(8):
@@ -66,16 +68,16 @@ def _change_one(tape: Tape, root: list[Any], texts: Sequence[str]) -> None:
             break
         holder = value
     if isinstance(holder, list) and tape.chance(10):
-        _change_length(tape, holder, key)
+        _change_length(tape, holder, key, copies)
     else:
         holder[key] = _another(tape, value, texts)
 
 
-def _change_length(tape: Tape, items: list[Any], index: int) -> None:
+def _change_length(tape: Tape, items: list[Any], index: int, copies: Sequence[int]) -> None:
     if tape.chance(30):
         del items[index:]
     else:
-        items[index:index] = [items[index]] * tape.choice(LENGTHS)
+        items[index:index] = [items[index]] * tape.choice(copies)
 
 
 def _another(tape: Tape, value: Any, texts: Sequence[str]) -> Any:
