@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from actorq.stores.memory import Shelf
 from tests.unit.coordinator.support import Bench, CoordinatorParty
 
 
 @pytest.fixture(params=[False, True], ids=["once", "each message twice"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    """A coordinator whose handlers see each message once, or twice: what is specified holds in both cases."""
-    return Bench(twice=request.param)
+def twice(request: pytest.FixtureRequest) -> bool:
+    """Whether handlers see each message twice: what is specified holds in both cases."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def bench(twice: bool) -> Bench:
+    """A coordinator that keeps nothing."""
+    return Bench(twice=twice)
+
+
+@pytest.fixture
+def kept(twice: bool) -> Bench:
+    """A coordinator with a store."""
+    return Bench(twice=twice, shelf=Shelf())
 
 
 @pytest.fixture

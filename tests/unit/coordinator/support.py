@@ -96,6 +96,11 @@ class Bench:
             self.wall_s += pause_s
             self.step()
 
+    def drain(self) -> None:
+        """The coordinator is to leave the mesh. Raises ValueError."""
+        self.core._handover.begin()
+        self.step()
+
     def lose(self, party: Party) -> None:
         """The connection is lost."""
         self.core.advance(self.now_s, self.wall_s)

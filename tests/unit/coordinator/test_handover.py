@@ -19,11 +19,6 @@ def bench() -> Bench:
     return bench
 
 
-def drain(bench: Bench) -> None:
-    bench.core._handover.begin()
-    bench.step()
-
-
 def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> None:
     bench = Bench(shelf=Shelf())
     assert bench.store is not None
@@ -32,7 +27,7 @@ def test_what_waits_is_handed_over_and_forgotten_when_the_other_one_has_it() -> 
     bench.core.state.clients["me"].reply_key = "key"
     client.submit("ready", "too")
     client.submit("later", not_before=bench.wall_s + 100)
-    drain(bench)
+    bench.drain()
     handed = other.link.take(m.HandOver)
     assert sorted(call.id for each in handed for call in each.calls) == ["later", "ready", "too"]
     assert {entry[1:] for each in handed for entry in each.clients} == {("me", "me", "tcp://me:1")}
@@ -52,7 +47,7 @@ def test_what_may_run_once_is_given_up_if_the_one_that_was_to_take_it_over_is_lo
     client = bench.client()
     client.submit("often")
     client.submit("once", spec=CallSpec("add", acks_late=False))
-    drain(bench)
+    bench.drain()
     [(heir, handed)] = [(each, found) for each in others if (found := each.link.take(m.HandOver))]
     assert {call.id for each in handed for call in each.calls} == {"often", "once"}
     # When nobody knows whether it has started there
@@ -70,7 +65,7 @@ def test_what_may_run_once_is_handed_over_when_it_is_noted_and_not_run_here_afte
     client.submit("often")
     client.submit("once", spec=CallSpec("add", acks_late=False))
     bench.is_slow = True
-    drain(bench)
+    bench.drain()
     (handed,) = other.link.take(m.HandOver)
     assert [call.id for call in handed.calls] == ["often"], "a coordinator that dies now has not noted the other one"
     bench.write()
@@ -89,7 +84,7 @@ def test_each_function_is_handed_over_right_before_the_calls_that_need_it(
     for digest in ("f" * 32, "g" * 32):
         client.say(m.Code(digest, b"code"))
         client.submit(f"needs {digest[0]}", spec=CallSpec("actorq.by_value", code=digest))
-    drain(bench)
+    bench.drain()
     sent = [message for message in other.link.inbox if isinstance(message, (m.Code, m.HandOver))]
     told = [each.digest[0] if isinstance(each, m.Code) else each.calls[0].id for each in sent]
     assert told == ["f", "needs f", "g", "needs g"], "or the first would be dropped to make room for the second"
@@ -98,7 +93,7 @@ def test_each_function_is_handed_over_right_before_the_calls_that_need_it(
 def test_one_that_comes_back_while_we_leave_is_told_so(bench: Bench, other: CoordinatorParty) -> None:
     bench.client().submit("waits")
     bench.lose(other)
-    drain(bench)
+    bench.drain()
     again = bench.stranger()
     again.say(m.PeerHello(VERSIONS, "nonce", other.own))
     assert [type(message) for message in again.inbox] == [m.Welcome, m.View]
@@ -111,7 +106,7 @@ def test_clients_are_sent_away_and_not_welcomed_any_more(bench: Bench, other: Co
     worker = bench.worker()
     client.submit("runs")
     assert worker.delivered() == ["runs"]
-    drain(bench)
+    bench.drain()
     assert client.take(m.View)[-1].others == [other.own] and client.take(m.Reset)
     late = bench.client("late")
     assert late.take(m.Rejected) and not late.take(m.Welcome)
@@ -121,7 +116,7 @@ def test_what_is_leased_ends_here_and_its_outcome_is_handed_over(bench: Bench, o
     client, worker = bench.client(), bench.worker()
     client.submit("runs", "waits")
     assert worker.delivered() == ["runs"]
-    drain(bench)
+    bench.drain()
     (handed,) = other.link.take(m.HandOver)
     other.link.say(m.Accepted(handed.seq))
     assert not bench.has_left
@@ -152,17 +147,17 @@ def test_one_is_named_by_its_address_where_several_have_its_name(bench: Bench) -
 
 def test_nobody_leaves_where_nobody_stays(bench: Bench) -> None:
     with pytest.raises(ValueError, match="no other coordinator"):
-        bench.core._handover.begin()
+        bench.drain()
     other = bench.coordinator("zoe")
     other.link.say(m.View("", other.own, [], leaves=True))
     with pytest.raises(ValueError, match="no other coordinator"):
-        bench.core._handover.begin()
+        bench.drain()
 
 
 def test_it_stays_when_the_one_that_was_to_take_over_does_not_come_back(bench: Bench, other: CoordinatorParty) -> None:
     client, worker = bench.client(), bench.worker(slots=1)
     client.submit("a", "b")
-    drain(bench)
+    bench.drain()
     bench.lose(other.link)
     worker.report("a")
     assert worker.delivered() == [], "b is not leased any more"
@@ -179,7 +174,7 @@ def test_a_call_that_may_run_once_goes_to_one_coordinator_only(then: str) -> Non
     client.submit("x", spec=CallSpec("add", acks_late=False))
     client.submit("y")
     bench.is_slow = True
-    drain(bench)
+    bench.drain()
     assert [call.id for each in other.link.take(m.HandOver) for call in each.calls] == ["y"]
     bench.write()
     assert [call.id for each in other.link.take(m.HandOver) for call in each.calls] == ["x"], "when that is written"
@@ -201,7 +196,7 @@ def test_the_same_one_is_handed_it_again_when_it_is_back() -> None:
     bench = Bench()
     other, client = bench.coordinator("zoe"), bench.client()
     client.submit("x", spec=CallSpec("add", acks_late=False))
-    drain(bench)
+    bench.drain()
     (handed,) = other.link.take(m.HandOver)
     bench.lose(other.link)
     again = bench.coordinator("zoe")
@@ -212,13 +207,13 @@ def test_of_two_that_are_told_to_leave_at_once_one_stays() -> None:
     bench = Bench()
     later = bench.coordinator("zoe", epoch="zzz")
     bench.client().submit("x")
-    drain(bench)
+    bench.drain()
     later.link.say(m.View("", later.own, [], leaves=True))
     assert not bench.core.state.is_leaving
     bench = Bench()
     earlier = bench.coordinator("abe", epoch="aaa")
     bench.client().submit("x")
-    drain(bench)
+    bench.drain()
     earlier.link.say(m.View("", earlier.own, [], leaves=True))
     assert bench.core.state.is_leaving
 
@@ -264,7 +259,7 @@ def test_a_call_whose_function_the_one_that_leaves_has_lost_ends_there() -> None
     bench.start()
     bench.wait(3.0)
     other = bench.coordinator("zoe")
-    drain(bench)
+    bench.drain()
     assert not other.link.take(m.HandOver)
     assert bench.state_of("x") == "FAILURE"
 
@@ -295,7 +290,7 @@ def test_a_call_that_is_handed_over_while_a_worker_runs_it_is_delivered_again_wh
 
 def test_who_hands_over_to_one_that_leaves_itself_is_to_look_again(bench: Bench, other: CoordinatorParty) -> None:
     third = bench.coordinator("yan")
-    drain(bench)
+    bench.drain()
     other.say(m.HandOver(1, [], [(7, SPEC)], [Call("x", 7, b"")]))
     third.say(m.HandOverOutcomes(1, [outcome("y")]))
     assert other.take(m.Reset) and third.take(m.Reset)
@@ -307,10 +302,10 @@ def test_one_that_leaves_when_it_is_met_takes_nothing_over_and_is_no_member(benc
     again.say(m.PeerHello(VERSIONS, "nonce", other.own))
     assert again.take(m.Welcome)[0].others == []
     with pytest.raises(ValueError, match="no other coordinator"):
-        bench.core._handover.begin()
+        bench.drain()
     # And does when it stays after all
     other.link.say(m.View("", other.own, [], leaves=False))
-    drain(bench)
+    bench.drain()
     assert bench.core.state.is_leaving
 
 
@@ -326,7 +321,7 @@ def test_it_does_not_end_before_the_worker_has_heard_that_its_outcomes_are_there
     other, client, worker = bench.coordinator("zoe"), bench.client(), bench.worker()
     client.submit("x")
     worker.delivered()
-    drain(bench)
+    bench.drain()
     bench.is_slow = True
     worker.report("x")
     (outcomes,) = other.link.take(m.HandOverOutcomes)
@@ -358,7 +353,7 @@ def test_it_is_in_the_journal_before_that_is_said() -> None:
 def test_a_workflow_that_may_run_once_is_handed_over_where_no_journal_has_it(bench: Bench) -> None:
     other = bench.coordinator("heir")
     bench.client().submit_plan("p", Node(Call("once", 1, b"")), spec=CallSpec("add", acks_late=False))
-    drain(bench)
+    bench.drain()
     (handed,) = other.link.take(m.HandOver)
     assert [each.plan.id for each in handed.plans] == ["p"]
 

@@ -16,10 +16,10 @@ from tests.unit.coordinator.support import VERSIONS, Bench, ClientParty
 ONCE = CallSpec("add", acks_late=False)
 
 
-@pytest.fixture(params=[False, True], ids=["once", "each message twice"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    """A coordinator with a store."""
-    return Bench(twice=request.param, shelf=Shelf())
+@pytest.fixture
+def bench(kept: Bench) -> Bench:
+    """One with a store."""
+    return kept
 
 
 def restart(bench: Bench) -> None:

@@ -186,8 +186,7 @@ def test_a_retry_that_is_handed_over_takes_its_key_along_and_leaves_nothing_behi
     replacement = Replacement([SPEC], Plan("retry", [retry]), encode_failure(ValueError("no"), ""))
     worker.report("call", state=REPLACED, body=msgspec.msgpack.encode(replacement))
     assert len(bench.core.state.uniques) == len(bench.core.state.notes) == 1
-    bench.core._handover.begin()
-    bench.step()
+    bench.drain()
     (message,) = heir.link.take(m.HandOver)
     heir.link.say(m.Accepted(message.seq))
     state = bench.core.state

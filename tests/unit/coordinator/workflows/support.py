@@ -9,7 +9,7 @@ import msgspec
 
 from actorq.wire import messages as m
 from actorq.wire.payload import encode_failure
-from actorq.wire.records import CAUSE, NOTHING, VALUE, VALUES, Call, CallSpec, Node, Part, Plan, Replacement
+from actorq.wire.records import CAUSE, NOTHING, REPLACED, VALUE, VALUES, Call, CallSpec, Node, Part, Plan, Replacement
 from tests.unit.coordinator.support import SPEC, Bench, ClientParty, WorkerParty
 
 
@@ -46,6 +46,11 @@ def replacement(*nodes: Node, specs: tuple[CallSpec, ...] = (SPEC,), plan_id: st
     return msgspec.msgpack.encode(Replacement(list(specs), Plan(plan_id, list(nodes))))
 
 
+def go_on(worker: WorkerParty, task_id: str, *nodes: Node, plan_id: str = "more") -> None:
+    """The worker reports that a call of its goes on as these."""
+    worker.report(task_id, state=REPLACED, body=replacement(*nodes, plan_id=plan_id))
+
+
 def inputs_of(worker: WorkerParty, task_id: str) -> list[Part]:
     """What a delivered call takes from those before it."""
     inputs = worker.calls[task_id].inputs
@@ -64,8 +69,7 @@ def is_clean(bench: Bench) -> bool:
 def hand_over(giver: Bench, heir: Bench) -> None:
     """All that `giver` has goes to `heir`, as soon as it may."""
     link = giver.coordinator("heir")
-    giver.core._handover.begin()
-    giver.step()
+    giver.drain()
     taker = heir.coordinator("giver")
     for message in link.link.take(m.HandOver):
         taker.say(message)
@@ -79,11 +83,18 @@ def after_a_restart(bench: Bench, worker: WorkerParty, *held: str, slots: int = 
     return _holding(held, worker.return_anew([(each, 1) for each in held], slots=slots, coordinator=before))
 
 
+def new_worker_after_a_restart(bench: Bench, name: str = "worker") -> WorkerParty:
+    """The coordinator is killed and starts anew, and a worker comes that holds nothing: it gets what nobody has."""
+    bench.start()
+    worker = bench.worker(name, slots=10)
+    bench.wait(3.0)
+    return worker
+
+
 def worker_from_before(bench: Bench, *held: str, slots: int = 10) -> WorkerParty:
     """A worker that holds these calls, in their first attempts, from a coordinator of which nothing is left."""
-    before = bench.epoch
-    bench.start()
-    return _holding(held, bench.worker(slots=slots, coordinator=before, held=[(each, 1) for each in held]))
+    worker = bench.worker(slots=slots, coordinator="the one before", held=[(each, 1) for each in held])
+    return _holding(held, worker)
 
 
 def _holding(held: Sequence[str], worker: WorkerParty) -> WorkerParty:

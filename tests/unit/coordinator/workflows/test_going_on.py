@@ -9,6 +9,7 @@ from tests.unit.coordinator.support import Bench
 from tests.unit.coordinator.workflows.support import (
     chain,
     failure,
+    go_on,
     inputs_of,
     is_clean,
     node,
@@ -20,7 +21,7 @@ from tests.unit.coordinator.workflows.support import (
 def test_a_task_that_is_retried_runs_again_under_its_id(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit("a")
-    worker.report("a", state=REPLACED, body=replacement(node("a")))
+    go_on(worker, "a", node("a"))
     assert worker.delivered() == ["a"]
     assert worker.attempt("a") == 2
     worker.report("a")
@@ -30,11 +31,11 @@ def test_a_task_that_is_retried_runs_again_under_its_id(bench: Bench) -> None:
 def test_what_followed_a_replaced_call_follows_its_replacement(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit_plan("p", *chain("a", "b"))
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "y", "a")))
+    go_on(worker, "a", *chain("x", "y", "a"))
     assert worker.delivered() == ["x"]
     worker.report("x")
     worker.report("y", body=b"why")
-    worker.report("a", state=REPLACED, body=replacement(node("a"), plan_id="again"))
+    go_on(worker, "a", node("a"), plan_id="again")
     assert worker.delivered() == ["a"]
     worker.report("a", body=b"1")
     assert worker.delivered() == ["b"]
@@ -49,7 +50,7 @@ def test_a_call_that_goes_on_as_a_workflow_is_known_when_it_comes_again(bench: B
     once = CallSpec("add", acks_late=False)
     client.submit("a", spec=once)
     worker.announce("a")
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(worker, "a", *chain("x", "a"))
     client.submit("a", spec=once, fresh=False, resent=resent)
     bench.wait(3.0)
     assert worker.delivered() == ["x"]
@@ -62,7 +63,7 @@ def test_a_call_that_goes_on_as_a_workflow_is_known_when_it_comes_again(bench: B
 def test_who_submits_a_call_again_that_goes_on_as_a_workflow_hears_of_its_end(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit("a")
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(worker, "a", *chain("x", "a"))
     other = bench.client("other")
     other.submit("a", fresh=False)
     assert worker.delivered() == ["x"]
@@ -74,7 +75,7 @@ def test_who_submits_a_call_again_that_goes_on_as_a_workflow_hears_of_its_end(be
 def test_a_replacement_that_fails_fails_what_it_replaces(bench: Bench) -> None:
     client, worker = parties(bench)
     client.submit_plan("p", *chain("a", "b"))
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(worker, "a", *chain("x", "a"))
     worker.report("x", state=FAILURE, body=failure())
     assert bench.state_of("a") == bench.state_of("b") == "FAILURE"
     assert is_clean(bench)

@@ -11,8 +11,10 @@ from tests.unit.coordinator.workflows.support import (
     after_a_restart,
     chain,
     chord,
+    go_on,
     inputs_of,
     is_clean,
+    new_worker_after_a_restart,
     node,
     parties,
     replacement,
@@ -23,16 +25,12 @@ from tests.unit.coordinator.workflows.support import (
 def test_a_replacement_survives_a_restart(kept: Bench) -> None:
     client, worker = parties(kept)
     client.submit_plan("p", *chain("a", "b"))
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
-    kept.start()
-    worker = kept.worker(slots=10)
-    kept.wait(3.0)
+    go_on(worker, "a", *chain("x", "a"))
+    worker = new_worker_after_a_restart(kept)
     assert worker.delivered() == ["x"]
     worker.report("x", body=b"of x")
     assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", SUCCESS, b"of x")]
-    kept.start()
-    worker = kept.worker("other", slots=10)
-    kept.wait(3.0)
+    worker = new_worker_after_a_restart(kept, "other")
     assert worker.delivered() == ["a"] and inputs_of(worker, "a") == [Part("x", SUCCESS, b"of x")]
     worker.report("a", body=b"1")
     worker.report("b")
@@ -42,10 +40,10 @@ def test_a_replacement_survives_a_restart(kept: Bench) -> None:
 def test_a_report_of_a_replacement_that_comes_again_after_a_restart_changes_nothing(kept: Bench) -> None:
     client, worker = parties(kept)
     client.submit("a")
-    worker.report("a", state=REPLACED, body=replacement(node("a")))
+    go_on(worker, "a", node("a"))
     assert worker.delivered()[-1] == "a"
     worker = after_a_restart(kept, worker, "a")
-    worker.report("a", state=REPLACED, body=replacement(node("a")))
+    go_on(worker, "a", node("a"))
     kept.wait(3.0)
     assert worker.delivered() == ["a"]
     worker.report("a")
@@ -58,7 +56,7 @@ def test_what_a_call_goes_on_with_has_its_value_although_it_is_reported_late_aft
 ) -> None:
     client, worker = parties(kept, slots=1)
     client.submit("a")
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(worker, "a", *chain("x", "a"))
     assert worker.delivered() == ["x"]
     late = after_a_restart(kept, worker, "a", slots=1)
     other = kept.worker("other")
@@ -67,7 +65,7 @@ def test_what_a_call_goes_on_with_has_its_value_although_it_is_reported_late_aft
     kept.wait(3.0)
     assert other.delivered() == ["x"]
     other.report("x", body=b"1")
-    late.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(late, "a", *chain("x", "a"))
     (worker,) = [each for each in (late, other) if each.delivered() == ["a"]]
     assert inputs_of(worker, "a") == [Part("x", SUCCESS, b"1")]
     worker.report("a")
@@ -84,7 +82,7 @@ def test_a_retry_that_is_reported_with_the_end_of_what_came_before_it_after_a_re
     kept.is_slow = True
     worker.report("a")
     assert worker.delivered() == ["b"]
-    worker.report("b", state=REPLACED, body=replacement(node("b")))
+    go_on(worker, "b", node("b"))
     kept.start()
     kept.is_slow = False
     # When both ends come in one message
@@ -104,7 +102,7 @@ def test_a_workflow_that_comes_when_one_of_its_calls_goes_on_as_another_one_wait
 ) -> None:
     # Given a new coordinator that has only heard of a call that it goes on
     worker = worker_from_before(bench, task_id)
-    worker.report(task_id, state=REPLACED, body=replacement(*chain("x", task_id)))
+    go_on(worker, task_id, *chain("x", task_id))
     assert worker.delivered() == ["x"]
     # When the workflow comes of which that call is
     bench.client().submit_plan("p", *chain("a", "b"), resent=True)
@@ -130,7 +128,7 @@ def test_a_call_that_went_on_and_has_settled_does_not_start_when_what_comes_befo
     worker = worker_from_before(bench, "b")
     bench.client().submit_plan("p", *chain("a", "b"), resent=True)
     # When that goes on, and ends
-    worker.report("b", state=REPLACED, body=replacement(node("b")))
+    go_on(worker, "b", node("b"))
     assert worker.delivered() == ["b"] and worker.attempt("b") == 2
     worker.report("b")
     assert bench.state_of("b") == "SUCCESS"
@@ -145,7 +143,7 @@ def test_a_call_that_went_on_and_has_settled_does_not_start_when_what_comes_befo
 def test_a_call_that_goes_on_does_not_end_with_one_before_it_that_fails_when_it_runs_again(bench: Bench) -> None:
     worker = worker_from_before(bench, "b")
     bench.client().submit_plan("p", *chain("a", "b", "c"), resent=True)
-    worker.report("b", state=REPLACED, body=replacement(*chain("x", "b")))
+    go_on(worker, "b", *chain("x", "b"))
     assert worker.delivered() == ["x"]
     bench.wait(3.0)
     assert worker.delivered() == ["a"]
@@ -180,7 +178,7 @@ def test_a_workflow_that_came_late_takes_nothing_from_what_a_call_has_gone_on_as
 ) -> None:
     # Given a call that has gone on and was released, and then comes the workflow whose last call it is
     worker = worker_from_before(kept, "b")
-    worker.report("b", state=REPLACED, body=replacement(*chain("x", "b")))
+    go_on(worker, "b", *chain("x", "b"))
     worker.report("x", body=b"of x")
     kept.client().submit_plan("p", *chain(*before, "b"), resent=True)
     kept.wait(3.0)
@@ -188,16 +186,14 @@ def test_a_workflow_that_came_late_takes_nothing_from_what_a_call_has_gone_on_as
     for task_id in before:
         worker.report(task_id, body=b"of a")
     # When the coordinator starts anew
-    kept.start()
-    worker = kept.worker("another", slots=10)
-    kept.wait(3.0)
+    worker = new_worker_after_a_restart(kept, "another")
     # Then the call starts as what it has gone on as
     assert worker.delivered() == ["b"] and inputs_of(worker, "b") == [Part("x", SUCCESS, b"of x")]
 
 
 def test_who_brings_a_workflow_late_is_told_of_its_call_that_goes_on(bench: Bench) -> None:
     worker = worker_from_before(bench, "b")
-    worker.report("b", state=REPLACED, body=replacement(*chain("x", "b")))
+    go_on(worker, "b", *chain("x", "b"))
     client = bench.client()
     client.submit_plan("p", node("a", then=[(1, 0)]), node("b", VALUE, 1, replies=True), resent=True)
     bench.wait(3.0)

@@ -6,16 +6,16 @@ import pytest
 
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
-from actorq.wire.records import CAUSE, REPLACED, SUCCESS, VALUES, Part
+from actorq.wire.records import CAUSE, SUCCESS, VALUES, Part
 from tests.unit.coordinator.support import Bench, outcome
 from tests.unit.coordinator.workflows.support import (
     chain,
+    go_on,
     hand_over,
     inputs_of,
     is_clean,
     node,
     parties,
-    replacement,
     worker_from_before,
 )
 
@@ -24,13 +24,12 @@ def test_a_call_that_is_handed_over_again_is_not_taken_while_it_goes_on_as_a_wor
     heir = Bench()
     bench.client().submit("a")
     link = bench.coordinator("heir")
-    bench.core._handover.begin()
-    bench.step()
+    bench.drain()
     (message,) = link.link.take(m.HandOver)
     taker = heir.coordinator("giver")
     taker.say(message)
     worker = heir.worker()
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(worker, "a", *chain("x", "a"))
     taker.say(message)
     assert worker.delivered() == ["x"]
     worker.report("x")
@@ -64,7 +63,7 @@ def test_a_workflow_goes_on_at_the_coordinator_that_takes_over() -> None:
 def test_a_workflow_that_came_late_is_handed_over_with_what_its_call_has_gone_on_as() -> None:
     giver, heir = Bench(), Bench()
     worker = worker_from_before(giver, "a", slots=1)
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(worker, "a", *chain("x", "a"))
     worker.report("x", body=b"of x")
     assert worker.delivered()[-1] == "a"
     giver.client().submit_plan("p", node("a"), resent=True)
@@ -80,8 +79,7 @@ def test_a_workflow_is_handed_over_when_what_runs_of_it_has_ended(bench: Bench) 
     client, worker = parties(bench)
     client.submit_plan("p", *chain("a", "b"))
     link = bench.coordinator("heir")
-    bench.core._handover.begin()
-    bench.step()
+    bench.drain()
     assert not link.link.take(m.HandOver)
     worker.report("a", body=b"1")
     (message,) = link.link.take(m.HandOver)
@@ -99,8 +97,7 @@ def test_a_workflow_that_is_handed_over_again_goes_on_with_what_has_ended_since(
     client.submit_plan("p", *chain("a", "b", "c"))
     client.submit_plan("q", *chain("x", "y"))
     link = bench.coordinator("heir")
-    bench.core._handover.begin()
-    bench.step()
+    bench.drain()
     messages = link.link.take(m.HandOver)
     taker = heir.coordinator("giver")
     taker.say(*messages)
@@ -124,8 +121,7 @@ def test_a_workflow_that_ends_while_it_is_on_its_way_to_another_coordinator_is_o
     client.submit_plan("p", *nodes)
     client.submit_plan("q", *chain("x", "y"))
     other = giver.coordinator("heir")
-    giver.core._handover.begin()
-    giver.step()
+    giver.drain()
     *_, last = other.link.take(m.HandOver)
     if end == "revoked":
         other.say(m.Control(0, "revoke", {"ids": ["a"]}, [], 0.0))
@@ -152,7 +148,7 @@ def test_what_a_call_was_replaced_by_is_handed_over_with_what_follows_it(bench: 
     heir = Bench()
     client, worker = parties(bench, slots=1)
     client.submit_plan("p", *chain("a", "b"))
-    worker.report("a", state=REPLACED, body=replacement(*chain("x", "a")))
+    go_on(worker, "a", *chain("x", "a"))
     assert worker.delivered() == ["x"]
     worker.give_back("x")
     hand_over(bench, heir)

@@ -7,13 +7,7 @@ import pytest
 from actorq.wire import messages as m
 from actorq.wire.records import CAUSE, FAILURE, NOTHING, SUCCESS, VALUE, CallSpec, Inputs, Node, Part, Plan
 from tests.unit.coordinator.support import Bench
-from tests.unit.coordinator.workflows.support import (
-    chain,
-    failure,
-    is_clean,
-    node,
-    parties,
-)
+from tests.unit.coordinator.workflows.support import chain, failure, is_clean, node, parties
 
 
 def test_a_plan_that_comes_twice_is_one(bench: Bench) -> None:

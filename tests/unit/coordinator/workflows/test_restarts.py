@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from actorq.stores.memory import Shelf
 from actorq.wire.records import CAUSE, FAILURE, CallSpec
-from tests.unit.coordinator.support import Bench
+from tests.unit.coordinator.support import Bench, WorkerParty
 from tests.unit.coordinator.workflows.support import (
     after_a_restart,
     chain,
@@ -12,17 +11,24 @@ from tests.unit.coordinator.workflows.support import (
     failure,
     inputs_of,
     is_clean,
+    new_worker_after_a_restart,
     node,
     parties,
     with_errback,
 )
 
 
-def test_a_plan_sent_again_to_a_new_coordinator_goes_on_where_a_worker_runs_it(bench: Bench) -> None:
+def worker_with_a_body(bench: Bench) -> WorkerParty:
+    """It runs the body of a chord whose only member has ended."""
     client, worker = parties(bench)
     client.submit_plan("p", *chord("body", "a"))
-    worker.report("a")
+    worker.report("a", body=b"1")
     assert worker.delivered() == ["body"]
+    return worker
+
+
+def test_a_plan_sent_again_to_a_new_coordinator_goes_on_where_a_worker_runs_it(bench: Bench) -> None:
+    worker = worker_with_a_body(bench)
     worker = after_a_restart(bench, worker, "body")
     client = bench.client()
     client.submit_plan("p", *chord("body", "a"), resent=True)
@@ -37,10 +43,7 @@ def test_a_plan_sent_again_to_a_new_coordinator_goes_on_where_a_worker_runs_it(b
 
 def test_a_body_that_only_an_earlier_coordinator_has_started_fails_when_its_worker_is_lost_too(bench: Bench) -> None:
     """A member that ran once more has failed meanwhile."""
-    client, worker = parties(bench)
-    client.submit_plan("p", *chord("body", "a"))
-    worker.report("a")
-    assert worker.delivered() == ["body"]
+    worker = worker_with_a_body(bench)
     first = after_a_restart(bench, worker, "body")
     second, client = bench.worker("second"), bench.client()
     client.submit_plan("p", *chord("body", "a"), resent=True)
@@ -55,11 +58,9 @@ def test_a_body_that_only_an_earlier_coordinator_has_started_fails_when_its_work
 
 def test_a_workflow_goes_on_after_a_restart_with_what_has_ended(kept: Bench) -> None:
     client, worker = parties(kept)
-    client.submit_plan("p", *chord("body", "a", "b"), *())
+    client.submit_plan("p", *chord("body", "a", "b"))
     worker.report("a", body=b"1")
-    kept.start()
-    worker = kept.worker(slots=10)
-    kept.wait(3.0)
+    worker = new_worker_after_a_restart(kept)
     assert worker.delivered() == ["b"]
     worker.report("b", body=b"2")
     assert worker.delivered() == ["body"]
@@ -70,10 +71,7 @@ def test_a_workflow_goes_on_after_a_restart_with_what_has_ended(kept: Bench) -> 
 
 
 def test_a_body_that_runs_during_a_restart_does_not_run_again(kept: Bench) -> None:
-    client, worker = parties(kept)
-    client.submit_plan("p", *chord("body", "a"))
-    worker.report("a", body=b"1")
-    assert worker.delivered() == ["body"]
+    worker = worker_with_a_body(kept)
     worker = after_a_restart(kept, worker, "body")
     kept.wait(3.0)
     assert worker.delivered() == []
@@ -106,9 +104,7 @@ def test_errbacks_that_were_dropped_stay_so_after_a_restart(kept: Bench) -> None
     client, worker = parties(kept)
     client.submit_plan("p", *with_errback(*chain("a", "b")))
     worker.report("a")
-    kept.start()
-    worker = kept.worker(slots=10)
-    kept.wait(3.0)
+    worker = new_worker_after_a_restart(kept)
     assert worker.delivered() == ["b"]
     worker.report("b")
     assert worker.delivered() == [] and is_clean(kept)
@@ -119,25 +115,22 @@ def test_a_call_of_a_workflow_that_may_run_only_once_does_not_start_again_after_
     client, worker = parties(kept)
     client.submit_plan("p", *chain("a", "b"), spec=once)
     worker.announce("a")
-    kept.start()
-    worker = kept.worker("other", slots=10)
-    kept.wait(3.0)
+    worker = new_worker_after_a_restart(kept, "other")
     assert worker.delivered() == []
     assert kept.state_of("a") == kept.state_of("b") == "FAILURE" and is_clean(kept)
 
 
-def test_an_errback_that_has_not_started_starts_after_a_restart() -> None:
-    bench = Bench(shelf=Shelf())
-    client, worker = parties(bench, slots=1)
+def test_an_errback_that_has_not_started_starts_after_a_restart(kept: Bench) -> None:
+    client, worker = parties(kept, slots=1)
     nodes = chain("a", "b")
     for each in nodes:
         each.catch.append(2)
     client.submit_plan("p", *nodes, node("errback", CAUSE, 2))
     worker.report("a", state=FAILURE, body=failure())
     worker.give_back("errback")
-    bench.start()
-    bench.wait(3.0)
-    worker = bench.worker()
+    kept.start()
+    kept.wait(3.0)
+    worker = kept.worker()
     assert worker.delivered() == ["errback"]
     worker.report("errback")
-    assert is_clean(bench)
+    assert is_clean(kept)
