@@ -46,10 +46,8 @@ class NotRegistered(TaskError, KeyError):
 
     def __init__(self, name: str, known: Iterable[str] = (), hint: str = "") -> None:
         """`hint`: what to do about it where no known name is like it."""
-        hint = (
-            nearest(name, known) or hint or "import the module that defines it, or use send_task() to call it by name"
-        )
-        super().__init__(f"no task {name!r} is registered here: {hint}")
+        advice = hint or "import the module that defines it, or use send_task() to call it by name"
+        super().__init__(f"no task {name!r} is registered here: {nearest(name, known) or advice}")
         self.name = name
 
     def __str__(self) -> str:

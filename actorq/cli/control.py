@@ -42,10 +42,10 @@ ORDERS = {
     ),
     "terminate": Order("the same as revoke --terminate.", "ID…", ("ids",), FINDS_CALLS),
     "drain-coordinator": Order(
-        "by name or address: it hands its calls to another coordinator, and ends.",
+        "it hands its calls to another coordinator, and ends. 'actorq inspect coordinator' shows the names.",
         "NAME…",
         ("destination",),
-        "it takes names. 'actorq inspect coordinator' shows them",
+        "it takes the names or addresses of coordinators",
     ),
     "rate-limit": Order(
         "from now on, such as 10/s, 10/m, 10/h; 0: no limit.",
@@ -114,7 +114,7 @@ def checked(name: str, names: tuple[str, ...], terminate: bool, destination: lis
         raise click.UsageError(f"there is no {name!r}: {nearest(name, ORDERS) or 'known are ' + ', '.join(ORDERS)}")
     if not order.has_all(names):
         if order.takes:
-            raise click.UsageError(f"{name} takes {order.takes}: actorq control {name} {order.takes}")
+            raise click.UsageError(f"{name} takes {order.takes}. actorq control {name} {order.takes}: {order.text}")
         raise click.UsageError(f"{name} takes no names. For some nodes only, use --destination {','.join(names)}")
     if order.whole_mesh and destination:
         raise click.UsageError(f"{name} takes no --destination: {order.whole_mesh}")

@@ -318,9 +318,8 @@ class Leases:
             forgotten.append(task_id)
             call = self._state.calls.get(task_id)
             if call is not None and not call.worker and 0 <= call.attempt < attempt:
-                call.attempt = (
-                    attempt  # So that what still comes of this one is not taken for what the next one brings.
-                )
+                # So that what still comes of this one is not taken for what the next one brings.
+                call.attempt = attempt
         for each in chunks(forgotten):
             self._state.send(peer, m.Revoke(list(each), forget=True))
 
