@@ -40,26 +40,35 @@ class Control(QueueControl):
         self,
         command: str,
         arguments: dict[str, Any] | None = None,
-        destination: Sequence[str] | None = None,
+        destination: str | Sequence[str] | None = None,
         timeout: float = 1.0,
     ) -> BroadcastReplies:
-        """Run `command` on nodes. Returns their replies by name; `.missing` names those that did not answer."""
-        answer = self._orders.order(command, dict(arguments or {}), list(destination or ()), timeout)
+        """Run `command` on nodes. Returns their replies by name; `.missing` names those that did not answer.
+
+        `destination`: names of nodes, or the name of one; None or empty: all.
+        """
+        answer = self._orders.order(command, dict(arguments or {}), _names(destination), timeout)
         return BroadcastReplies(answer.replies, answer.missing)
 
-    def ping(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> list[dict[str, Any]]:
+    def ping(self, destination: str | Sequence[str] | None = None, timeout: float = 1.0) -> list[dict[str, Any]]:
         """``[{node: {"ok": "pong"}}, …]``, one for each node that answered."""
         replies = self.broadcast("ping", destination=destination, timeout=timeout)
         return [{node: reply} for node, reply in replies.items()]
 
     def revoke(
-        self, task_id: str | Sequence[str], terminate: bool = False, timeout: float = 1.0, tree: bool = False
+        self,
+        task_id: str | Sequence[str],
+        terminate: bool = False,
+        timeout: float = 1.0,
+        tree: bool = False,
+        signal: str | None = None,
     ) -> dict[str, str]:
         """End calls. Returns what became of each: removed, its worker was told, already settled, unknown.
 
-        tree: and all that their tasks have submitted, and will submit, and so on; what became of these is counted.
+        tree: and all that their tasks have submitted, and will submit, and so on; what became of these is counted, as in
+        "2 removed". `signal` is Celery's and changes nothing: a task is ended by an exception in it.
         """
-        ids = [task_id] if isinstance(task_id, str) else list(task_id)
+        ids = _names(task_id)
         return self.end([] if tree else ids, ids if tree else [], terminate, timeout)
 
     def end(self, ids: Sequence[str], roots: Sequence[str], terminate: bool, timeout: float = 1.0) -> dict[str, str]:
@@ -80,7 +89,9 @@ class Control(QueueControl):
         replies = self.broadcast("revoke_by_stamps", arguments, timeout=timeout)
         return {task: what for reply in replies.values() for task, what in reply.items()}
 
-    def terminate(self, task_id: str | Sequence[str], timeout: float = 1.0) -> dict[str, str]:
+    def terminate(
+        self, task_id: str | Sequence[str], timeout: float = 1.0, signal: str | None = None
+    ) -> dict[str, str]:
         """``revoke(task_id, terminate=True)``."""
         return self.revoke(task_id, terminate=True, timeout=timeout)
 
@@ -95,16 +106,20 @@ class Control(QueueControl):
 
     def drain_coordinator(self, names: str | Sequence[str], timeout: float = 1.0) -> BroadcastReplies:
         """Have coordinators leave the mesh: they hand what waits to another one, let end what runs, and end."""
-        destination = [names] if isinstance(names, str) else list(names)
-        return self.broadcast("drain_coordinator", destination=destination, timeout=timeout)
+        return self.broadcast("drain_coordinator", destination=names, timeout=timeout)
 
-    def shutdown(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> BroadcastReplies:
+    def shutdown(self, destination: str | Sequence[str] | None = None, timeout: float = 1.0) -> BroadcastReplies:
         """Have workers finish what runs, give back the rest, and end."""
         return self.broadcast("shutdown", destination=destination, timeout=timeout)
 
-    def inspect(self, destination: Sequence[str] | None = None, timeout: float = 1.0) -> Inspect:
+    def inspect(self, destination: str | Sequence[str] | None = None, timeout: float = 1.0) -> Inspect:
         """Questions to nodes."""
         return Inspect(self, destination, timeout)
+
+
+def _names(given: str | Sequence[str] | None) -> list[str]:
+    """One name, or several."""
+    return [given] if isinstance(given, str) and given else list(given or ())
 
 
 def _listed(value: Any) -> list[Any]:
@@ -114,7 +129,7 @@ def _listed(value: Any) -> list[Any]:
 class Inspect:
     """Questions to nodes: each returns ``{node: answer}``; `missing` of it names those that did not answer."""
 
-    def __init__(self, control: Control, destination: Sequence[str] | None, timeout: float) -> None:
+    def __init__(self, control: Control, destination: str | Sequence[str] | None, timeout: float) -> None:
         self._control = control
         self._destination = destination
         self._timeout = timeout

@@ -24,7 +24,7 @@ class QueueControl:
             self,
             command: str,
             arguments: dict[str, Any] | None = None,
-            destination: Sequence[str] | None = None,
+            destination: str | Sequence[str] | None = None,
             timeout: float = 1.0,
         ) -> BroadcastReplies: ...
 
@@ -63,13 +63,13 @@ class QueueControl:
         return sorted({name for reply in replies.values() for name in reply})
 
     def add_consumer(
-        self, queue: str, destination: Sequence[str] | None = None, timeout: float = 1.0, **unused: Any
+        self, queue: str, destination: str | Sequence[str] | None = None, timeout: float = 1.0, **unused: Any
     ) -> BroadcastReplies:
         """Have workers take calls of a queue, until they end."""
         return self.broadcast("add_consumer", {"queue": queue}, destination, timeout)
 
     def cancel_consumer(
-        self, queue: str, destination: Sequence[str] | None = None, timeout: float = 1.0
+        self, queue: str, destination: str | Sequence[str] | None = None, timeout: float = 1.0
     ) -> BroadcastReplies:
         """Have workers take no more calls of a queue."""
         return self.broadcast("cancel_consumer", {"queue": queue}, destination, timeout)

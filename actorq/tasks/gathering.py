@@ -18,11 +18,24 @@ R = TypeVar("R")
 
 
 def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | None) -> list[Any]:
-    """The values, in order. Raises the first exception (by order), or TimeoutError."""
+    """The values, in order. Waits for all; then raises the first exception (by order). TimeoutError if none is known."""
     if not mesh.wait_all(results, timeout_s):
-        missing = sum(not result.is_settled() for result in results)
-        raise TimeoutError(f"{missing:,} of {len(results):,} results did not come within {timeout_s} s")
+        raise_known(results)
+        raise missing_of(results, timeout_s)
     return [result.get() for result in results]
+
+
+def raise_known(results: Sequence[AsyncResult[Any]]) -> None:
+    """Raise the first exception (by order) of those that have settled, if one has failed: it says more than a timeout."""
+    for result in results:
+        if result.is_settled():
+            result.get()
+
+
+def missing_of(results: Sequence[AsyncResult[Any]], timeout_s: float | None) -> TimeoutError:
+    """What says how many have not settled in time."""
+    missing = sum(not result.is_settled() for result in results)
+    return TimeoutError(f"{missing:,} of {len(results):,} results did not come within {timeout_s} s")
 
 
 def as_completed(mesh: Mesh, results: Iterable[AsyncResult[R]], timeout_s: float | None) -> Iterator[AsyncResult[R]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from actorq.errors import ImproperlyConfigured, TimeoutError
-from actorq.tasks.gathering import as_completed
+from actorq.errors import ImproperlyConfigured
+from actorq.tasks.gathering import as_completed, missing_of, raise_known
 from actorq.tasks.listening import final_message, wait_and_tell
 
 if TYPE_CHECKING:
@@ -112,14 +112,16 @@ class ResultSet:
     ) -> list[Any]:
         """The values, in order. `timeout` seconds for all together.
 
-        Raises the first exception (by order), or with ``propagate=False`` has it in the list; TimeoutError. With
+        Waits for all; then raises the first exception (by order), or with ``propagate=False`` has it in the list. When the
+        time is over, raises that of a call that has failed, if one has, or else TimeoutError. With
         `callback`, it is called as ``callback(task_id, value)`` for each, in order, and the list is empty. Other
         parameters as for `AsyncResult.get`.
         """
         waited = [leaf for leaf in self.leaves() if not (leaf.ignored and leaf.outcome is None)]
         if waited and not self._wait(waited, timeout, interval, on_message, on_interval):
-            missing = sum(not leaf.is_settled() for leaf in waited)
-            raise TimeoutError(f"{missing:,} of {len(waited):,} results did not come within {timeout} s")
+            if propagate:
+                raise_known(waited)
+            raise missing_of(waited, timeout)
         values = []
         for each in self.results:
             value = each.get(propagate=propagate)

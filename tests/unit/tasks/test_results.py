@@ -15,6 +15,7 @@ from actorq.client.core import Client
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, TimeoutError
 from actorq.native import NativeBell
+from actorq.tasks.gathering import gather
 from actorq.tasks.linked import LinkedResult
 from actorq.wire.payload import decode_failure, dumps, encode_failure, loads
 from actorq.wire.records import FAILURE, SUCCESS, Call, Note, Outcome
@@ -249,6 +250,19 @@ def test_a_set_gives_its_values_in_order_or_to_a_callback(mesh: Any) -> None:
     messages: list[str] = []
     assert both.get(on_message=lambda message: messages.append(message["task_id"])) == [1, 2]
     assert messages == ["1", "2"]
+
+
+def test_what_has_failed_is_raised_rather_than_that_others_did_not_come_in_time(mesh: Any) -> None:
+    failed, missing = result_of(mesh, "2", error=ValueError("no")), waiting(mesh, "3")
+    some = [result_of(mesh, "1", 1), missing, failed]
+    for get in (ResultSet(some).get, lambda timeout: gather(mesh, some, timeout)):
+        with pytest.raises(ValueError, match="no"):
+            get(timeout=0.0)
+    with pytest.raises(TimeoutError, match="1 of 3 results did not come within"):
+        ResultSet(some).get(timeout=0.0, propagate=False)
+    for get in (ResultSet(some[:2]).get, lambda timeout: gather(mesh, some[:2], timeout)):
+        with pytest.raises(TimeoutError, match="1 of 2 results did not come within"):
+            get(timeout=0.0)
 
 
 def test_a_set_says_how_far_it_is(mesh: Any) -> None:

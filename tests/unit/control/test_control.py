@@ -1,0 +1,56 @@
+"""`app.control`: what is asked of the mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from actorq.control.control import Control
+from actorq.wire.messages import Replies
+
+
+class Orders:
+    """A mesh that notes what it is asked, and answers with an empty list of replies."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any], list[str]]] = []
+
+    def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
+        self.asked.append((command, arguments, list(destination)))
+        return Replies(1, {}, [])
+
+
+@pytest.mark.parametrize("destination", ["w1@a", ["w1@a"], ("w1@a",)])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda control, destination: control.ping(destination),
+        lambda control, destination: control.shutdown(destination=destination),
+        lambda control, destination: control.add_consumer("feeds", destination),
+        lambda control, destination: control.inspect(destination).active(),
+        lambda control, destination: control.drain_coordinator(destination),
+    ],
+)
+def test_one_node_may_be_named_without_a_list(ask: Callable[[Control, Any], Any], destination: Any) -> None:
+    orders = Orders()
+    ask(Control(orders), destination)
+    ((*_, asked),) = orders.asked
+    assert asked == ["w1@a"]
+
+
+@pytest.mark.parametrize("destination", [None, [], ""])
+def test_all_are_asked_where_nobody_is_named(destination: Any) -> None:
+    orders = Orders()
+    Control(orders).ping(destination)
+    assert orders.asked == [("ping", {}, [])]
+
+
+def test_calls_may_be_revoked_with_the_signal_that_celery_takes() -> None:
+    orders = Orders()
+    Control(orders).revoke("1", terminate=True, signal="SIGKILL")
+    Control(orders).terminate(["1", "2"], signal="SIGTERM")
+    assert [(arguments["ids"], arguments["terminate"]) for _, arguments, _ in orders.asked] == [
+        (["1"], True), (["1", "2"], True),
+    ]  # fmt: skip
