@@ -153,6 +153,7 @@ def test_nodes_end_when_their_supervisor_is_killed(nodes: Nodes, coordinator: Fa
     supervisor = supervised(nodes, coordinator)
     supervisor.signal(signal.SIGKILL)
     eventually(lambda: nodes.alive() == [], 20, "the end of the nodes")
+    coordinator.wait_for(m.Bye, 2)  # What they have said last may still be on its way.
     assert all("parent" in bye.reason for bye in coordinator.all(m.Bye)) and len(coordinator.all(m.Bye)) == 2
 
 
