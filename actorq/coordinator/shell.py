@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("actorq.coordinator")
 
 
-_URGENT = frozenset({m.Renewed, m.Command, m.Replies})
-"""These overtake deliveries and outcomes with large bodies. Not Revoke, which must come after the delivery it is about;
-the worker's second connection, where nothing is bulky, has it as well."""
+_URGENT = frozenset({m.Welcome, m.Renewed, m.Command, m.Replies})
+"""These overtake deliveries and outcomes with large bodies; Welcome, so that none of the others comes before it.
+Not Revoke, which must come after the delivery it is about; the worker's second connection, where nothing is bulky, has
+it as well."""
 LOOK_S = 1.0
 """How often it looks whether keys have changed."""
 REMIND_S = 60.0

@@ -29,7 +29,8 @@ class ControlLink:
         self._name, self._epoch = name, epoch
         self._liveness = liveness
         self._address = ""
-        self._redial_s = 0.0
+        self.redial_s = 0.0
+        """When to dial again, if there is no connection."""
         self._nonce = 0
         self._reports = 0
         self._acked = 0
@@ -39,7 +40,7 @@ class ControlLink:
         if address != self._address:
             self.hang_up()
             self._address = address
-        if not self.peer and now_s >= self._redial_s:
+        if not self.peer and now_s >= self.redial_s:
             self.peer = self._link.dial(address)
 
     def say_hello(self, coordinator: str, held: list[tuple[str, int]]) -> None:
@@ -56,7 +57,7 @@ class ControlLink:
     def lose(self, now_s: float) -> None:
         """The connection is gone, or of no use. The next one comes after a moment, not the same for all nodes."""
         self.hang_up()
-        self._redial_s = now_s + self._liveness.heartbeat_s * random.uniform(0.1, 0.3)
+        self.redial_s = now_s + self._liveness.heartbeat_s * random.uniform(0.1, 0.3)
 
     def receive(self, message: Any, now_s: float) -> bool:
         """A message came. Returns whether it has opened the session."""

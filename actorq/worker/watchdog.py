@@ -217,6 +217,7 @@ class Watchdog:
             self.dozes = False
             self._awake_until_s = now_s + DOZE_AFTER_S
         until_s = self._heartbeat_s if self.dozes else min(self._heartbeat_s, now_s + self._settings.stall_s)
+        until_s = min([until_s, *[link.redial_s for link in self._links.values() if not link.peer]])
         return max(until_s - time.monotonic(), 0.0)
 
     def _is_needed(self) -> bool:

@@ -143,7 +143,7 @@ class Commands:
         # A name that no node has is awaited as well, under itself: it will be missing.
         names = {each.name for each in nodes}
         shown.update((name, name) for name in message.destination if name not in names)
-        token = self.broadcasts.open(peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s))
+        token = self.broadcasts.open(peer, message, shown, self._state.now_s + _bounded(message.timeout_s))
         for node in nodes:
             self._state.send(node.control, m.Command(token, message.command, message.arguments))
 
@@ -166,7 +166,7 @@ class Commands:
             missing += [name for name in names if not any(_is_named(each, [name]) for each in in_touch)]
         shown = _show({each.epoch: each.name for each in in_touch})
         token = self.broadcasts.open(
-            peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s), message.command in ORDERS,
+            peer, message, shown, self._state.now_s + _bounded(message.timeout_s), message.command in ORDERS,
             list(dict.fromkeys(missing)),
         )  # fmt: skip
         if client.is_coordinator and message.command == "revoke":

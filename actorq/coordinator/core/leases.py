@@ -302,8 +302,7 @@ class Leases:
         self.requeue(worker, missing)  # They were lost on the way: never started.
         self.take_over(worker, worker.peer, hello.coordinator, hello.held)
         self._let_begin(worker.peer, [each for each in worker.begun if self._is_guarded(worker.leases[each])])
-        if self._state.revoked:
-            self._revoke_again(worker)
+        self.revoke_again(worker, worker.peer)
 
     def take_over(self, worker: Worker, peer: Peer | None, coordinator: str, held: Sequence[tuple[str, int]]) -> None:
         """Lease to the node what it holds and has not been leased here, if an earlier coordinator has granted it. Tell
@@ -323,13 +322,15 @@ class Leases:
         for each in chunks(forgotten):
             self._state.send(peer, m.Revoke(list(each), forget=True))
 
-    def _revoke_again(self, worker: Worker) -> None:
-        """It may not have heard that calls which it holds were revoked."""
+    def revoke_again(self, worker: Worker, peer: Peer | None) -> None:
+        """It may not have heard that calls which it holds were revoked: tell it on this one of its connections."""
         revoked = self._state.revoked
+        if not revoked:
+            return
         for terminate in (False, True):
             ids = [each for each in worker.leases if each in revoked and revoked[each][1] is terminate]
             for each in chunks(ids):
-                self._state.send(worker.peer, m.Revoke(list(each), terminate))
+                self._state.send(peer, m.Revoke(list(each), terminate))
 
     def _adopt(self, worker: Worker, task_id: str, attempt: int) -> bool:
         """Lease a call to the node that got it from an earlier coordinator. False if somebody else has it."""

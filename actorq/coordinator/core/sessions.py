@@ -249,9 +249,16 @@ class Sessions:
             if worker.control is not None:
                 self._state.controls.pop(worker.control, None)
                 self._state.hang_up(worker.control)
-        worker.control = peer
-        self._state.controls[peer] = hello.epoch
+            worker.control = peer
+            self._state.controls[peer] = hello.epoch
+            self._say_again(worker, peer)
         self.heard(worker)
+
+    def _say_again(self, worker: Worker, control: Peer) -> None:
+        """What was ordered while the node had no second connection, or got lost with the last one, it has not heard."""
+        for command in self._broadcasts.unanswered(worker.epoch):
+            self._state.send(control, command)
+        self._leases.revoke_again(worker, control)
 
     def heard(self, worker: Worker, by_hub: bool = False) -> None:
         worker.heard_s = self._state.now_s

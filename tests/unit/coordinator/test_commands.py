@@ -65,6 +65,29 @@ def test_without_nodes_a_command_is_answered_at_once(bench: Bench) -> None:
     assert bench.core._broadcasts.next_s() is None
 
 
+def test_a_node_that_has_no_second_connection_yet_is_asked_as_soon_as_it_has(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    bench.lose(worker.control)
+    client.say(m.Control(1, "ping", {}, [], 1.0))
+    control = bench.control(worker)
+    control.say(m.Reply(token_of(control), "here"))
+    assert client.take(m.Replies) == [m.Replies(1, {"worker": "here"}, [])]
+
+
+def test_a_node_that_lost_its_second_connection_is_asked_again_what_it_has_not_answered() -> None:
+    bench = Bench()
+    client, worker = bench.client(), bench.worker()
+    other = bench.worker("other")
+    for number in (1, 2):
+        client.say(m.Control(number, "ping", {}, [], 1.0))
+    answered, open_yet = [command.token for command in worker.control.take(m.Command)][-2:]
+    worker.control.say(m.Reply(answered, "here"))
+    bench.lose(worker.control)
+    assert {command.token for command in bench.control(worker).take(m.Command)} == {open_yet}
+    # And the one that lost nothing is not
+    assert len(other.control.take(m.Command)) == 2
+
+
 def test_late_replies_and_repeated_ones_change_nothing() -> None:
     bench = Bench()
     client, worker = bench.client(), bench.worker()

@@ -73,6 +73,16 @@ def test_a_worker_that_was_away_hears_of_revocations_when_it_is_back(bench: Benc
     assert again.take(m.Revoke) == [m.Revoke(["a"]), m.Revoke(["b"], terminate=True)]
 
 
+def test_a_worker_whose_second_connection_was_away_hears_of_revocations_on_the_new_one(bench: Bench) -> None:
+    # Its hub may be busy with that very call, and the other connection is the hub's.
+    client, worker = bench.client(), bench.worker()
+    client.submit("a")
+    worker.delivered()
+    bench.lose(worker.control)
+    client.order("revoke", ids=["a"], terminate=True)
+    assert bench.control(worker).take(m.Revoke) == [m.Revoke(["a"], terminate=True)]
+
+
 def test_a_call_that_waits_for_its_time_can_be_revoked(bench: Bench) -> None:
     client = bench.client()
     client.submit("a", not_before=bench.wall_s + 1)
