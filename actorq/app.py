@@ -18,7 +18,8 @@ from actorq import native
 from actorq.client.bells import new_bell
 from actorq.client.checks import check_id
 from actorq.client.pending import Pending
-from actorq.client.session import Session, Testbed
+from actorq.client.session import Session
+from actorq.client.testbed import Testbed
 from actorq.config import MESH_VARIABLE, ClientSettings
 from actorq.context import current, importing
 from actorq.control.control import Control
@@ -311,7 +312,9 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         return Map(submit, items, lambda: self.session.slots, chunksize, ordered, bar, self.new_bell())
 
     def gather(self, *results: AsyncResult[Any], timeout: float | None = None) -> list[Any]:
-        """The values of all results, in order. Raises the first exception, or TimeoutError."""
+        """The values of all results, in order. Raises the exception of the first that fails, as soon as it has; the others
+        run on. TimeoutError if none has.
+        """
         for each in results:
             if not isinstance(each, AsyncResult):
                 raise TypeError(f"gather() takes results, and not {each!r}: to gather a list write gather(*results)")
@@ -345,20 +348,19 @@ class ActorQ(Configurable, Travelling, Making, Questions):
     def wait(self, pending: Pending, timeout_s: float | None) -> bool:
         return pending.is_settled() or self.wait_all([pending], timeout_s)
 
-    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
+    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None, until_failure: bool = False) -> bool:
         if all(each.is_settled() for each in pendings):
             return True  # Without a session: what ran here has none.
         session = self.session
         known = session.core.pending
         others = [each for each in pendings if known.get(each.id) is not each and not each.is_settled()]
         if not others:
-            return session.wait_all(pendings, timeout_s)
+            return session.wait_all(pendings, timeout_s, until_failure)
         watched = {each.id: session.watch(each) for each in others}
-        if not session.wait_all([watched.get(each.id, each) for each in pendings], timeout_s):
-            return False
+        have_come = session.wait_all([watched.get(each.id, each) for each in pendings], timeout_s, until_failure)
         for each in others:
             each.outcome = watched[each.id].outcome
-        return True
+        return have_come
 
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
         session = self.session

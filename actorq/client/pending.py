@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from actorq.wire.frames import body_of
 from actorq.wire.payload import encode_failure
-from actorq.wire.records import FAILURE, Call, Outcome, Plan
+from actorq.wire.records import FAILURE, SUCCESS, Call, Outcome, Plan
 
 logger = logging.getLogger("actorq.client")
 
@@ -64,6 +65,29 @@ class Pending(Struct, gc=False, eq=False):
                 waiter()
             except Exception:
                 logger.exception("whoever waits for %s cannot be told that it has settled", self.id)
+
+
+class CountsFailures(Protocol):
+    """Where calls settle."""
+
+    failures: int
+    """How many have ended without a value."""
+
+
+class Failures:
+    """Whether one of these calls has ended without a value. They are gone through only when some call has."""
+
+    def __init__(self, counts: CountsFailures, pendings: Sequence[Pending]) -> None:
+        self._counts, self._pendings = counts, pendings
+        self._seen = 0
+
+    def has_come(self) -> bool:
+        """To be asked again after each that comes."""
+        count = self._counts.failures
+        if count == self._seen:
+            return False
+        self._seen = count
+        return any(each.outcome is not None and each.outcome.state != SUCCESS for each in self._pendings)
 
 
 def failed(task_id: str, failure: bytes) -> Outcome:

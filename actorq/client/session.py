@@ -16,14 +16,14 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from actorq import ids, native
 from actorq.client.bells import new_bell, stepping_aside
 from actorq.client.callbacks import Callbacks
 from actorq.client.checks import check_spec, checked_order, deadline
 from actorq.client.core import Ask, Client, LookUp, Order, Watch
-from actorq.client.pending import Pending, failed
+from actorq.client.pending import Failures, Pending, failed
 from actorq.config import ClientSettings
 from actorq.errors import ImproperlyConfigured, NotPermitted, OperationalError, ProtocolError, TimeoutError
 from actorq.native import Bell
@@ -63,21 +63,6 @@ class Route:
         self.wait = not spec.ignore_result
 
 
-class Testbed(Protocol):
-    """A mesh in this process, with a time of its own, in which a test runs an application."""
-
-    def open_session(self) -> Session: ...
-
-    def now_s(self) -> float:
-        """The monotonic time."""
-
-    def wall_s(self) -> float:
-        """Unix time."""
-
-    def new_bell(self) -> Bell:
-        """What waiting is done with, so that the mesh runs meanwhile."""
-
-
 class Session:
     """Submits calls and hears of their outcomes. Thread-safe."""
 
@@ -108,6 +93,7 @@ class Session:
         self._answers: dict[int, tuple[list[Any], Callable[[], None]]] = {}
         self._opened: list[Callable[[], None]] = []
         self._roomy: list[Callable[[], None]] = []
+        self._failing: list[Callable[[], None]] = []
         self._packer = frames.Packer()
         self._peer = 0
         self._ended = native.new_lock()
@@ -261,11 +247,23 @@ class Session:
         """
         return pending.is_settled() or self.wait_all([pending], timeout_s)
 
-    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool:
-        """Wait until all of these have settled. False if the time was over first."""
+    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None, until_failure: bool = False) -> bool:
+        """Wait until all of these have settled. False if the time was over first, or, with `until_failure`, if one of
+        them has failed first.
+        """
         deadline_s = deadline(timeout_s, self.now_s())
-        with stepping_aside():
-            return self._wait_each(pendings, deadline_s)
+        bell = self.new_bell()
+        if not until_failure:
+            with stepping_aside():
+                return self._wait_each(pendings, bell, deadline_s)
+        with self._lock:
+            self._failing.append(bell.ring)
+        try:
+            with stepping_aside():
+                return self._wait_each(pendings, bell, deadline_s, Failures(self.core, pendings))
+        finally:
+            with self._lock:
+                self._failing.remove(bell.ring)
 
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
         """Have `notify` called on the session's thread when the call settles; at once, here, if it has.
@@ -289,10 +287,8 @@ class Session:
         """
         with self._lock:
             known = self.core.listeners.get(task_id, [])
-            self.core.listeners[task_id] = [
-                *known,
-                listener,
-            ]  # A new list: the session's thread may go through the old.
+            # A new list: the session's thread may go through the old.
+            self.core.listeners[task_id] = [*known, listener]
         return functools.partial(self._unlisten, task_id, listener)
 
     def _unlisten(self, task_id: str, listener: Callable[[Note], None]) -> None:
@@ -364,16 +360,17 @@ class Session:
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
-    def _wait_each(self, pendings: Sequence[Pending], deadline_s: float | None) -> bool:
+    def _wait_each(
+        self, pendings: Sequence[Pending], bell: Bell, deadline_s: float | None, failures: Failures | None = None
+    ) -> bool:
         """From the last to the first: calls end about in order, so nearly all waits are for the last ones."""
         for pending in reversed(pendings):
             if pending.outcome is None and not pending.is_settled():
-                bell = self.new_bell()
                 unsubscribe = self.subscribe(pending, bell.ring)
                 try:
                     while not pending.is_settled():
                         left_s = None if deadline_s is None else deadline_s - self.now_s()
-                        if left_s is not None and left_s <= 0:
+                        if (left_s is not None and left_s <= 0) or (failures is not None and failures.has_come()):
                             return False
                         bell.wait(left_s)
                 finally:
@@ -485,7 +482,7 @@ class Session:
             raise
 
     def _turn(self, events: list[Event]) -> float | None:
-        core = self.core
+        core, failures = self.core, self.core.failures
         now_s = self.now_s()
         core.advance(now_s)
         for event in events:
@@ -510,6 +507,8 @@ class Session:
             core.dialled(self._peer)
         for token, answer in effects.answers.items():
             self._answer(token, answer)
+        if self._failing and core.failures != failures:
+            _ring(self._failing)
         if self._roomy:
             _ring(self._roomy)
         if self._opened and (core.is_open or was_open or core.rejection):

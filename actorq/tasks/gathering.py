@@ -10,6 +10,7 @@ from actorq.client.bells import stepping_aside
 from actorq.client.checks import deadline
 from actorq.errors import TimeoutError
 from actorq.tasks.result import AsyncResult
+from actorq.wire.records import SUCCESS
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
@@ -18,17 +19,17 @@ R = TypeVar("R")
 
 
 def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | None) -> list[Any]:
-    """The values, in order. Waits for all; then raises the first exception (by order). TimeoutError if none is known."""
-    if not mesh.wait_all(results, timeout_s):
+    """The values, in order. Raises the exception of the first that fails, as soon as it has; TimeoutError if none has."""
+    if not mesh.wait_all(results, timeout_s, until_failure=True):
         raise_known(results)
         raise missing_of(results, timeout_s)
     return [result.get() for result in results]
 
 
 def raise_known(results: Sequence[AsyncResult[Any]]) -> None:
-    """Raise the first exception (by order) of those that have settled, if one has failed: it says more than a timeout."""
+    """Raise the first exception (by order) of those that have settled, if one has failed."""
     for result in results:
-        if result.is_settled():
+        if result.outcome is not None and result.outcome.state != SUCCESS:
             result.get()
 
 

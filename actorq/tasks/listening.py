@@ -10,7 +10,7 @@ from actorq.client.bells import stepping_aside
 from actorq.client.checks import deadline
 from actorq.states import RETRY
 from actorq.wire.payload import decode_failure, remote_traceback
-from actorq.wire.records import OUTCOME_STATES, Note
+from actorq.wire.records import OUTCOME_STATES, SUCCESS, Note
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
@@ -33,8 +33,11 @@ def wait_and_tell(
     interval_s: float,
     on_message: OnMessage | None,
     on_interval: Callable[[], object] | None,
+    until_failure: bool = False,
 ) -> bool:
-    """Wait until all have settled; False if the time was over first. What is given is called here meanwhile."""
+    """Wait until all have settled; False if the time was over first, or, with `until_failure`, if one has failed first.
+    What is given is called here meanwhile.
+    """
     deadline_s = deadline(timeout_s, mesh.now_s())
     listener = _Listener(mesh, results, on_message)
     try:
@@ -42,6 +45,8 @@ def wait_and_tell(
             listener.tell()
             if listener.waiting == 0:
                 return True
+            if until_failure and listener.has_failure:
+                return False
             now_s = mesh.now_s()
             left_s = interval_s if deadline_s is None else min(interval_s, deadline_s - now_s)
             if left_s <= 0:
@@ -68,6 +73,8 @@ class _Listener:
         self._last: dict[str, Note] = {}
         self.bell = mesh.new_bell()
         self.waiting = len(results)
+        self.has_failure = False
+        """One of them has ended without a value."""
         self._stops: list[Callable[[], None]] = []
         for result in results:
             if on_message is not None:
@@ -95,6 +102,7 @@ class _Listener:
             heard = self._heard.popleft()
             if not isinstance(heard, Note):
                 self.waiting -= 1
+                self.has_failure |= heard.outcome is not None and heard.outcome.state != SUCCESS
                 if self._on_message is not None:
                     self._on_message(final_message(self._mesh, heard))
             elif self._on_message is not None and self._last.get(heard.id) != heard:

@@ -115,7 +115,8 @@ class Mesh(Protocol):
 
     def wait(self, pending: Pending, timeout_s: float | None) -> bool: ...
 
-    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None) -> bool: ...
+    def wait_all(self, pendings: Sequence[Pending], timeout_s: float | None, until_failure: bool = False) -> bool:
+        """Wait until all have settled. False if the time is over first, or, with `until_failure`, if one fails first."""
 
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:
         """Have `notify` called when the call settles. Returns what takes that back."""

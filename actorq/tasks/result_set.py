@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from actorq.client.bells import stepping_aside
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.gathering import as_completed, missing_of, raise_known
 from actorq.tasks.listening import final_message, wait_and_tell
@@ -112,13 +114,14 @@ class ResultSet:
     ) -> list[Any]:
         """The values, in order. `timeout` seconds for all together.
 
-        Waits for all; then raises the first exception (by order), or with ``propagate=False`` has it in the list. When the
-        time is over, raises that of a call that has failed, if one has, or else TimeoutError. With
-        `callback`, it is called as ``callback(task_id, value)`` for each, in order, and the list is empty. Other
-        parameters as for `AsyncResult.get`.
+        Raises the exception of the first that fails, as soon as it has; the others run on. With ``propagate=False`` it
+        waits for all, and exceptions are in the list. With `callback`, it is called as ``callback(task_id, value)`` for
+        each, in order, when all have come, and the list is empty. Other parameters as for `AsyncResult.get`.
+
+        Raises TimeoutError when the time is over.
         """
-        waited = [leaf for leaf in self.leaves() if not (leaf.ignored and leaf.outcome is None)]
-        if waited and not self._wait(waited, timeout, interval, on_message, on_interval):
+        waited = self._awaited()
+        if waited and not self._wait(waited, timeout, propagate, interval, on_message, on_interval):
             if propagate:
                 raise_known(waited)
             raise missing_of(waited, timeout)
@@ -139,17 +142,22 @@ class ResultSet:
             raise ImproperlyConfigured("join() takes no on_message: use get()")
         return self.get(timeout, propagate, **waiting)
 
+    def _awaited(self) -> list[Any]:
+        """The calls in it of which outcomes come."""
+        return [leaf for leaf in self.leaves() if not (leaf.ignored and leaf.outcome is None)]
+
     def _wait(
         self,
         leaves: list[Any],
         timeout_s: float | None,
+        until_failure: bool,
         interval_s: float,
         on_message: Callable[[dict[str, Any]], object] | None,
         on_interval: Callable[[], object] | None,
     ) -> bool:
         if on_message is None and on_interval is None:
-            return self.mesh.wait_all(leaves, timeout_s)
-        return wait_and_tell(self.mesh, leaves, timeout_s, interval_s, on_message, on_interval)
+            return self.mesh.wait_all(leaves, timeout_s, until_failure)
+        return wait_and_tell(self.mesh, leaves, timeout_s, interval_s, on_message, on_interval, until_failure)
 
     def iter_native(self, timeout: float | None = None, **ignored: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """``(task_id, message)`` of each as it settles, with the message of `get(on_message=…)`."""
@@ -164,22 +172,28 @@ class ResultSet:
                 yield each.get(propagate=propagate)
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
-        values = []
-        for each in self.results:
-            values.append((yield from each.__await__()))
-        return values
+        return self._values().__await__()
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        """The results as they settle."""
+    async def _values(self) -> list[Any]:
+        """The values, in order; or the exception of the first that fails, as soon as it has."""
+        async with aclosing(self.__aiter__()) as settled:
+            async for leaf in settled:
+                raise_known([leaf])
+        return [each.get() for each in self.results]
+
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
+        """The results as they settle. Inside a task, its slot is free for other calls while it waits."""
         import asyncio
 
         loop = asyncio.get_running_loop()
         settled: asyncio.Queue[Any] = asyncio.Queue()
-        leaves = self.leaves()
+        leaves = self._awaited()
         stops = [self.mesh.subscribe(leaf, _teller(loop, settled, leaf)) for leaf in leaves]
         try:
             for _ in leaves:
-                yield await settled.get()
+                with stepping_aside():
+                    leaf = await settled.get()
+                yield leaf
         finally:
             for stop in stops:
                 stop()

@@ -7,7 +7,8 @@ from typing import Any
 
 from actorq import native
 from actorq.client.checks import check_code
-from actorq.client.session import Session, Testbed
+from actorq.client.session import Session
+from actorq.client.testbed import Testbed
 from actorq.errors import MessageTooLarge
 from actorq.policies.addresses import LOCAL
 from actorq.tasks.program import Program, pack, unpack

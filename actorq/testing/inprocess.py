@@ -225,7 +225,7 @@ class Mesh:
             raise ImproperlyConfigured(f"there is no worker {name!r} in this mesh: {hint}")
         return self._workers[name or names[0]]
 
-    # -- for the application (see actorq.client.session.Testbed) ---------------------------------------------------
+    # -- for the application (see actorq.client.testbed.Testbed) ---------------------------------------------------
 
     def now_s(self) -> float:
         """The monotonic time."""

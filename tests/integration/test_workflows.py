@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,45 @@ def test_a_group_gives_a_list_of_values_in_order(shared_app: ActorQ) -> None:
     assert isinstance(result, GroupResult)
     assert result.get(timeout=20) == [2 * i for i in range(10)]
     assert result.completed_count() == len(result) == 10 and result.successful() and not result.failed()
+
+
+def get_at_once(result: GroupResult) -> None:
+    result.get()
+
+
+def get_with_messages(result: GroupResult) -> None:
+    result.get(on_message=lambda message: None)
+
+
+def gather_it(result: GroupResult) -> None:
+    tasks.app.gather(*result)
+
+
+def await_it(result: GroupResult) -> None:
+    async def wait() -> list[Any]:
+        return await result
+
+    asyncio.run(wait())
+
+
+@pytest.mark.parametrize("wait", [get_at_once, get_with_messages, gather_it, await_it])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_whoever_waits_for_a_group_hears_of_a_failure_when_it_comes(
+    shared_app: ActorQ, wait: Callable[[GroupResult], None], place: int
+) -> None:
+    members = [add.s(1, 1), add.s(2, 2).set(countdown=60)]
+    result = group(*members[:place], fail.s("no"), *members[place:])()
+    with pytest.raises(ValueError, match="no"):
+        wait(result)
+    assert result.waiting()
+    result.cancel(wait=True, timeout=20)
+
+
+def test_a_failure_of_another_call_ends_no_wait(shared_app: ActorQ) -> None:
+    result = group(add.s(1, 1), add.s(2, 2).set(countdown=1))()
+    other = fail.delay("no")
+    assert result.get(timeout=20) == [2, 4]
+    assert other.failed()
 
 
 def test_a_group_gives_its_arguments_to_each(shared_app: ActorQ) -> None:

@@ -22,7 +22,7 @@ from actorq.policies.addresses import can_be_called
 from actorq.wire import messages as m
 from actorq.wire.messages import CODE_MISSING, Message
 from actorq.wire.plans import size_of_plan
-from actorq.wire.records import REPLACED, Call, CallSpec, Member, Note, Outcome, Plan
+from actorq.wire.records import REPLACED, SUCCESS, Call, CallSpec, Member, Note, Outcome, Plan
 
 logger = logging.getLogger("actorq.client")
 
@@ -96,6 +96,8 @@ class Client:
         """Why the last coordinator refused this client, if it did."""
         self.pressure = ""
         """Why the coordinator does not accept more for now, if so."""
+        self.failures = 0
+        """How many calls have ended without a value."""
         self.slots = 0
         """Slots of the mesh."""
         self.max_body_bytes = 0
@@ -218,6 +220,8 @@ class Client:
                     continue
                 pending.outcome = outcome
                 pending.call = None
+                if outcome.state != SUCCESS:
+                    self.failures += 1
                 if pending.waiters is not None:  # They register before they look at `outcome`.
                     pending.notify()
             if sought and outcome.id in sought:
@@ -456,7 +460,7 @@ class Client:
         for task_id, other in message.calls:
             pending = self.pending.pop(task_id, None)
             if not self._tell_unique(task_id, other) and pending is not None:
-                pending.fail(CallRefused(task_id, f"call {other} holds its unique key"))
+                self._fail(pending, CallRefused(task_id, f"call {other} holds its unique key"))
 
     def _tell_unique(self, task_id: str, known_as: str) -> bool:
         """Whether somebody waits to hear it."""
@@ -489,7 +493,7 @@ class Client:
                 reason = "its function cannot be sent"
             pending = self.pending.pop(task_id, None)
             if pending is not None:
-                pending.fail(CallRefused(task_id, reason))
+                self._fail(pending, CallRefused(task_id, reason))
             elif task_id in unwanted:
                 logger.error("call %s, whose result nobody wanted, was refused: %s", task_id, reason)
             self._tell_unique(task_id, task_id)
@@ -527,23 +531,27 @@ class Client:
                 return
             ids = [call.id for call in message.calls]
             ids += [node.call.id for plan in message.plans for node in plan.nodes]
-            self._fail(ids, error)
+            self._fail_all(ids, error)
             logger.error("%d calls cannot be sent: %s", len(ids), error)
         elif isinstance(message, m.Code):
             self.codes.pop(message.digest, None)  # The calls that need it will be refused.
         elif isinstance(message, m.Query):
             self._awaited.asked.pop(message.token, None)
             if message.wait:
-                self._fail(message.ids, error)
+                self._fail_all(message.ids, error)
         if isinstance(message, (m.Query, m.Control)) and self._questions.drop(message.token):
             self._effects.answers[message.token] = EncodeError(f"the request could not be sent: {error}")
 
-    def _fail(self, task_ids: Sequence[str], error: Exception) -> None:
+    def _fail_all(self, task_ids: Sequence[str], error: Exception) -> None:
         for task_id in task_ids:
             pending = self.pending.pop(task_id, None)
             if pending is not None:
-                pending.fail(EncodeError(f"call {task_id} could not be sent: {error}"))
+                self._fail(pending, EncodeError(f"call {task_id} could not be sent: {error}"))
             self._tell_unique(task_id, task_id)
+
+    def _fail(self, pending: Pending, error: Exception) -> None:
+        pending.fail(error)
+        self.failures += 1
 
     # -- questions -----------------------------------------------------------------------------------------------
 

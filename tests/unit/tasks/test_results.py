@@ -59,7 +59,9 @@ class SpokenFor:
         ids = {each.id for each in results}
         return [note for note in self.noted if note.id in ids]
 
-    def wait_all(self, results: Sequence[AsyncResult[Any]], timeout_s: float | None) -> bool:
+    def wait_all(
+        self, results: Sequence[AsyncResult[Any]], timeout_s: float | None, until_failure: bool = False
+    ) -> bool:
         return all(each.is_settled() for each in results)
 
     def revoke(self, ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
