@@ -25,6 +25,11 @@ COMMANDS = {
     "key": "actorq.cli.key",
 }
 """Each module has the command as `command`. In the order in which help shows them."""
+OF_CELERY = dict.fromkeys(
+    ("amqp", "beat", "events", "graph", "list", "logtool", "migrate", "multi", "report", "shell", "upgrade"),
+    "it is Celery's, and docs/guide/coming-from-celery.md says what there is instead",
+) | {"purge": "it is 'actorq queues purge'"}
+"""What is to be known of Celery's commands that are none here."""
 
 
 class Commands(click.Group):
@@ -44,7 +49,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            hint = nearest(args[0], COMMANDS) or "actorq --help lists them"
+            hint = OF_CELERY.get(args[0]) or nearest(args[0], COMMANDS) or "actorq --help lists them"
             ctx.fail(f"there is no command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from actorq.control.queues import QueueControl
+from actorq.errors import DuplicateNodenameWarning
+from actorq.warning import warn_program
 from actorq.wire.batches import revocations
 from actorq.wire.messages import Replies
 
@@ -45,9 +47,11 @@ class Control(QueueControl):
     ) -> BroadcastReplies:
         """Run `command` on nodes. Returns their replies by name; `.missing` names those that did not answer.
 
-        `destination`: names of nodes, or the name of one; None or empty: all.
+        `destination`: names of nodes, or the name of one; None or empty: all. Of several nodes with one name, which a
+        DuplicateNodenameWarning tells of, the others are ``name#2``, and so on; the name by itself means all of them.
         """
         answer = self._orders.order(command, dict(arguments or {}), _names(destination), timeout)
+        _warn_of_duplicates([*answer.replies, *answer.missing])
         return BroadcastReplies(answer.replies, answer.missing)
 
     def ping(self, destination: str | Sequence[str] | None = None, timeout: float = 1.0) -> list[dict[str, Any]]:
@@ -120,6 +124,13 @@ class Control(QueueControl):
 def _names(given: str | Sequence[str] | None) -> list[str]:
     """One name, or several."""
     return [given] if isinstance(given, str) and given else list(given or ())
+
+
+def _warn_of_duplicates(nodes: Sequence[str]) -> None:
+    names = sorted(each for each in set(nodes) if f"{each}#2" in nodes)
+    if names:
+        text = f"several nodes are named {', '.join(names)}: give each a name of its own, with actorq worker -n NAME"
+        warn_program(text, DuplicateNodenameWarning)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -36,7 +36,8 @@ def check_retries_left(
     if exc is not None:
         raise exc
     args, kwargs = request.args, request.kwargs
-    text = f"can't retry {task.name}[{request.id}], which has been retried {request.retries} times: {args} {kwargs}"
+    times = "once" if request.retries == 1 else f"{request.retries} times"
+    text = f"can't retry {task.name}[{request.id}], which has been retried {times}: {args} {kwargs}"
     raise MaxRetriesExceededError(text, task_args=args, task_kwargs=kwargs)
 
 

@@ -19,7 +19,8 @@ def outcome_of(predicate: TaskPredicate, call: Call, job: Job) -> Outcome | None
     if replacement:
         return Outcome(call.id, call.attempt, REPLACED, body_of(replacement))
     if isinstance(predicate, Ignore):
-        error = TaskRevokedError(f"its task, {job.spec.task}, ignored it: {predicate}")
+        why = str(predicate)
+        error = TaskRevokedError(f"its task, {job.spec.task}, ignored it{': ' if why else ''}{why}")
         return Outcome(call.id, call.attempt, REVOKED, encode_failure(error, ""))
     return None
 

@@ -9,7 +9,7 @@ from actorq.coordinator.core.dead_letters import Letter, decode_call
 from actorq.coordinator.core.queues import Group, Lane
 from actorq.coordinator.core.state import State
 from actorq.coordinator.core.topology import consumers, read_declarations, to_arguments
-from actorq.errors import ImproperlyConfigured, TaskRevokedError
+from actorq.errors import ImproperlyConfigured, TaskRevokedError, nearest
 from actorq.policies.rate import parse_rate
 from actorq.policies.routing import owner_of
 from actorq.stores.api import ForgetDeadLetters
@@ -66,11 +66,12 @@ class Administration:
         state, task, given = self._state, arguments.get("task_name"), arguments.get("rate_limit")
         try:
             rate = parse_rate(given)
-            is_known = any(entry.spec.task == task for entry in state.entries.values())
-            if not isinstance(task, str) or not (
-                is_known or any(task in group.offers for group in state.lanes.groups.values())
-            ):
-                return {"error": "unknown task"}
+            known = {entry.spec.task for entry in state.entries.values()}.union(
+                *(group.offers for group in state.lanes.groups.values())
+            )
+            if not isinstance(task, str) or task not in known:
+                hint = nearest(task, known) if isinstance(task, str) else ""
+                return {"error": f"unknown task: {hint}" if hint else "unknown task"}
             at_s = arguments.get("at_s")
             when_s = at_s if isinstance(at_s, float) else state.topology.new_time_s()
             state.topology.declare([Declaration(RATE, [task], {"rate_limit": given}, when_s)])

@@ -39,6 +39,11 @@ def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(run: Run) ->
     assert "there is no command 'statsu': did you mean 'status'?" in result.stderr
 
 
+def test_a_command_of_celery_that_is_none_here_says_what_there_is_instead(run: Run) -> None:
+    assert "there is no command 'purge': it is 'actorq queues purge'" in run("purge").stderr
+    assert "coming-from-celery.md" in run("beat").stderr
+
+
 def test_ctrl_c_ends_a_command_without_a_traceback(run: Run, mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

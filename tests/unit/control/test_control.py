@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from actorq.control.control import Control
+from actorq.errors import DuplicateNodenameWarning
 from actorq.wire.messages import Replies
 
 
 class Orders:
-    """A mesh that notes what it is asked, and answers with an empty list of replies."""
+    """A mesh that notes what it is asked, and answers with these replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, replies: dict[str, Any] | None = None, missing: Sequence[str] = ()) -> None:
+        self.replies, self.missing = replies or {}, missing
         self.asked: list[tuple[str, dict[str, Any], list[str]]] = []
 
     def order(self, command: str, arguments: dict[str, Any], destination: Sequence[str], timeout_s: float) -> Replies:
         self.asked.append((command, arguments, list(destination)))
-        return Replies(1, {}, [])
+        return Replies(1, self.replies, list(self.missing))
 
 
 @pytest.mark.parametrize("destination", ["w1@a", ["w1@a"], ("w1@a",)])
@@ -45,6 +47,20 @@ def test_all_are_asked_where_nobody_is_named(destination: Any) -> None:
     orders = Orders()
     Control(orders).ping(destination)
     assert orders.asked == [("ping", {}, [])]
+
+
+@pytest.mark.parametrize(
+    ("replies", "missing"), [({"w1": 1, "w1#2": 1, "w2": 1}, []), ({"w1": 1, "w2": 1}, ["w1#2"]), ({}, ["w1#2", "w1"])]
+)
+def test_who_asks_nodes_of_one_name_is_told(replies: dict[str, Any], missing: list[str]) -> None:
+    with pytest.warns(DuplicateNodenameWarning, match="several nodes are named w1: ") as warned:
+        Control(Orders(replies, missing)).ping()
+    assert [each.filename for each in warned] == [__file__]
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_with_a_number_of_their_own_are_no_trouble() -> None:
+    Control(Orders({"job#2": 1, "job#3": 1, "w1": 1})).ping()
 
 
 def test_calls_may_be_revoked_with_the_signal_that_celery_takes() -> None:

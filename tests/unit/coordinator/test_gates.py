@@ -299,6 +299,9 @@ def test_what_is_wrong_with_a_limit_is_answered(bench: Bench) -> None:
     client = bench.client()
     client.submit("a")
     assert client.order("rate_limit", task_name="sub", rate_limit="1/s") == {"error": "unknown task"}
+    assert client.order("rate_limit", task_name="ad", rate_limit="1/s") == {
+        "error": "unknown task: did you mean 'add'?"
+    }
     assert "Invalid rate limit string" in client.order("rate_limit", task_name="add", rate_limit="fast")["error"]
     assert "error" in client.order("rate_limit", rate_limit="fast")
 
