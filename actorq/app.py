@@ -359,7 +359,9 @@ class ActorQ(Configurable, Travelling, Making, Questions):
         watched = {each.id: session.watch(each) for each in others}
         have_come = session.wait_all([watched.get(each.id, each) for each in pendings], timeout_s, until_failure)
         for each in others:
-            each.outcome = watched[each.id].outcome
+            outcome = watched[each.id].outcome
+            if outcome is not None:
+                each.outcome = outcome
         return have_come
 
     def subscribe(self, pending: Pending, notify: Callable[[], None]) -> Callable[[], None]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
+
+import click
 
 from actorq.cli.options import app_option, insecure_option, is_insecure, key_option, key_path, url_option
 from actorq.cli.problems import MISCONFIGURED, Problem
@@ -36,8 +39,20 @@ def connected(app: str | None, url: str | None, patience_s: float = PATIENCE_S) 
             MISCONFIGURED,
         )
     mesh.conf.task_publish_timeout = patience_s
-    with mesh:
+    with mesh, _plain_warnings():
         yield mesh
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show what is wrong in the mesh without the line of code that warns of it, which is none of the user's."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        click.echo(f"Warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def application_at(app: str | None, url: str | None) -> ActorQ:

@@ -75,11 +75,11 @@ class CountsFailures(Protocol):
 
 
 class Failures:
-    """Whether one of these calls has ended without a value. They are gone through only when some call has."""
+    """Whether one of these calls has ended without a value. They are gone through once, and when some call has."""
 
     def __init__(self, counts: CountsFailures, pendings: Sequence[Pending]) -> None:
         self._counts, self._pendings = counts, pendings
-        self._seen = 0
+        self._seen = -1
 
     def has_come(self) -> bool:
         """To be asked again after each that comes."""

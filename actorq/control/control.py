@@ -47,8 +47,8 @@ class Control(QueueControl):
     ) -> BroadcastReplies:
         """Run `command` on nodes. Returns their replies by name; `.missing` names those that did not answer.
 
-        `destination`: names of nodes, or the name of one; None or empty: all. Of several nodes with one name, which a
-        DuplicateNodenameWarning tells of, the others are ``name#2``, and so on; the name by itself means all of them.
+        `destination`: names of nodes, or the name of one; None or empty: all. A name that several nodes have means all of
+        them; the replies of the others are under ``name#2``, and so on, and a DuplicateNodenameWarning says so.
         """
         answer = self._orders.order(command, dict(arguments or {}), _names(destination), timeout)
         _warn_of_duplicates([*answer.replies, *answer.missing])
@@ -127,7 +127,8 @@ def _names(given: str | Sequence[str] | None) -> list[str]:
 
 
 def _warn_of_duplicates(nodes: Sequence[str]) -> None:
-    names = sorted(each for each in set(nodes) if f"{each}#2" in nodes)
+    known = set(nodes)
+    names = sorted(each for each in known if f"{each}#2" in known)
     if names:
         text = f"several nodes are named {', '.join(names)}: give each a name of its own, with actorq worker -n NAME"
         warn_program(text, DuplicateNodenameWarning)

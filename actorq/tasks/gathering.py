@@ -20,10 +20,16 @@ R = TypeVar("R")
 
 def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | None) -> list[Any]:
     """The values, in order. Raises the exception of the first that fails, as soon as it has; TimeoutError if none has."""
-    if not mesh.wait_all(results, timeout_s, until_failure=True):
-        raise_known(results)
-        raise missing_of(results, timeout_s)
+    waited = awaited(results)
+    if not mesh.wait_all(waited, timeout_s, until_failure=True):
+        raise_known(waited)
+        raise missing_of(waited, timeout_s)
     return [result.get() for result in results]
+
+
+def awaited(results: Iterable[AsyncResult[R]]) -> list[AsyncResult[R]]:
+    """Those of which outcomes come."""
+    return [each for each in results if not (each.ignored and each.outcome is None)]
 
 
 def raise_known(results: Sequence[AsyncResult[Any]]) -> None:

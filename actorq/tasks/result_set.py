@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorq.client.bells import stepping_aside
 from actorq.errors import ImproperlyConfigured
-from actorq.tasks.gathering import as_completed, missing_of, raise_known
+from actorq.tasks.gathering import as_completed, awaited, missing_of, raise_known
 from actorq.tasks.listening import final_message, wait_and_tell
 
 if TYPE_CHECKING:
@@ -116,15 +116,18 @@ class ResultSet:
 
         Raises the exception of the first that fails, as soon as it has; the others run on. With ``propagate=False`` it
         waits for all, and exceptions are in the list. With `callback`, it is called as ``callback(task_id, value)`` for
-        each, in order, when all have come, and the list is empty. Other parameters as for `AsyncResult.get`.
+        each, in order, when all have come and nothing is to be raised, and the list is empty. Other parameters as for
+        `AsyncResult.get`.
 
         Raises TimeoutError when the time is over.
         """
-        waited = self._awaited()
+        waited = awaited(self.leaves())
         if waited and not self._wait(waited, timeout, propagate, interval, on_message, on_interval):
             if propagate:
                 raise_known(waited)
             raise missing_of(waited, timeout)
+        if callback is not None and propagate:
+            raise_known(waited)
         values = []
         for each in self.results:
             value = each.get(propagate=propagate)
@@ -142,10 +145,6 @@ class ResultSet:
             raise ImproperlyConfigured("join() takes no on_message: use get()")
         return self.get(timeout, propagate, **waiting)
 
-    def _awaited(self) -> list[Any]:
-        """The calls in it of which outcomes come."""
-        return [leaf for leaf in self.leaves() if not (leaf.ignored and leaf.outcome is None)]
-
     def _wait(
         self,
         leaves: list[Any],
@@ -162,13 +161,13 @@ class ResultSet:
     def iter_native(self, timeout: float | None = None, **ignored: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """``(task_id, message)`` of each as it settles, with the message of `get(on_message=…)`."""
         if self.results:
-            for each in as_completed(self.mesh, self.leaves(), timeout):
+            for each in as_completed(self.mesh, awaited(self.leaves()), timeout):
                 yield each.id, final_message(self.mesh, each)
 
     def iterate(self, timeout: float | None = None, propagate: bool = True) -> Iterator[Any]:
         """The values as they come."""
         if self.results:
-            for each in as_completed(self.mesh, self.leaves(), timeout):
+            for each in as_completed(self.mesh, awaited(self.leaves()), timeout):
                 yield each.get(propagate=propagate)
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
@@ -187,7 +186,7 @@ class ResultSet:
 
         loop = asyncio.get_running_loop()
         settled: asyncio.Queue[Any] = asyncio.Queue()
-        leaves = self._awaited()
+        leaves = awaited(self.leaves())
         stops = [self.mesh.subscribe(leaf, _teller(loop, settled, leaf)) for leaf in leaves]
         try:
             for _ in leaves:
@@ -208,7 +207,7 @@ class ResultSet:
             fn = on_success if on_error is None or self.successful() else on_error
             fn(self)
 
-        leaves = self.leaves()
+        leaves = awaited(self.leaves())
         left = len(leaves)
         deliver = self.mesh.deliverer(run)
 

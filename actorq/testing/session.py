@@ -19,6 +19,9 @@ from actorq.wire.records import Call, Plan
 
 logger = logging.getLogger("actorq.testing")
 
+LOOP_TURNS = 5
+"""What an outcome sets off in an event loop takes a turn for each queue, future or task that it goes through."""
+
 OnSubmit = Callable[["MeshSession", Call], None]
 
 
@@ -84,17 +87,24 @@ class MeshSession(Session):
         loop.call_soon(partial(self._run_for, pending, loop))
 
     def _run_for(self, pending: Pending, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the mesh until the call has settled. The loop has a turn each time before the clock of the mesh goes on."""
+        """Run the mesh until the call has settled, or nobody waits for it any more. The loop has some turns each time
+        before the clock of the mesh goes on.
+        """
         if pending.is_settled() or self._scheduler.is_closed:
             return
         try:
             self._scheduler.run_until_idle()
             if not pending.is_settled():
-                loop.call_soon(partial(self._go_on_for, pending, loop))
+                loop.call_soon(partial(self._go_on_for, pending, loop, LOOP_TURNS))
         except Exception as error:
             pending.fail(error)
 
-    def _go_on_for(self, pending: Pending, loop: asyncio.AbstractEventLoop) -> None:
+    def _go_on_for(self, pending: Pending, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        if turns:
+            loop.call_soon(partial(self._go_on_for, pending, loop, turns - 1))
+            return
+        if not pending.waiters:
+            return
         try:
             self._scheduler.run_on()
         except WouldWaitForEver as error:

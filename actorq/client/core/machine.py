@@ -220,10 +220,10 @@ class Client:
                     continue
                 pending.outcome = outcome
                 pending.call = None
-                if outcome.state != SUCCESS:
-                    self.failures += 1
                 if pending.waiters is not None:  # They register before they look at `outcome`.
                     pending.notify()
+                if outcome.state != SUCCESS:
+                    self.failures += 1
             if sought and outcome.id in sought:
                 sought[outcome.id].outcome = outcome
         if self.uniques:

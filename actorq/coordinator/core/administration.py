@@ -66,11 +66,11 @@ class Administration:
         state, task, given = self._state, arguments.get("task_name"), arguments.get("rate_limit")
         try:
             rate = parse_rate(given)
-            known = {entry.spec.task for entry in state.entries.values()}.union(
-                *(group.offers for group in state.lanes.groups.values())
-            )
-            if not isinstance(task, str) or task not in known:
-                hint = nearest(task, known) if isinstance(task, str) else ""
+            if not isinstance(task, str):
+                return {"error": "unknown task"}
+            offered = {offer for group in state.lanes.groups.values() for offer in group.offers}
+            if task not in offered and not any(entry.spec.task == task for entry in state.entries.values()):
+                hint = nearest(task, offered)
                 return {"error": f"unknown task: {hint}" if hint else "unknown task"}
             at_s = arguments.get("at_s")
             when_s = at_s if isinstance(at_s, float) else state.topology.new_time_s()

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actorq.coordinator.core.effects import Peer
-from actorq.wire.messages import Command, Control, Replies
+from actorq.wire.messages import Command, Replies
 
 
 @dataclass(slots=True)
 class _Open:
     peer: Peer
-    asked: Control
+    token: int
     deadline_s: float
     awaited: dict[str, str]
     """The names under which nodes are shown, by what tells them apart."""
@@ -22,14 +22,12 @@ class _Open:
     """It changes what this coordinator keeps."""
     missing: Sequence[str]
     """Those of whom it is known already that they will not answer."""
+    unsent: dict[str, Command] = field(default_factory=dict)
+    """For nodes that cannot be reached now, and may be in time."""
     replies: dict[str, Any] = field(default_factory=dict)
 
     def answer(self) -> tuple[Peer, Replies, bool]:
-        return (
-            self.peer,
-            Replies(self.asked.token, self.replies, [*self.awaited.values(), *self.missing]),
-            self.is_order,
-        )
+        return self.peer, Replies(self.token, self.replies, [*self.awaited.values(), *self.missing]), self.is_order
 
 
 class Broadcasts:
@@ -43,15 +41,15 @@ class Broadcasts:
     def open(
         self,
         peer: Peer,
-        asked: Control,
+        token: int,
         awaited: dict[str, str],
         deadline_s: float,
         is_order: bool = False,
         missing: Sequence[str] = (),
     ) -> int:
-        """Begin what `peer` asked, for these nodes: their epochs and the names to show. Returns the token for the nodes."""
+        """Begin one for `peer`, to these nodes: their epochs and the names to show. Returns the token for the nodes."""
         self._count += 1
-        self._open[self._count] = _Open(peer, asked, deadline_s, awaited, is_order, missing)
+        self._open[self._count] = _Open(peer, token, deadline_s, awaited, is_order, missing)
         self.open_by_peer[peer] += 1
         return self._count
 
@@ -61,13 +59,13 @@ class Broadcasts:
         if broadcast is not None and node in broadcast.awaited:
             broadcast.replies[broadcast.awaited.pop(node)] = value
 
-    def unanswered(self, node: str) -> list[Command]:
-        """What the node with this epoch was asked and has not answered: it may not have heard of it."""
-        return [
-            Command(number, each.asked.command, each.asked.arguments)
-            for number, each in self._open.items()
-            if node in each.awaited
-        ]
+    def hold(self, number: int, node: str, command: Command) -> None:
+        """The node with this epoch cannot be told now."""
+        self._open[number].unsent[node] = command
+
+    def take_held(self, node: str) -> list[Command]:
+        """What the node with this epoch, which can be told now, was asked and has not been told."""
+        return [each.unsent.pop(node) for each in self._open.values() if node in each.unsent]
 
     def left(self, node: str, reason: str) -> None:
         """A node has ended as it was told. That is its answer, also to `shutdown`: its reply may come after its Bye."""

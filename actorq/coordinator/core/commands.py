@@ -138,17 +138,18 @@ class Commands:
             error = {"error": f"{limit:,} commands of this client are not answered yet: give this one later"}
             self._state.send(peer, m.Replies(message.token, {self._state.name: error}, []))
             return
-        known = self._known_nodes()
-        shown = _show({each.epoch: each.name for each in known})
-        wanted = set(message.destination)
-        nodes = [each for each in known if not wanted or each.name in wanted or shown[each.epoch] in wanted]
-        shown = {each.epoch: shown[each.epoch] for each in nodes}
+        nodes = self._nodes(message.destination)
+        shown = _show({each.epoch: each.name for each in nodes})
         # A name that no node has is awaited as well, under itself: it will be missing.
-        wanted -= {each.name for each in nodes} | set(shown.values())
-        shown.update((name, name) for name in message.destination if name in wanted)
-        token = self.broadcasts.open(peer, message, shown, self._state.now_s + _bounded(message.timeout_s))
+        names = {each.name for each in nodes}
+        shown.update((name, name) for name in message.destination if name not in names)
+        token = self.broadcasts.open(peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s))
+        command = m.Command(token, message.command, message.arguments)
         for node in nodes:
-            self._state.send(node.control, m.Command(token, message.command, message.arguments))
+            if node.control is None:
+                self.broadcasts.hold(token, node.epoch, command)
+            else:
+                self._state.send(node.control, command)
 
     def _run_on_coordinators(
         self, peer: Peer, client: Client, message: m.Control, own: Callable[[dict[str, Any]], Any]
@@ -169,7 +170,7 @@ class Commands:
             missing += [name for name in names if not any(_is_named(each, [name]) for each in in_touch)]
         shown = _show({each.epoch: each.name for each in in_touch})
         token = self.broadcasts.open(
-            peer, message, shown, self._state.now_s + _bounded(message.timeout_s), message.command in ORDERS,
+            peer, message.token, shown, self._state.now_s + _bounded(message.timeout_s), message.command in ORDERS,
             list(dict.fromkeys(missing)),
         )  # fmt: skip
         if client.is_coordinator and message.command == "revoke":
@@ -183,9 +184,9 @@ class Commands:
     def reply(self, peer: Peer, worker: Worker, message: m.Reply) -> None:
         self.broadcasts.reply(message.token, worker.epoch, message.value)
 
-    def _known_nodes(self) -> list[Worker]:
-        """Beside another of its name one out of touch is left out."""
-        nodes = self._state.workers.values()
+    def _nodes(self, names: Sequence[str]) -> list[Worker]:
+        """The nodes with these names, or all. Beside another of its name one out of touch is left out."""
+        nodes = [each for each in self._state.workers.values() if not names or each.name in names]
         in_touch = {each.name for each in nodes if not each.is_out_of_touch()}
         return [each for each in nodes if not each.is_out_of_touch() or each.name not in in_touch]
 

@@ -114,8 +114,6 @@ class Sessions:
             self._state.effects.hang_ups.append(peer)
             return
         reason = limits.why_rejected(self._state, peer, hello)
-        if isinstance(hello, m.ClientHello) and hello.session.startswith(COORDINATOR):
-            reason = f"no session of a client begins with {COORDINATOR!r}: choose another one"
         if reason:
             self._state.send(peer, m.Rejected(reason))
             self._state.effects.hang_ups.append(peer)
@@ -251,14 +249,10 @@ class Sessions:
                 self._state.hang_up(worker.control)
             worker.control = peer
             self._state.controls[peer] = hello.epoch
-            self._say_again(worker, peer)
+            for command in self._broadcasts.take_held(worker.epoch):
+                self._state.send(peer, command)
+            self._leases.revoke_again(worker, peer)
         self.heard(worker)
-
-    def _say_again(self, worker: Worker, control: Peer) -> None:
-        """What was ordered while the node had no second connection, or got lost with the last one, it has not heard."""
-        for command in self._broadcasts.unanswered(worker.epoch):
-            self._state.send(control, command)
-        self._leases.revoke_again(worker, control)
 
     def heard(self, worker: Worker, by_hub: bool = False) -> None:
         worker.heard_s = self._state.now_s

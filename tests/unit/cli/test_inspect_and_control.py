@@ -37,6 +37,12 @@ def test_a_node_that_could_not_do_it_says_why(run: Run, mesh: FakeMesh) -> None:
     assert run("inspect", "stats").stdout == "-> w1@a: ERROR\n    no such command\n"
 
 
+def test_nodes_of_one_name_are_warned_of_in_one_line(run: Run, mesh: FakeMesh) -> None:
+    mesh.replies["ping"] = {"w1@a": {"ok": "pong"}, "w1@a#2": {"ok": "pong"}}
+    (line,) = run("inspect", "ping").stderr.splitlines()
+    assert line.startswith("Warning: several nodes are named w1@a: ")
+
+
 def test_destination_and_timeout_go_with_the_question(run: Run, mesh: FakeMesh) -> None:
     mesh.replies["active"] = {"w1@a": [], "w2@b": []}
     run("inspect", "active", "-d", "w1@a, w2@b", "-t", "2.5")

@@ -65,7 +65,7 @@ def test_without_nodes_a_command_is_answered_at_once(bench: Bench) -> None:
     assert bench.core._broadcasts.next_s() is None
 
 
-def test_a_node_that_has_no_second_connection_yet_is_asked_as_soon_as_it_has(bench: Bench) -> None:
+def test_a_node_without_a_second_connection_is_asked_as_soon_as_it_has_one(bench: Bench) -> None:
     client, worker = bench.client(), bench.worker()
     bench.lose(worker.control)
     client.say(m.Control(1, "ping", {}, [], 1.0))
@@ -74,18 +74,23 @@ def test_a_node_that_has_no_second_connection_yet_is_asked_as_soon_as_it_has(ben
     assert client.take(m.Replies) == [m.Replies(1, {"worker": "here"}, [])]
 
 
-def test_a_node_that_lost_its_second_connection_is_asked_again_what_it_has_not_answered() -> None:
-    bench = Bench()
+def test_a_node_that_loses_its_second_connection_is_not_asked_again_what_it_may_have_done(bench: Bench) -> None:
     client, worker = bench.client(), bench.worker()
-    other = bench.worker("other")
-    for number in (1, 2):
-        client.say(m.Control(number, "ping", {}, [], 1.0))
-    answered, open_yet = [command.token for command in worker.control.take(m.Command)][-2:]
-    worker.control.say(m.Reply(answered, "here"))
+    client.say(m.Control(1, "cancel_consumer", {"queue": "default"}, [], 1.0))
+    assert token_of(worker.control)
     bench.lose(worker.control)
-    assert {command.token for command in bench.control(worker).take(m.Command)} == {open_yet}
-    # And the one that lost nothing is not
-    assert len(other.control.take(m.Command)) == 2
+    assert bench.control(worker).take(m.Command) == []
+    bench.wait(1.0)
+    assert client.take(m.Replies) == [m.Replies(1, {}, ["worker"])]
+
+
+def test_what_is_answered_already_is_not_asked_when_a_connection_comes(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    bench.lose(worker.control)
+    client.say(m.Control(1, "ping", {}, [], 1.0))
+    bench.wait(1.0)
+    assert client.take(m.Replies) == [m.Replies(1, {}, ["worker"])]
+    assert bench.control(worker).take(m.Command) == []
 
 
 def test_late_replies_and_repeated_ones_change_nothing() -> None:

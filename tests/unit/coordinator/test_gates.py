@@ -297,6 +297,7 @@ def test_a_task_that_had_no_limit_gets_one_and_its_calls_that_wait_keep_to_it(be
 
 def test_what_is_wrong_with_a_limit_is_answered(bench: Bench) -> None:
     client = bench.client()
+    bench.worker(offers=["add"])
     client.submit("a")
     assert client.order("rate_limit", task_name="sub", rate_limit="1/s") == {"error": "unknown task"}
     assert client.order("rate_limit", task_name="ad", rate_limit="1/s") == {

@@ -110,17 +110,6 @@ def test_of_two_nodes_with_one_name_both_replies_come() -> None:
     assert replies.missing == []
 
 
-def test_of_two_nodes_with_one_name_one_can_be_asked_by_what_it_is_shown_as() -> None:
-    bench = Bench()
-    client, one, two = bench.client(), bench.worker(), bench.worker(epoch="worker-2")
-    client.order("ping", destination=["worker#2"])
-    assert one.control.take(m.Command) == []
-    [command] = two.control.take(m.Command)
-    two.control.say(m.Reply(command.token, "here"))
-    [replies] = client.take(m.Replies)
-    assert (replies.replies, replies.missing) == ({"worker#2": "here"}, [])
-
-
 def test_of_two_nodes_with_one_name_the_one_that_is_silent_is_missing() -> None:
     bench = Bench()
     client, one, _ = bench.client(), bench.worker(), bench.worker(epoch="worker-2")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from actorq import ActorQ, chain, chord, group
+from actorq import ActorQ, ResultSet, chain, chord, group
 from actorq.errors import (
     EncodeError,
     ImproperlyConfigured,
@@ -209,6 +209,41 @@ def test_in_a_coroutine_of_the_test_results_can_be_awaited(running: Mesh) -> Non
         return [first, *await asyncio.gather(add.delay(3, 4), sleep.delay(5), add.delay(5, 6))]
 
     assert asyncio.run(main()) == [3, 7, "awake", 11]
+
+
+@pytest.mark.parametrize("wait", ["get", "gather", "await"])
+@pytest.mark.parametrize("fails_here", [False, True])
+def test_whoever_waits_for_many_hears_of_a_failure_before_time_goes_on(
+    running: Mesh, wait: str, fails_here: bool
+) -> None:
+    late, failing = task(running, "add").s(1, 2).set(countdown=60), task(running, "fail")
+    failed = (
+        failing.apply(("no",)) if fails_here else failing.delay("no")
+    )  # The mesh hears nothing of the one that ran here.
+    results = ResultSet([failed, late.delay()], running.app)
+
+    async def main() -> Any:
+        return await results
+
+    waits: dict[str, Callable[[], Any]] = {
+        "get": results.get,
+        "gather": lambda: running.app.gather(*results),
+        "await": lambda: asyncio.run(main()),
+    }
+    before_s = running.clock.elapsed_s
+    with pytest.raises(ValueError, match="no"):
+        waits[wait]()
+    assert running.clock.elapsed_s == before_s
+    assert results.waiting()
+
+
+def test_a_result_that_nobody_keeps_is_not_waited_for(running: Mesh) -> None:
+    add = task(running, "add")
+    results = [add.delay(1, 2), add.apply_async((1, 2), ignore_result=True, countdown=60)]
+    assert running.app.gather(*results) == [3, None]
+    assert ResultSet(results, running.app).get() == [3, None]
+    assert list(ResultSet(results, running.app).iterate()) == [3]
+    assert running.clock.elapsed_s < 60
 
 
 def test_other_threads_may_submit_and_wait(running: Mesh) -> None:
