@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from types import TracebackType
 from typing import Any, TypeVar
 
-from actorq import native
-from actorq.transport import Event, Link, Peer, Received, ThreadWaiter
+from actorq.transport import Event, Peer, Received
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.messages import Message
 from actorq.wire.payload import encode_call
 from actorq.wire.records import BY_VALUE, REPLACED, Call, CallSpec, Member, Outcome
 from actorq.wire.replacements import decode_replacement
+from tests.integration.link_thread import LinkThread
 from tests.support import eventually
 
 M = TypeVar("M", bound=Message)
@@ -24,12 +23,12 @@ CLIENT = 1
 _ALL = {**frames.HELLO, **frames.FROM_WORKER, **frames.FROM_CONTROL, **frames.TO_REPLY_SOCKET}
 
 
-class FakeCoordinator:
+class FakeCoordinator(LinkThread):
     """Welcomes whoever says Hello, answers heartbeats, acknowledges what is reported. The rest is up to the test."""
 
     def __init__(self, address: str = "tcp://127.0.0.1:*") -> None:
         self.received: list[tuple[Peer, Message]] = []
-        self.address = ""
+        self.address = address
         self.work: Peer = 0
         self.control: Peer = 0
         self.acknowledges = True
@@ -41,29 +40,10 @@ class FakeCoordinator:
         self._specs: dict[CallSpec, int] = {}
         self._again: dict[str, int] = {}
         """The last attempt of calls that were replaced."""
-        self._ended = native.new_lock()
-        started = native.new_lock()
-        started.acquire()
-        self._ended.acquire()
+        super().__init__()
 
-        def run() -> None:
-            self._link = Link(ThreadWaiter(), self._turn)
-            self.address = self._link.listen(address)
-            started.release()
-            self._link.run()
-            self._ended.release()
-
-        native.start_thread(run)
-        started.acquire()
-
-    def __enter__(self) -> FakeCoordinator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._link.stop()
-        assert self._ended.acquire(True, 10)
+    def _open(self) -> None:
+        self.address = self._link.listen(self.address)
 
     # -- what a test says and hears --------------------------------------------------------------------------------
 

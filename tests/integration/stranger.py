@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from types import TracebackType
 from typing import TypeVar
 
-from actorq import native
-from actorq.transport import Down, Event, Link, LinkKeys, Received, ThreadWaiter, Up
+from actorq.transport import Down, Event, LinkKeys, Received, Up
 from actorq.wire import frames
 from actorq.wire.messages import Message
+from tests.integration.link_thread import LinkThread
 from tests.support import eventually
 
 M = TypeVar("M", bound=Message)
 _ALL = {**frames.TO_CLIENT, **frames.TO_WORKER, **frames.TO_CONTROL}
 
 
-class Stranger:
+class Stranger(LinkThread):
     """One connection to a coordinator."""
 
     def __init__(self, address: str, keys: LinkKeys | None) -> None:
@@ -25,29 +24,11 @@ class Stranger:
         self._is_up = False
         self._outbox: deque[Message] = deque()
         self._packer = frames.Packer()
-        self._ended = native.new_lock()
-        self._ended.acquire()
-        started = native.new_lock()
-        started.acquire()
+        self._address = address
+        super().__init__(keys)
 
-        def run() -> None:
-            self._link = Link(ThreadWaiter(), self._turn, keys=keys)
-            self._peer = self._link.dial(address)
-            started.release()
-            self._link.run()
-            self._ended.release()
-
-        native.start_thread(run)
-        started.acquire()
-
-    def __enter__(self) -> Stranger:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._link.stop()
-        assert self._ended.acquire(True, 10)
+    def _open(self) -> None:
+        self._peer = self._link.dial(self._address)
 
     def say(self, *messages: Message) -> None:
         """Send these in order, as soon as the connection is up."""

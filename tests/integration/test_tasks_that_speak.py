@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from actorq import native
-from actorq.transport import Link, ThreadWaiter
 from actorq.wire import frames
 from actorq.wire import messages as m
 from actorq.wire.frames import bytes_of
 from actorq.wire.payload import decode_failure, loads
 from actorq.wire.records import FAILURE, REPLACED, REVOKED, SUCCESS, CallSpec, Note, Outcome
 from tests.integration.fake_coordinator import CLIENT, FakeCoordinator
+from tests.integration.link_thread import LinkThread
 from tests.integration.test_worker_node import error_of, node_of, value_of
 from tests.support import Nodes, eventually
 
@@ -26,26 +25,16 @@ def coordinator() -> Iterator[FakeCoordinator]:
         yield fake
 
 
-class ReplySocket:
+class ReplySocket(LinkThread):
     """A client's, as far as a worker sees it."""
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
         self.address = ""
-        self._ended = native.new_lock()
-        started = native.new_lock()
-        started.acquire()
-        self._ended.acquire()
+        super().__init__()
 
-        def run() -> None:
-            self._link = Link(ThreadWaiter(), self._turn)
-            self.address = self._link.listen("tcp://127.0.0.1:*")
-            started.release()
-            self._link.run()
-            self._ended.release()
-
-        native.start_thread(run)
-        started.acquire()
+    def _open(self) -> None:
+        self.address = self._link.listen("tcp://127.0.0.1:*")
 
     def _turn(self, events: Any) -> None:
         for event in events:
@@ -60,16 +49,11 @@ class ReplySocket:
             each.id for message in list(self.messages) if isinstance(message, m.Results) for each in message.outcomes
         ]
 
-    def close(self) -> None:
-        self._link.stop()
-        assert self._ended.acquire(True, 10)
-
 
 @pytest.fixture
 def client(coordinator: FakeCoordinator) -> Iterator[ReplySocket]:
-    client = ReplySocket()
-    yield client
-    client.close()
+    with ReplySocket() as client:
+        yield client
 
 
 def states_of(notes: list[Note], task_id: str) -> list[str]:

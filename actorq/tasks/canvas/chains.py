@@ -7,7 +7,7 @@ from typing import Any
 
 from actorq.tasks.canvas.algebra import folded
 from actorq.tasks.canvas.naming import Naming
-from actorq.tasks.canvas.parts import signatures_of
+from actorq.tasks.canvas.parts import OfTasks, signatures_of
 from actorq.tasks.canvas.planning import Before, Flow, Planner, Step
 from actorq.tasks.canvas.sending import send_workflow
 from actorq.tasks.canvas.signature import LINKS, Signature
@@ -19,7 +19,7 @@ OWN = frozenset({"task_id", "retry", "retry_policy", "publish_timeout", *LINKS})
 
 
 @Signature.register_type("chain")
-class chain(Signature[Any]):  # noqa: N801 - Celery's name
+class chain(OfTasks):  # noqa: N801 - Celery's name
     """Signatures that run one after another: ``chain(a, b, c)``, or ``a | b | c``.
 
     The value of each is the first argument of the next. When one fails, those after it fail with it. Its result is that of
@@ -30,20 +30,6 @@ class chain(Signature[Any]):  # noqa: N801 - Celery's name
     def __init__(self, *tasks: Any, app: Any = None, **options: Any) -> None:
         parts = signatures_of(tasks, app)
         super().__init__("actorq.chain", (), {"tasks": folded(parts)}, options, "chain", app=app)
-
-    @property
-    def tasks(self) -> list[Signature[Any]]:
-        return self.kwargs["tasks"]  # type: ignore[no-any-return]
-
-    @tasks.setter
-    def tasks(self, tasks: Iterable[Any]) -> None:
-        self.kwargs["tasks"] = list(tasks)
-
-    def _parts(self) -> Iterable[Signature[Any]]:
-        return self.tasks
-
-    def _part_names(self) -> tuple[str, ...]:
-        return ("tasks",)
 
     def _adopt_parts(self) -> None:
         self.tasks = folded(each.clone() for each in signatures_of(self.kwargs["tasks"], self._app))

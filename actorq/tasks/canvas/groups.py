@@ -8,7 +8,7 @@ from typing import Any
 
 from actorq.tasks.canvas.chains import OWN
 from actorq.tasks.canvas.naming import Naming
-from actorq.tasks.canvas.parts import signatures_of
+from actorq.tasks.canvas.parts import OfTasks, signatures_of
 from actorq.tasks.canvas.planning import Before, Flow, Many, Planner, Step
 from actorq.tasks.canvas.sending import send_workflow
 from actorq.tasks.canvas.signature import Signature
@@ -16,7 +16,7 @@ from actorq.tasks.result_set import GroupResult
 
 
 @Signature.register_type("group")
-class group(Signature[Any]):  # noqa: N801 - Celery's name
+class group(OfTasks):  # noqa: N801 - Celery's name
     """Signatures that run side by side: ``group(a, b)``, or of a list or generator.
 
     Its result is a GroupResult, whose value is the list of their values. A group in a group is part of it. What it is
@@ -27,20 +27,6 @@ class group(Signature[Any]):  # noqa: N801 - Celery's name
         only = tasks[0] if len(tasks) == 1 else None
         parts = only.tasks if isinstance(only, group) else signatures_of(tasks, app)
         super().__init__("actorq.group", (), {"tasks": list(parts)}, options, "group", app=app)
-
-    @property
-    def tasks(self) -> list[Signature[Any]]:
-        return self.kwargs["tasks"]  # type: ignore[no-any-return]
-
-    @tasks.setter
-    def tasks(self, tasks: Iterable[Any]) -> None:
-        self.kwargs["tasks"] = list(tasks)
-
-    def _parts(self) -> Iterable[Signature[Any]]:
-        return self.tasks
-
-    def _part_names(self) -> tuple[str, ...]:
-        return ("tasks",)
 
     def _adopt_parts(self) -> None:
         self.tasks = [each.clone() for each in signatures_of(self.kwargs["tasks"], self._app)]
