@@ -41,6 +41,9 @@ ORDERS = {
         "calls that have not started never will; with --terminate, running ones end.", "ID…", ("ids",), FINDS_CALLS
     ),
     "terminate": Order("the same as revoke --terminate.", "ID…", ("ids",), FINDS_CALLS),
+    "cancel": Order(
+        "calls end with all of their workflows, and with what their tasks have submitted.", "ID…", ("ids",), FINDS_CALLS
+    ),
     "drain-coordinator": Order(
         "it hands its calls to another coordinator, and ends. 'actorq inspect coordinator' shows the names.",
         "NAME…",
@@ -88,11 +91,13 @@ def command(
     Examples:
       actorq control revoke 3f6e0c1a-1 3f6e0c1a-2
       actorq control revoke 3f6e0c1a-1 --terminate
+      actorq control cancel 3f6e0c1a-1
       actorq control shutdown -d worker-1@host
       actorq control rate-limit proj.tasks.send_mail 100/m
       actorq control add-consumer feeds -d worker-1@host
       actorq control drain-coordinator tcp://10.0.0.5:5570
     """
+    name = name.replace("_", "-")  # As Celery spells them.
     order = checked(name, names, terminate, destination)
     arguments = order.arguments(names)
     destination = arguments.pop("destination", destination)
@@ -101,7 +106,10 @@ def command(
     if name == "revoke":
         arguments["terminate"] = terminate
     with connected(app, url) as mesh:
-        replies = mesh.control.broadcast(name.replace("-", "_"), arguments, destination, timeout_s)
+        if name == "cancel":
+            replies = mesh.control.cancel(names, timeout_s)
+        else:
+            replies = mesh.control.broadcast(name.replace("-", "_"), arguments, destination, timeout_s)
         show_replies(replies, as_json, timeout_s)
         if replies and all(isinstance(each, dict) and "error" in each for each in replies.values()):
             raise SystemExit(FAILED)  # Refused by all who answered.

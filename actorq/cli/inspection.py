@@ -21,7 +21,8 @@ QUESTIONS = {
 
 
 def known(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    """The name of a question."""
+    """The name of a question, also if it is spelt as commands are elsewhere."""
+    value = value.replace("-", "_")
     if value not in QUESTIONS:
         hint = nearest(value, QUESTIONS) or f"known are {', '.join(QUESTIONS)}"
         raise click.BadParameter(f"there is no {value!r}: {hint}")

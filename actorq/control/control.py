@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from actorq.control.queues import QueueControl
 from actorq.errors import DuplicateNodenameWarning
 from actorq.warning import warn_program
-from actorq.wire.batches import revocations
+from actorq.wire.batches import chunks, revocations
 from actorq.wire.messages import Replies
 
 
@@ -82,6 +82,32 @@ class Control(QueueControl):
             for reply in self.broadcast("revoke", arguments, timeout=timeout).values():
                 became.update(reply)
         return became
+
+    def cancel(self, task_id: str | Sequence[str], timeout: float = 1.0) -> BroadcastReplies:
+        """End calls, also running ones, with all of the workflows that they belong to, and with what their tasks have
+        submitted or will submit. Returns, by coordinator, what became of each.
+        """
+        given = _names(task_id)
+        ids, roots = self.open_calls(given, timeout)
+        replies = BroadcastReplies({}, [])
+        for arguments in revocations([*ids, *given], [*roots, *given], terminate=True):
+            answer = self.broadcast("revoke", arguments, timeout=timeout)
+            for name, became in answer.items():
+                replies.setdefault(name, {}).update(became)
+            replies.missing += [each for each in answer.missing if each not in replies.missing]
+        return replies
+
+    def open_calls(self, task_ids: Sequence[str], timeout: float = 1.0) -> tuple[list[str], list[str]]:
+        """Of the workflows that these calls belong to: the ids of all calls that have not ended, from the end to the
+        beginning, and what all else goes back to that their tasks have submitted.
+        """
+        ids: dict[str, None] = {}
+        roots: dict[str, None] = {}
+        for some in chunks(task_ids):
+            for reply in self.broadcast("open_calls", {"ids": list(some)}, timeout=timeout).values():
+                ids.update(dict.fromkeys(reply["ids"]))
+                roots.update(dict.fromkeys(reply["roots"]))
+        return list(ids), list(roots)
 
     def revoke_by_stamped_headers(
         self, headers: Mapping[str, Any], terminate: bool = False, timeout: float = 1.0

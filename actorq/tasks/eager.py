@@ -55,6 +55,11 @@ class EagerResult(LinkedResult[R], Generic[R], gc=False, eq=False):
         self.outcome = Outcome(self.id, 1, REVOKED, failure)
         return ""
 
+    def cancel(self, *args: Any, **options: Any) -> dict[str, str]:
+        """As `revoke`."""
+        self.revoke()
+        return {}
+
     def details(self) -> CallDetails:
         """Only how it has ended: no mesh knows it."""
         return CallDetails(self.id, self.state)

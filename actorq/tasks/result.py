@@ -297,15 +297,15 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         timeout_s = 1.0 if timeout is None else timeout
         if not recursive:
             return self.mesh.revoke([self.id], terminate, wait, timeout_s)
-        ids = list(dict.fromkeys(self._workflow_ids()))
-        return self.mesh.revoke(ids, terminate, wait, timeout_s, [self._first_id()])
+        ids, roots = list(self._workflow_ids()), [first_of(self).id]
+        if self.is_bare():
+            more_ids, more_roots = self.mesh.control.open_calls([self.id], timeout_s)
+            ids, roots = [*more_ids, *ids], [*more_roots, *roots]
+        return self.mesh.revoke(list(dict.fromkeys(ids)), terminate, wait, timeout_s, roots)
 
-    def _first_id(self) -> str:
-        """What its workflow begins with, to which all calls of that go back."""
-        first: Any = self
-        while first.parent is not None:
-            first = first.parent
-        return str(first.id)
+    def is_bare(self) -> bool:
+        """Whether it was made of an id: then it knows nothing of the workflow that it may belong to."""
+        return self.call is None and self.parent is None and not self.followers()
 
     def _workflow_ids(self) -> Iterator[str]:
         """From the end to the beginning: so what follows a call that is ended is ended for its own sake."""
@@ -419,6 +419,13 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
 
     def __reduce__(self) -> Any:
         return (_result_of, (self.id, self.mesh))
+
+
+def first_of(result: Any) -> Any:
+    """What its workflow begins with, to which all calls of that go back, as far as the result knows."""
+    while result.parent is not None:
+        result = result.parent
+    return result
 
 
 def _result_of(task_id: str, mesh: Mesh) -> AsyncResult[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from actorq.client.bells import stepping_aside
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.gathering import as_completed, awaited, missing_of, raise_known
 from actorq.tasks.listening import final_message, wait_and_tell
+from actorq.tasks.result import first_of
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
@@ -240,12 +241,24 @@ class ResultSet:
         self, recursive: bool = True, terminate: bool = True, wait: bool = False, timeout: float | None = None
     ) -> dict[str, str]:
         """As `AsyncResult.cancel`, for all in it."""
+        leaves = self.leaves()
         ids = [task_id for each in self.results for task_id in each._workflow_ids()] if recursive else []
-        ids += [leaf.id for leaf in self.leaves()]
-        return self._end(list(dict.fromkeys(ids)), terminate, wait, timeout)
+        ids += [leaf.id for leaf in leaves]
+        roots = self._roots() if recursive else []
+        bare = [leaf.id for leaf in leaves if leaf.outcome is None and leaf.is_bare()] if recursive else []
+        if bare:
+            more_ids, more_roots = self.mesh.control.open_calls(bare, 1.0 if timeout is None else timeout)
+            ids, roots = [*more_ids, *ids], [*more_roots, *roots]
+        return self._end(list(dict.fromkeys(ids)), terminate, wait, timeout, roots)
 
-    def _end(self, ids: list[str], terminate: bool, wait: bool, timeout_s: float | None) -> dict[str, str]:
-        return self.mesh.revoke(ids, terminate, wait, 1.0 if timeout_s is None else timeout_s) if ids else {}
+    def _end(
+        self, ids: list[str], terminate: bool, wait: bool, timeout_s: float | None, roots: Sequence[str] = ()
+    ) -> dict[str, str]:
+        return self.mesh.revoke(ids, terminate, wait, 1.0 if timeout_s is None else timeout_s, roots) if ids else {}
+
+    def _roots(self) -> list[str]:
+        """What all in it go back to, if there is such."""
+        return []
 
     def _workflow_ids(self) -> Iterator[str]:
         for each in self.results:
@@ -271,6 +284,9 @@ class GroupResult(ResultSet):
     def task_id(self) -> str:
         """The same as `id`."""
         return self.id
+
+    def _roots(self) -> list[str]:
+        return [first_of(self).id]
 
     @property
     def children(self) -> list[Any]:

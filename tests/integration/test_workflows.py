@@ -9,7 +9,20 @@ from typing import Any
 
 import pytest
 
-from actorq import ActorQ, GroupResult, Signature, chain, chord, chunks, group, maybe_signature, signature, xmap
+from actorq import (
+    ActorQ,
+    AsyncResult,
+    GroupResult,
+    ResultSet,
+    Signature,
+    chain,
+    chord,
+    chunks,
+    group,
+    maybe_signature,
+    signature,
+    xmap,
+)
 from actorq.errors import ChordError, TaskRevokedError
 from tests.integration import tasks
 from tests.support import eventually
@@ -282,6 +295,27 @@ def test_a_whole_workflow_is_cancelled_by_its_result(shared_app: ActorQ) -> None
     with pytest.raises((TaskRevokedError, ChordError)):
         result.get(timeout=20)
     assert eventually(lambda: all(each.ready() for each in result.parent.parent))
+
+
+@pytest.mark.parametrize("some", ["last", "body", "member"])
+def test_a_whole_workflow_is_cancelled_by_the_id_of_any_of_its_calls(shared_app: ActorQ, some: str) -> None:
+    # As from another program, which knows nothing but the id.
+    result = (group(tasks.pid_after.s(30), add.s(1, 1).set(countdown=60)) | total.s() | add.s(1)).delay()
+    body = result.parent
+    eventually(lambda: body.parent[0].state == "STARTED")
+    chosen = {"last": result, "body": body, "member": body.parent[1]}[some]
+    AsyncResult(chosen.id, None, mesh=shared_app).cancel(wait=True, timeout=5)
+    calls = [result, body, *body.parent]
+    for each in calls:
+        each.get(timeout=20, propagate=False)
+    assert [each.state for each in calls] == ["REVOKED"] * 4
+
+
+def test_a_group_that_another_program_has_saved_is_cancelled(shared_app: ActorQ) -> None:
+    result = (group(tasks.pid_after.s(30), add.s(1, 1).set(countdown=60)) | total.s()).delay()
+    handles: list[AsyncResult[Any]] = [AsyncResult(each.id, None, mesh=shared_app) for each in result.parent]
+    ResultSet(handles, shared_app).cancel(wait=True, timeout=5)
+    assert isinstance(result.get(timeout=20, propagate=False), TaskRevokedError)
 
 
 def test_a_call_whose_result_is_ignored_has_none_at_once(shared_app: ActorQ) -> None:

@@ -215,16 +215,17 @@ class Commands:
         ids = ids_in(arguments)
         roots = [each.removeprefix(TREE) for each in ids if each.startswith(TREE)] + ids_in(arguments, "roots")
         ids = [each for each in ids if not each.startswith(TREE)]
-        became = self._revoke_each(ids, terminate, until_s)
         members = self._members(roots)
+        became = self._revoke_each(ids, terminate, until_s)
         for root in roots:
             self._remember(TREE + root, terminate, until_s)
-        of_trees = self._revoke_each(chain.from_iterable(members.values()), terminate, until_s)
-        for root, each in members.items():
-            became[root] = _summary([of_trees[task_id] for task_id in each])
+        in_trees = [each for each in chain.from_iterable(members.values()) if each not in became]
+        became_of_each = became | self._revoke_each(in_trees, terminate, until_s)
+        for root, tree in members.items():
+            became[root] = _summary([became_of_each[each] for each in tree])
         if self._state.settings.durable:
             for ends in (False, True):
-                ordered = [*ids, *of_trees, *(TREE + root for root in roots)]
+                ordered = [*ids, *in_trees, *(TREE + root for root in roots)]
                 kept = [each for each in ordered if self._state.revoked.get(each) == (until_s, ends)]
                 if kept:
                     self._state.operations.append(KeepRevocations(kept, until_s, ends))
@@ -255,12 +256,16 @@ class Commands:
                 state.send(link.peer, m.Control(0, "revoke", {"ids": news, "terminate": terminate}, [], 0.0))
 
     def _members(self, roots: Sequence[str]) -> dict[str, list[str]]:
-        """The calls that go back to each of these, and these themselves."""
-        members = {root: [root] for root in roots}
-        for call in chain(self._state.calls, self._state.ledger.unreleased()) if members else ():
+        """The calls that go back to each of these, and these themselves: first what waits for others, so that it ends for
+        its own sake.
+        """
+        members: dict[str, list[str]] = {root: [] for root in roots}
+        for call in chain(self._state.ledger.unreleased(), self._state.calls) if members else ():
             root = call.extra.root if call.extra is not None else ""
             if root in members and call.id != root:
                 members[root].append(call.id)
+        for root, tree in members.items():
+            tree.append(root)
         return members
 
     def _forget(self, arguments: dict[str, Any]) -> int:
@@ -353,6 +358,8 @@ class Commands:
 
 def _summary(became: Sequence[str]) -> str:
     """What became of the calls of a tree."""
+    if len(became) == 1:
+        return became[0]
     known = Counter(each for each in became if not each.startswith("unknown"))
     return ", ".join(f"{count} {what}" for what, count in known.items()) or became[0]
 

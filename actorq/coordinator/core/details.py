@@ -6,7 +6,7 @@ Of a call that has settled it knows when and where, and the rest only if the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -35,6 +35,7 @@ class Details:
             "call_details": self._details,
             "call_children": self._children,
             "workflow": self._workflow,
+            "open_calls": self._open_calls,
         }
 
     # -- single calls ----------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ class Details:
     def _workflow(self, arguments: Arguments) -> Arguments | None:
         """A workflow by its own id or that of one of its calls. None if it is not known, or has ended."""
         ledger, some_id = self._state.ledger, str(arguments.get("id", ""))
-        entry = ledger.entries.get(some_id) or self._workflow_with(some_id)
+        entry = ledger.entries.get(some_id) or next(iter(self._workflows_with([some_id])), None)
         if entry is None:
             return None
         plan, specs = entry.plan, self._state.entries_by_number
@@ -134,9 +135,26 @@ class Details:
         ]
         return {"id": plan.id, "calls": len(plan.nodes), "ended": len(plan.nodes) - entry.left, "missing": missing}
 
-    def _workflow_with(self, task_id: str) -> Entry | None:
-        entries = self._state.ledger.entries.values()
-        return next((each for each in entries if any(node.call.id == task_id for node in each.plan.nodes)), None)
+    def _open_calls(self, arguments: Arguments) -> dict[str, list[str]]:
+        """Of the workflows that these calls belong to: the ids of those that have not ended, from the end to the beginning,
+        and of what else goes back to them, such as what their tasks have submitted, the roots.
+        """
+        calls: dict[str, None] = {}
+        roots: dict[str, None] = {}
+        for entry in self._workflows_with(ids_in(arguments)):
+            calls.update(dict.fromkeys(reversed(self._state.ledger.open_calls(entry.plan.id))))
+            first = entry.plan.nodes[0].call.extra
+            if first is not None and first.root and not first.parent:  # Else it is part of something larger.
+                roots[first.root] = None
+        return {"ids": list(calls), "roots": list(roots)}
+
+    def _workflows_with(self, task_ids: Sequence[str]) -> list[Entry]:
+        """Those in progress to which one of these calls belongs, also if that has ended."""
+        ledger, wanted = self._state.ledger, set(task_ids)
+        if all(each in ledger.members for each in wanted):
+            found = [entry for each in wanted for entry, _ in ledger.members[each]]
+            return list({entry.plan.id: entry for entry in found}.values())
+        return [entry for entry in ledger.entries.values() if any(node.call.id in wanted for node in entry.plan.nodes)]
 
 
 def _named(call: Call) -> tuple[str, str, int]:

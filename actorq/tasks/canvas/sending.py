@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from actorq.context import current
 from actorq.tasks.canvas.naming import Naming
 from actorq.tasks.canvas.planning import Before, Flow, Maker, Planner, Step
+from actorq.tasks.result import first_of
 from actorq.wire.records import CallSpec, Plan
 
 
@@ -44,7 +45,7 @@ def compiled(canvas: Canvas, maker: Maker, naming: Naming) -> Compiled:
     running = current.get()
     call = None if running is None or not running.call.id else running.call
     if call is None:
-        planner = Planner(maker, naming.new_id, _first(result).id)
+        planner = Planner(maker, naming.new_id, first_of(result).id)
     else:
         planner = Planner(maker, naming.new_id, (call.extra and call.extra.root) or call.id, call.id)
     canvas.plan(planner, None)
@@ -81,9 +82,3 @@ def send_call(mesh: Any, task: str, args: Iterable[Any], kwargs: Mapping[str, An
     if known is not None:
         return known.apply_async(args, kwargs, **options)
     return mesh.send_task(task, args, kwargs, **options)
-
-
-def _first(result: Any) -> Any:
-    while result.parent is not None:
-        result = result.parent
-    return result

@@ -77,6 +77,32 @@ def test_the_help_of_inspect_lists_all_questions(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["control", "rate_limit", "add", "1/s"], "rate_limit"),
+        (["control", "rate-limit", "add", "1/s"], "rate_limit"),
+        (["inspect", "active_queues"], "active_queues"),
+        (["inspect", "active-queues"], "active_queues"),
+    ],
+)
+def test_names_are_taken_as_celery_spells_them_and_as_commands_are_spelt(
+    run: Run, mesh: FakeMesh, arguments: list[str], asked: str
+) -> None:
+    run(*arguments)
+    assert [command for command, *_ in mesh.orders] == [asked]
+
+
+def test_cancel_ends_the_whole_workflow(run: Run, mesh: FakeMesh) -> None:
+    mesh.replies["open_calls"] = {"c@a": {"ids": ["id-2", "id-1"], "roots": ["id-0"]}, "c@b": {"ids": [], "roots": []}}
+    mesh.replies["revoke"] = {"c@a": {"id-1": "removed", "id-0": "2 removed"}}
+    result = run("control", "cancel", "id-1")
+    assert "id-0: 2 removed" in result.stdout
+    (_, asked, *_), (command, arguments, *_) = mesh.orders
+    assert asked == {"ids": ["id-1"]} and command == "revoke"
+    assert arguments == {"ids": ["id-2", "id-1", "id-1"], "roots": ["id-0", "id-1"], "terminate": True}
+
+
+@pytest.mark.parametrize(
     ("arguments", "terminate"),
     [
         (["revoke", "id-1", "id-2"], False),

@@ -141,6 +141,29 @@ def test_the_children_of_a_call_are_found_while_they_wait_run_and_when_they_have
     assert client.order("call_children", ids=["p"])["p"][0] == ("b", "group", 1)
 
 
+def test_the_open_calls_of_a_workflow_are_found_by_any_of_its_calls_from_the_end_to_the_beginning(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker()
+    nodes = chain("first", "second", "third")
+    for node in nodes:
+        node.call.extra = Extra(root="first")
+    client.submit_plan("p", *nodes)
+    client.submit_plan("q", *chain("other"))
+    whole = {"ids": ["third", "second", "first"], "roots": ["first"]}
+    assert client.order("open_calls", ids=["first"]) == client.order("open_calls", ids=["third"]) == whole
+    worker.report("first")
+    assert client.order("open_calls", ids=["first"]) == {"ids": ["third", "second"], "roots": ["first"]}
+    assert client.order("open_calls", ids=["none"]) == {"ids": [], "roots": []}
+
+
+def test_a_workflow_that_a_task_has_submitted_is_not_all_that_goes_back_to_the_root(bench: Bench) -> None:
+    client = bench.client()
+    nodes = chain("first", "second")
+    for node in nodes:
+        node.call.extra = Extra(root="root", parent="task")
+    client.submit_plan("p", *nodes)
+    assert client.order("open_calls", ids=["second"]) == {"ids": ["second", "first"], "roots": []}
+
+
 def test_children_that_wait_for_others_of_their_plan_are_found(bench: Bench) -> None:
     client = bench.client()
     nodes = chain("first", "next")

@@ -25,6 +25,16 @@ def test_all_calls_of_a_tree_end_wherever_they_are(bench: Bench) -> None:
     assert bench.state_of("stranger") == "open"
 
 
+def test_the_answer_counts_what_this_order_has_ended() -> None:
+    bench = Bench()
+    client = bench.client()
+    client.submit("root")
+    client.submit("child", extra=CHILD)
+    assert client.order("revoke", ids=["child"], roots=["root"]) == {"child": "removed", "root": "2 removed"}
+    client.submit("alone")
+    assert client.order("revoke", ids=["alone"], roots=["alone"]) == {"alone": "removed"}
+
+
 def test_what_comes_later_does_not_start(bench: Bench) -> None:
     client = bench.client()
     client.order("revoke", roots=["root"])

@@ -64,9 +64,19 @@ class SpokenFor:
     ) -> bool:
         return all(each.is_settled() for each in results)
 
-    def revoke(self, ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float) -> dict[str, str]:
+    def revoke(
+        self, ids: Sequence[str], terminate: bool, wait: bool, timeout_s: float, roots: Sequence[str] = ()
+    ) -> dict[str, str]:
         self.revoked += ids
+        self.roots = list(roots)
         return {}
+
+    @property
+    def control(self) -> Any:
+        return self
+
+    def open_calls(self, task_ids: Sequence[str], timeout: float) -> tuple[list[str], list[str]]:
+        return [f"{each} and more" for each in task_ids], ["root"]
 
     def children_of(self, task_id: str) -> list[Any]:
         return []
@@ -284,10 +294,21 @@ def test_a_group_is_cancelled_with_all_that_belongs_to_it(mesh: Any) -> None:
     first: AsyncResult[Any] = AsyncResult("first", None, mesh=mesh)
     members: list[Any] = [LinkedResult(name, None, mesh=mesh, parent=first) for name in "ab"]
     GroupResult("g", members, first).cancel()
-    assert sorted(mesh.revoked) == ["a", "b", "first"]
+    assert sorted(mesh.revoked) == ["a", "b", "first"] and mesh.roots == ["first"]
     mesh.revoked.clear()
     GroupResult("g", members, first).revoke()
     assert mesh.revoked == ["a", "b"]
+
+
+def test_a_result_that_was_made_of_an_id_asks_what_belongs_to_it_when_it_is_cancelled(mesh: Any) -> None:
+    AsyncResult("a", None, mesh=mesh).cancel()
+    assert (mesh.revoked, mesh.roots) == (["a and more", "a"], ["root", "a"])
+    mesh.revoked.clear()
+    AsyncResult("a", None, mesh=mesh).cancel(recursive=False)
+    assert (mesh.revoked, mesh.roots) == (["a"], [])
+    mesh.revoked.clear()
+    ResultSet([AsyncResult("a", None, mesh=mesh), result_of(mesh, "b", 1)]).cancel()
+    assert (mesh.revoked, mesh.roots) == (["a and more", "a", "b"], ["root"])
 
 
 def test_then_of_a_set_waits_for_all(mesh: Any) -> None:
