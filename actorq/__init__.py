@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actorq.tasks.result import AsyncResult
     from actorq.tasks.result_set import GroupResult, ResultSet
     from actorq.tasks.task import Task
+    from actorq.utils import uuid
 
 __all__ = [
     "ActorQ",
@@ -45,6 +46,7 @@ __all__ = [
     "shared_task",
     "signature",
     "subtask",
+    "uuid",
     "worker_direct",
     "xmap",
     "xstarmap",
@@ -74,6 +76,7 @@ _HOMES = {
     "shared_task": "actorq.shared",
     "signature": "actorq.tasks.canvas.signature",
     "subtask": "actorq.tasks.canvas.signature",
+    "uuid": "actorq.utils",
     "xmap": "actorq.tasks.canvas.maps",
     "xstarmap": "actorq.tasks.canvas.maps",
     "worker_direct": "actorq.policies.routing",

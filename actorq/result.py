@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from actorq.shared import current_app
@@ -9,7 +11,15 @@ from actorq.tasks import result
 from actorq.tasks.eager import EagerResult
 from actorq.tasks.result_set import GroupResult, ResultSet
 
-__all__ = ["AsyncResult", "EagerResult", "GroupResult", "ResultSet"]
+__all__ = [
+    "AsyncResult",
+    "EagerResult",
+    "GroupResult",
+    "ResultSet",
+    "allow_join_result",
+    "denied_join_result",
+    "result_from_tuple",
+]
 
 
 class _Handles(type):
@@ -27,3 +37,17 @@ class AsyncResult(metaclass=_Handles):
         cls, id: str, backend: Any = None, task_name: str | None = None, app: Any = None, parent: Any = None
     ) -> result.AsyncResult[Any]:
         return (current_app if app is None else app).AsyncResult(id)
+
+
+def result_from_tuple(r: Any, app: Any = None) -> Any:
+    """The result of which `as_tuple` has made `r`; of the current application, if none is given."""
+    return (current_app if app is None else app).result_from_tuple(r)
+
+
+@contextmanager
+def allow_join_result() -> Iterator[None]:
+    """Celery's, and needless: a task that waits for results leaves its slot to other calls, so it may always do so."""
+    yield
+
+
+denied_join_result = allow_join_result

@@ -26,6 +26,8 @@ _CANNOT_ENCODE = (TypeError, ValueError, OverflowError, RecursionError)
 
 def check_id(task_id: str) -> str:
     """The id, if it can be one. Raises ImproperlyConfigured."""
+    if not isinstance(task_id, str):
+        raise ImproperlyConfigured(f"a task_id is a text, and not {task_id!r}")
     if len(task_id) > ID_LENGTH:
         raise ImproperlyConfigured(
             f"a task_id has at most {ID_LENGTH} characters, this one has {len(task_id):,}: {task_id[:40]!r}…"

@@ -19,6 +19,8 @@ KEY_OPTIONS = ("key", "fair_key", "unique", "unique_until", "unique_conflict")
 """Options of a task, or of one call."""
 KEY_LENGTH = 200
 """As `actorq.wire.records.Key` says."""
+LIKE_ARGS = frozenset({"arg", "args", "arguments"})
+"""Slips that would make different calls one."""
 Key = str | Callable[..., Any] | None
 Encode = Callable[[Sequence[Any], dict[str, Any]], bytes]
 
@@ -31,7 +33,6 @@ def keys_of(task: Any) -> dict[str, Any]:
 
 def check_keys_of_task(options: Mapping[str, Any]) -> None:
     """As `check_keys`, for what holds for all calls of a task: a text that is the same for all of them is a slip."""
-    check_keys(options)
     for name in ("key", "fair_key", "unique"):
         each = options.get(name)
         if isinstance(each, str) and each != "args" and "{" not in each:
@@ -40,6 +41,7 @@ def check_keys_of_task(options: Mapping[str, Any]) -> None:
                 f"'{{args[0]}}' or '{{kwargs[user]}}'"
                 + (", 'args' for all arguments, or True for one call of the task at a time" if name == "unique" else "")
             )
+    check_keys(options)
 
 
 def check_keys(options: Mapping[str, Any]) -> None:
@@ -55,6 +57,10 @@ def check_keys(options: Mapping[str, Any]) -> None:
         raise ImproperlyConfigured(
             f"unique is True (one call of the task), 'args' (one with the same arguments), a text such as '{{args[0]}}' "
             f"or a function of the arguments, and not {unique!r}"
+        )
+    if isinstance(unique, str) and unique != "args" and unique.lower() in LIKE_ARGS:
+        raise ImproperlyConfigured(
+            f"unique={unique!r} would be a key of its own: for all arguments it is unique='args'"
         )
     if (options.get("unique_conflict") or "existing") not in ("existing", "raise"):
         raise ImproperlyConfigured(f"unique_conflict is 'existing' or 'raise', and not {options['unique_conflict']!r}")

@@ -24,6 +24,7 @@ from actorq import (
     xmap,
 )
 from actorq.errors import ChordError, TaskRevokedError
+from actorq.result import result_from_tuple
 from tests.integration import tasks
 from tests.support import eventually
 
@@ -160,6 +161,28 @@ def test_a_member_that_fails_fails_the_chord_and_its_errback_runs_once(shared_ap
     assert len(lines(path)) == 1
 
 
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda header, errback: chord(header, total.s()).on_error(errback).delay(),
+        lambda header, errback: chord(header, total.s().on_error(errback)).delay(),
+        lambda header, errback: chord(header, total.s()).apply_async(link_error=errback),
+        lambda header, errback: chord(header)(total.s(), link_error=[errback]),
+        lambda header, errback: chord(header, total.s()).set(link_error=[errback]).delay(),
+        lambda header, errback: chord(header, total.s(), link_error=errback).delay(),
+    ],
+    ids=["on_error", "on_error of the body", "apply_async", "call", "set", "option"],
+)
+def test_however_an_errback_is_linked_to_a_chord_it_is_the_bodys(
+    shared_app: ActorQ, tmp_path: Path, send: Callable[..., Any]
+) -> None:
+    path = tmp_path / "errors"
+    result = send([add.s(1, 1), fail.s("no")], tasks.write_cause.s(str(path)))
+    with pytest.raises(ChordError):
+        result.get(timeout=20)
+    assert eventually(lambda: lines(path))[0].startswith(f"{result.id} Dependency ")
+
+
 def test_a_member_that_is_revoked_does_not_leave_the_chord_waiting(shared_app: ActorQ) -> None:
     header = group(add.s(1, 1), add.s(2, 2).set(countdown=60))
     result = (header | total.s()).delay()
@@ -256,7 +279,7 @@ def test_a_group_is_found_again_by_its_id(shared_app: ActorQ) -> None:
 def test_a_result_is_made_of_its_tuple(shared_app: ActorQ) -> None:
     result = (group(add.s(1, 1), add.s(2, 2)) | total.s()).delay()
     assert result.get(timeout=20) == 6
-    again = shared_app.result_from_tuple(result.as_tuple())
+    again = result_from_tuple(result.as_tuple(), shared_app)
     assert again == result and again.parent == result.parent
     assert again.get(timeout=20) == 6 and again.parent.get(timeout=20) == [2, 4]
 

@@ -9,6 +9,7 @@ from actorq.errors import ImproperlyConfigured
 from actorq.tasks.canvas.chains import FIRST, OWN
 from actorq.tasks.canvas.groups import group
 from actorq.tasks.canvas.naming import Naming
+from actorq.tasks.canvas.parts import signature_in
 from actorq.tasks.canvas.planning import Before, Flow, Planner, Step
 from actorq.tasks.canvas.sending import send_workflow
 from actorq.tasks.canvas.signature import Signature, maybe_signature
@@ -33,7 +34,7 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         app: Any = None,
         **options: Any,
     ) -> None:
-        parts = {"header": _header(header, app), "body": maybe_signature(body, app), "kwargs": dict(kwargs or {})}
+        parts = {"header": _header(header, app), "body": _body(body, app), "kwargs": dict(kwargs or {})}
         super().__init__(task, args, parts, options, "chord", app=app)
 
     @property
@@ -55,7 +56,7 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
 
     @body.setter
     def body(self, body: Any) -> None:
-        self.kwargs["body"] = maybe_signature(body, self._app)
+        self.kwargs["body"] = _body(body, self._app)
 
     def with_body(self, body: Signature[Any]) -> chord:
         """A copy with that body instead."""
@@ -70,7 +71,7 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         return ("header", "body", "kwargs")
 
     def _adopt_parts(self) -> None:
-        body = maybe_signature(self.kwargs.get("body"), self._app)
+        body = _body(self.kwargs.get("body"), self._app)
         self["kwargs"] = {
             "header": _header(self.kwargs["header"], self._app).clone(),
             "body": None if body is None else body.clone(),
@@ -119,7 +120,7 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         defaults: Mapping[str, Any] = {},
     ) -> Signature[Any]:
         header_kwargs = {**self.kwargs["kwargs"], **(kwargs or {})}
-        body = maybe_signature(header_kwargs.pop("body", None), self._app) or self._needed_body()
+        body = _body(header_kwargs.pop("body", None), self._app) or self._needed_body()
         defaults = {**defaults, **self.options}
         own = {name: value for name, value in {**defaults, **options}.items() if name in OWN}
         for_each = {name: value for name, value in options.items() if name not in OWN}
@@ -127,7 +128,17 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         app = self._given_app() or body._given_app()
         made = chord(self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=app, **own)
         made.body = body.bound(None, None, _without_first(for_each), _without_first(otherwise))
+        for callback in made._take("link"):
+            made.link(callback)
+        for errback in made._take("link_error"):
+            made.link_error(errback)
         return made
+
+    def _take(self, option: str) -> list[Signature[Any]]:
+        """The signatures in ``link`` or ``link_error``, out of the options."""
+        linked = list(self.linked(option))
+        self.options.pop(option, None)
+        return linked
 
     def send(self) -> Any:
         return send_workflow(self)
@@ -155,6 +166,10 @@ def _header(given: Any, app: Any) -> group:
     if isinstance(given, dict):
         given = maybe_signature(given, app)
     return given if isinstance(given, group) else group(given, app=app)
+
+
+def _body(given: Any, app: Any) -> Signature[Any] | None:
+    return None if given is None else signature_in(given, app)
 
 
 def _without_first(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,10 +33,11 @@ def signatures_of(given: Any, app: Any) -> list[Signature[Any]]:
         given = given[0]
     if isinstance(given, dict) or not isinstance(given, Iterable):
         given = [given]
-    return [_signature(each, app) for each in given]
+    return [signature_in(each, app) for each in given]
 
 
-def _signature(given: Any, app: Any) -> Signature[Any]:
+def signature_in(given: Any, app: Any) -> Signature[Any]:
+    """A signature, also of a dict. Raises ImproperlyConfigured."""
     found = maybe_signature(given, app)
     if not isinstance(found, Signature):
         raise ImproperlyConfigured(f"a workflow is made of signatures, such as task.s(…), and not of {given!r}")

@@ -90,6 +90,14 @@ def test_wrong_options_fail_at_the_definition(options: dict[str, Any]) -> None:
         make_task(Task, ActorQ("main"), "limited", print, False, options)
 
 
+@pytest.mark.parametrize("slip", ["arg", "Args", "arguments"])
+def test_a_slip_that_would_make_all_calls_one_is_refused(slip: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="unique='args'"):
+        check_keys({"unique": slip})
+    check_keys({"unique": "args"})
+    check_keys({"unique": "cargo-7"})  # A key that this one call has.
+
+
 def test_limits_are_part_of_the_spec_of_a_task() -> None:
     task = ActorQ("main").task(name="limited", rate_limit="10/m", max_concurrency=3, scope="worker")(len)
     assert (task.spec.rate, task.spec.rate_period_s, task.spec.max_concurrency) == (10, 60, 3)

@@ -41,6 +41,11 @@ class Bench(test_pool.Bench):
     def until_started(self, call: Call) -> None:
         self.until(lambda: self.pool.running() or any(outcome.id == call.id for outcome in self.outcomes()))
 
+    def until_idle(self) -> None:
+        """As of the other pools; and until the hub has heard of it, which threads tell when a call has ended."""
+        super().until_idle()
+        self.until(lambda: not self.pool.active and not self.pool.paused)
+
     def start(self, fn: Callable[..., Any], *args: Any) -> Call:
         """A call that runs."""
         call = self.submit(job_of(fn), *args)

@@ -129,6 +129,13 @@ def test_a_workflow_of_something_else_is_refused(bench: Bench, part: object) -> 
         chain(bench.add.s(1, 1), part)
 
 
+@pytest.mark.parametrize("body", [5, "add"])
+def test_a_chord_with_another_body_than_a_signature_is_refused(bench: Bench, body: object) -> None:
+    for make in (lambda: chord([bench.add.s(1, 1)], body), lambda: chord([bench.add.s(1, 1)])(body)):
+        with pytest.raises(ImproperlyConfigured, match="made of signatures"):
+            make()
+
+
 def test_a_group_takes_no_links_when_it_is_called(bench: Bench) -> None:
     flow = group(bench.add.s(1, 1), bench.add.s(2, 2))
     with pytest.raises(TypeError, match="use a chord"):
