@@ -75,6 +75,8 @@ def client(name: str, role: str, control: bool, by_value: bool, output: str | No
     """
     if role == Role.OBSERVER.value and (control or by_value):
         raise click.UsageError("an observer looks, and has no further rights: leave --control and --by-value out")
+    if output is None and os.path.basename(name) != name:
+        raise click.UsageError(f"{name!r} would be a path: say with --output where to write its key file")
     path = output or f"{name}.key"
     rights = rights_of(control, by_value)
     made: list[ClientKey] = []

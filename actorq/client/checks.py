@@ -91,12 +91,18 @@ def _check_depth(command: str, arguments: Any) -> None:
 
 
 def check_timeout(timeout_s: float | None) -> float | None:
-    """The timeout, if it is one. Raises ImproperlyConfigured for NaN, with which nothing would ever be over."""
-    if timeout_s is not None and math.isnan(timeout_s):
-        raise ImproperlyConfigured("a timeout is a number of seconds, or None for a wait without end, and not NaN")
+    """The timeout, if it is one. Raises ImproperlyConfigured; also for NaN, with which nothing would ever be over."""
+    try:
+        is_one = timeout_s is None or not math.isnan(timeout_s)
+    except TypeError:
+        is_one = False
+    if not is_one:
+        raise ImproperlyConfigured(
+            f"a timeout is a number of seconds, or None for a wait without end, and not {timeout_s!r}"
+        )
     return timeout_s
 
 
 def deadline(timeout_s: float | None, now_s: float) -> float | None:
-    """The monotonic time when a wait is over that begins now. Raises ImproperlyConfigured for NaN."""
+    """The monotonic time when a wait is over that begins now. Raises ImproperlyConfigured."""
     return None if check_timeout(timeout_s) is None else now_s + (timeout_s or 0.0)

@@ -152,7 +152,9 @@ def split_options(
     """
     if not BROKER_OPTIONS.isdisjoint(options):
         options = _without_broker_options(options)
-    stamps = options.get("stamped_headers") or ()
+    stamps, headers = options.get("stamped_headers") or (), options.get("headers")
+    if headers is not None and not isinstance(headers, Mapping):
+        raise ImproperlyConfigured(f"headers is a dict of what the task finds in request.headers, and not {headers!r}")
     check_options(options, (*SPEC_OPTIONS, *known, *stamps))
     changes = {name: value for name, value in options.items() if name in SPEC_OPTIONS}
     return changes, {name: value for name, value in options.items() if name not in SPEC_OPTIONS and value is not None}

@@ -87,6 +87,14 @@ def test_a_name_that_is_taken_says_how_to_give_that_key_further_rights(run: Run)
     assert "'actorq key grant alice' gives its key further rights" in run("key", "client", "alice").stderr
 
 
+def test_a_name_that_is_a_path_needs_a_file_for_its_key(run: Run, directory: Path) -> None:
+    run("key", "new")
+    result = run("key", "client", "jobs/alice")
+    assert result.exit_code == 2 and "--output" in result.stderr
+    assert run("key", "client", "jobs/alice", "-o", "alice.key").exit_code == 0
+    assert (directory / "alice.key").exists() and not (directory / "jobs").exists()
+
+
 def test_help_says_which_key_file_is_the_default(run: Run) -> None:
     for command in ("client", "grant", "remove", "show"):
         assert "$ACTORQ_KEY, else cluster.key here" in " ".join(run("key", command, "--help").stdout.split())

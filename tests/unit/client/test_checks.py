@@ -75,8 +75,9 @@ def test_an_order_keeps_what_was_given_whatever_becomes_of_it_in_the_caller() ->
     assert order == Order(1, "revoke", {"ids": ["one"]}, ["node"], 1.0)
 
 
-def test_no_wait_lasts_for_not_a_number_of_seconds() -> None:
+@pytest.mark.parametrize("timeout_s", [math.nan, "3", [3]])
+def test_no_wait_lasts_for_not_a_number_of_seconds(timeout_s: Any) -> None:
     assert check_timeout(None) is None and check_timeout(2.0) == 2.0
     assert deadline(None, 1.0) is None and deadline(math.inf, 1.0) == math.inf
     with pytest.raises(ImproperlyConfigured, match="timeout"):
-        deadline(math.nan, 1.0)
+        deadline(timeout_s, 1.0)

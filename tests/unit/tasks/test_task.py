@@ -56,6 +56,11 @@ def test_a_misspelt_option_is_refused_with_the_nearest_one(app: ActorQ) -> None:
         task.apply_async(countdwn=3)
 
 
+def test_headers_are_a_dict(app: ActorQ) -> None:
+    with pytest.raises(ImproperlyConfigured, match="headers is a dict"):
+        app.task(name="t")(lambda: None).apply_async(headers=["trace"])
+
+
 @pytest.mark.parametrize("priority", [12, -1, 2.5, "high", True])
 def test_a_priority_out_of_range_is_refused_with_the_range(app: ActorQ, priority: Any) -> None:
     task = app.task(name="t")(lambda: None)
