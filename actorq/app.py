@@ -332,7 +332,7 @@ class ActorQ(Configurable, Travelling, Making, Questions):
             known = self._session.core.pending.get(task_id)
             if isinstance(known, AsyncResult):
                 return known
-        return AsyncResult(task_id, None, outcome, mesh=self)
+        return AsyncResult(task_id, None, outcome, mesh=self, is_bare=True)
 
     # -- what results and control ask of us (see actorq.tasks.protocol.Mesh) ---------------------------------------
 

@@ -94,7 +94,7 @@ def check_timeout(timeout_s: float | None) -> float | None:
     """The timeout, if it is one. Raises ImproperlyConfigured; also for NaN, with which nothing would ever be over."""
     try:
         is_one = timeout_s is None or not math.isnan(timeout_s)
-    except TypeError:
+    except (TypeError, OverflowError):
         is_one = False
     if not is_one:
         raise ImproperlyConfigured(

@@ -62,4 +62,6 @@ class AbortableTask(Task[P, R]):
 
 def _abortable(result: AsyncResult[R]) -> AbortableAsyncResult[R]:
     """Another handle to the same call."""
-    return AbortableAsyncResult(result.id, None, result.outcome, mesh=result.mesh, ignored=result.ignored)
+    return AbortableAsyncResult(
+        result.id, None, result.outcome, mesh=result.mesh, ignored=result.ignored, is_bare=result.is_bare
+    )

@@ -80,17 +80,20 @@ class Control(QueueControl):
         became: dict[str, str] = {}
         for arguments in revocations(ids, roots, terminate):
             for reply in self.broadcast("revoke", arguments, timeout=timeout).values():
-                became.update(reply)
+                news = {task_id: what for task_id, what in reply.items() if not str(what).startswith("unknown")}
+                became = {**reply, **became, **news}  # Where one coordinator knows a call, the others do not count.
         return became
 
     def cancel(self, task_id: str | Sequence[str], timeout: float = 1.0) -> BroadcastReplies:
         """End calls, also running ones, with all of the workflows that they belong to, and with what their tasks have
-        submitted or will submit. Returns, by coordinator, what became of each.
+        submitted or will submit (but for what those of a workflow have that a task has submitted). Returns, by coordinator,
+        what became of each.
         """
         given = _names(task_id)
         ids, roots = self.open_calls(given, timeout)
         replies = BroadcastReplies({}, [])
-        for arguments in revocations([*ids, *given], [*roots, *given], terminate=True):
+        all_ids, all_roots = list(dict.fromkeys([*ids, *given])), list(dict.fromkeys([*roots, *given]))
+        for arguments in revocations(all_ids, all_roots, terminate=True):
             answer = self.broadcast("revoke", arguments, timeout=timeout)
             for name, became in answer.items():
                 replies.setdefault(name, {}).update(became)
@@ -105,8 +108,8 @@ class Control(QueueControl):
         roots: dict[str, None] = {}
         for some in chunks(task_ids):
             for reply in self.broadcast("open_calls", {"ids": list(some)}, timeout=timeout).values():
-                ids.update(dict.fromkeys(reply["ids"]))
-                roots.update(dict.fromkeys(reply["roots"]))
+                ids.update(dict.fromkeys(reply.get("ids", ())))  # Whoever cannot say it answers with an error.
+                roots.update(dict.fromkeys(reply.get("roots", ())))
         return list(ids), list(roots)
 
     def revoke_by_stamped_headers(

@@ -21,7 +21,7 @@ RIGHTS = (CODE, CONTROL)
 QUESTIONS = frozenset(
     {
         "ping", "stats", "active", "reserved", "registered", "active_queues", "coordinator", "queues", "queue_details",
-        "topology", "consumers", "dead_letters", "call_details", "call_children",
+        "topology", "consumers", "dead_letters", "call_details", "call_children", "workflow", "open_calls",
     }
 )  # fmt: skip
 """Control commands that change nothing: these need no right."""

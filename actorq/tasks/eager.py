@@ -56,8 +56,7 @@ class EagerResult(LinkedResult[R], Generic[R], gc=False, eq=False):
         return ""
 
     def cancel(self, *args: Any, **options: Any) -> dict[str, str]:
-        """As `revoke`."""
-        self.revoke()
+        """It has ended already, and stays as it is."""
         return {}
 
     def details(self) -> CallDetails:

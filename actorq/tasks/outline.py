@@ -21,4 +21,4 @@ def result_from_tuple(form: Any, mesh: Any) -> Any:
         return GroupResult(task_id, [result_from_tuple(each, mesh) for each in members], parent, mesh)
     if parent is None:
         return mesh.AsyncResult(task_id)
-    return LinkedResult(task_id, None, mesh=mesh, parent=parent)
+    return LinkedResult(task_id, None, mesh=mesh, is_bare=True, parent=parent)

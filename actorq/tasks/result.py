@@ -32,6 +32,8 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
     mesh: Mesh = None  # type: ignore[assignment]  # Given to each; a field after those with defaults has one too.
     ignored: bool = False
     """Nobody keeps the result: `get` returns None at once."""
+    is_bare: bool = False
+    """It was made of an id, and knows nothing of the workflow that it may belong to."""
 
     @property
     def task_id(self) -> str:
@@ -298,14 +300,10 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
         if not recursive:
             return self.mesh.revoke([self.id], terminate, wait, timeout_s)
         ids, roots = list(self._workflow_ids()), [first_of(self).id]
-        if self.is_bare():
+        if self.is_bare:
             more_ids, more_roots = self.mesh.control.open_calls([self.id], timeout_s)
             ids, roots = [*more_ids, *ids], [*more_roots, *roots]
-        return self.mesh.revoke(list(dict.fromkeys(ids)), terminate, wait, timeout_s, roots)
-
-    def is_bare(self) -> bool:
-        """Whether it was made of an id: then it knows nothing of the workflow that it may belong to."""
-        return self.call is None and self.parent is None and not self.followers()
+        return self.mesh.revoke(list(dict.fromkeys(ids)), terminate, wait, timeout_s, list(dict.fromkeys(roots)))
 
     def _workflow_ids(self) -> Iterator[str]:
         """From the end to the beginning: so what follows a call that is ended is ended for its own sake."""
@@ -430,4 +428,4 @@ def first_of(result: Any) -> Any:
 
 def _result_of(task_id: str, mesh: Mesh) -> AsyncResult[Any]:
     """A handle that came from another process."""
-    return AsyncResult(task_id, None, mesh=mesh)
+    return AsyncResult(task_id, None, mesh=mesh, is_bare=True)

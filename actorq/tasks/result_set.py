@@ -245,11 +245,11 @@ class ResultSet:
         ids = [task_id for each in self.results for task_id in each._workflow_ids()] if recursive else []
         ids += [leaf.id for leaf in leaves]
         roots = self._roots() if recursive else []
-        bare = [leaf.id for leaf in leaves if leaf.outcome is None and leaf.is_bare()] if recursive else []
+        bare = [leaf.id for leaf in leaves if leaf.is_bare] if recursive else []
         if bare:
             more_ids, more_roots = self.mesh.control.open_calls(bare, 1.0 if timeout is None else timeout)
             ids, roots = [*more_ids, *ids], [*more_roots, *roots]
-        return self._end(list(dict.fromkeys(ids)), terminate, wait, timeout, roots)
+        return self._end(list(dict.fromkeys(ids)), terminate, wait, timeout, list(dict.fromkeys(roots)))
 
     def _end(
         self, ids: list[str], terminate: bool, wait: bool, timeout_s: float | None, roots: Sequence[str] = ()
@@ -257,8 +257,8 @@ class ResultSet:
         return self.mesh.revoke(ids, terminate, wait, 1.0 if timeout_s is None else timeout_s, roots) if ids else {}
 
     def _roots(self) -> list[str]:
-        """What all in it go back to, if there is such."""
-        return []
+        """What they go back to."""
+        return [first_of(each).id for each in self.results]
 
     def _workflow_ids(self) -> Iterator[str]:
         for each in self.results:
@@ -286,7 +286,7 @@ class GroupResult(ResultSet):
         return self.id
 
     def _roots(self) -> list[str]:
-        return [first_of(self).id]
+        return [first_of(self).id, *super()._roots()]
 
     @property
     def children(self) -> list[Any]:

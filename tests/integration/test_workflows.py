@@ -327,7 +327,7 @@ def test_a_whole_workflow_is_cancelled_by_the_id_of_any_of_its_calls(shared_app:
     body = result.parent
     eventually(lambda: body.parent[0].state == "STARTED")
     chosen = {"last": result, "body": body, "member": body.parent[1]}[some]
-    AsyncResult(chosen.id, None, mesh=shared_app).cancel(wait=True, timeout=5)
+    AsyncResult(chosen.id, None, mesh=shared_app, is_bare=True).cancel(wait=True, timeout=5)
     calls = [result, body, *body.parent]
     for each in calls:
         each.get(timeout=20, propagate=False)
@@ -336,7 +336,9 @@ def test_a_whole_workflow_is_cancelled_by_the_id_of_any_of_its_calls(shared_app:
 
 def test_a_group_that_another_program_has_saved_is_cancelled(shared_app: ActorQ) -> None:
     result = (group(tasks.pid_after.s(30), add.s(1, 1).set(countdown=60)) | total.s()).delay()
-    handles: list[AsyncResult[Any]] = [AsyncResult(each.id, None, mesh=shared_app) for each in result.parent]
+    handles: list[AsyncResult[Any]] = [
+        AsyncResult(each.id, None, mesh=shared_app, is_bare=True) for each in result.parent
+    ]
     ResultSet(handles, shared_app).cancel(wait=True, timeout=5)
     assert isinstance(result.get(timeout=20, propagate=False), TaskRevokedError)
 

@@ -225,7 +225,7 @@ class Commands:
             became[root] = _summary([became_of_each[each] for each in tree])
         if self._state.settings.durable:
             for ends in (False, True):
-                ordered = [*ids, *in_trees, *(TREE + root for root in roots)]
+                ordered = dict.fromkeys([*ids, *in_trees, *(TREE + root for root in roots)])
                 kept = [each for each in ordered if self._state.revoked.get(each) == (until_s, ends)]
                 if kept:
                     self._state.operations.append(KeepRevocations(kept, until_s, ends))
@@ -256,11 +256,11 @@ class Commands:
                 state.send(link.peer, m.Control(0, "revoke", {"ids": news, "terminate": terminate}, [], 0.0))
 
     def _members(self, roots: Sequence[str]) -> dict[str, list[str]]:
-        """The calls that go back to each of these, and these themselves: first what waits for others, so that it ends for
-        its own sake.
+        """The calls that go back to each of these, and these themselves: first what waits for others, from the end to the
+        beginning, so that it ends for its own sake.
         """
         members: dict[str, list[str]] = {root: [] for root in roots}
-        for call in chain(self._state.ledger.unreleased(), self._state.calls) if members else ():
+        for call in chain(reversed([*self._state.ledger.unreleased()]), self._state.calls) if members else ():
             root = call.extra.root if call.extra is not None else ""
             if root in members and call.id != root:
                 members[root].append(call.id)

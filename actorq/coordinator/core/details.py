@@ -149,12 +149,21 @@ class Details:
         return {"ids": list(calls), "roots": list(roots)}
 
     def _workflows_with(self, task_ids: Sequence[str]) -> list[Entry]:
-        """Those in progress to which one of these calls belongs, also if that has ended."""
-        ledger, wanted = self._state.ledger, set(task_ids)
-        if all(each in ledger.members for each in wanted):
-            found = [entry for each in wanted for entry, _ in ledger.members[each]]
-            return list({entry.plan.id: entry for entry in found}.values())
-        return [entry for entry in ledger.entries.values() if any(node.call.id in wanted for node in entry.plan.nodes)]
+        """Those in progress to which one of these calls belongs, also if that has ended or goes on elsewhere, and all that
+        share calls with them: what calls of theirs have gone on as, or of what they are that.
+        """
+        found: dict[str, Entry] = {}
+        wanted = set(task_ids)
+        while True:
+            more = [
+                entry
+                for plan_id, entry in self._state.ledger.entries.items()
+                if plan_id not in found and any(node.call.id in wanted for node in entry.plan.nodes)
+            ]
+            if not more:
+                return list(found.values())
+            found.update((entry.plan.id, entry) for entry in more)
+            wanted = {node.call.id for entry in more for node in entry.plan.nodes}
 
 
 def _named(call: Call) -> tuple[str, str, int]:

@@ -128,10 +128,11 @@ class chord(Signature[Any]):  # noqa: N801 - Celery's name
         app = self._given_app() or body._given_app()
         made = chord(self.header.bound(self._merge(args)[0], header_kwargs, for_each, otherwise), app=app, **own)
         made.body = body.bound(None, None, _without_first(for_each), _without_first(otherwise))
-        for callback in made._take("link"):
-            made.link(callback)
-        for errback in made._take("link_error"):
-            made.link_error(errback)
+        if not isinstance(made.body, (group, chord)):  # What is linked to all of these is linked to no single one.
+            for callback in made._take("link"):
+                made.link(callback)
+            for errback in made._take("link_error"):
+                made.link_error(errback)
         return made
 
     def _take(self, option: str) -> list[Signature[Any]]:

@@ -286,7 +286,7 @@ class Signature(dict[str, Any], Generic[R]):
         self._list_option(key).extend(_as_list(value))
 
     def _list_option(self, key: str) -> list[Any]:
-        items = self.options[key] = _as_list(self.options.get(key))
+        items = self.options[key] = list(_as_list(self.options.get(key)))  # Others may have the list that was there.
         return items
 
     def stamp(self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any) -> None:

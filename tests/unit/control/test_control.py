@@ -63,6 +63,21 @@ def test_names_with_a_number_of_their_own_are_no_trouble() -> None:
     Control(Orders({"job#2": 1, "job#3": 1, "w1": 1})).ping()
 
 
+def test_what_is_cancelled_ends_also_where_nobody_can_say_what_belongs_to_it() -> None:
+    orders = Orders({"c@a": {"error": "unknown command"}})
+    Control(orders).cancel("1")
+    assert [(command, arguments.get("roots")) for command, arguments, _ in orders.asked] == [
+        ("open_calls", None), ("revoke", ["1"]),
+    ]  # fmt: skip
+
+
+def test_where_one_coordinator_knows_a_call_the_others_do_not_count() -> None:
+    known, unknown = {"1": "removed"}, {"1": "unknown here; it will not start if it comes later"}
+    for replies in ({"a": known, "b": unknown}, {"a": unknown, "b": known}):
+        assert Control(Orders(replies)).end(["1"], [], terminate=True) == known
+    assert Control(Orders({"a": unknown})).end(["1"], [], terminate=True) == unknown
+
+
 def test_calls_may_be_revoked_with_the_signal_that_celery_takes() -> None:
     orders = Orders()
     Control(orders).revoke("1", terminate=True, signal="SIGKILL")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from actorq.config import BLOB_BYTES
 from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.records import FAILURE, VALUE, CallSpec, Extra, Note
 from tests.unit.coordinator.support import Bench, ClientParty
-from tests.unit.coordinator.workflows.support import chain
+from tests.unit.coordinator.workflows.support import chain, chord, go_on
 
 EXTENDED = CallSpec("add", queue="sums", extended=True)
 
@@ -153,6 +155,21 @@ def test_the_open_calls_of_a_workflow_are_found_by_any_of_its_calls_from_the_end
     worker.report("first")
     assert client.order("open_calls", ids=["first"]) == {"ids": ["third", "second"], "roots": ["first"]}
     assert client.order("open_calls", ids=["none"]) == {"ids": [], "roots": []}
+
+
+@pytest.mark.parametrize("some", ["a", "b", "inner", "body"])
+def test_what_a_call_has_gone_on_as_belongs_to_its_workflow(bench: Bench, some: str) -> None:
+    client, worker = bench.client(), bench.worker(slots=9)
+    client.submit_plan("p", *chord("body", "a", "b"))
+    go_on(worker, "a", *chain("inner", "a"))
+    assert sorted(client.order("open_calls", ids=[some])["ids"]) == ["a", "b", "body", "inner"]
+
+
+def test_a_retried_call_at_the_end_of_a_workflow_belongs_to_it_still(bench: Bench) -> None:
+    client, worker = bench.client(), bench.worker(slots=9)
+    client.submit_plan("p", *chain("x"), *chain("y"))
+    go_on(worker, "x", *chain("x"))
+    assert sorted(client.order("open_calls", ids=["x"])["ids"]) == ["x", "y"]
 
 
 def test_a_workflow_that_a_task_has_submitted_is_not_all_that_goes_back_to_the_root(bench: Bench) -> None:

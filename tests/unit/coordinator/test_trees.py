@@ -6,6 +6,7 @@ from actorq.stores.memory import Shelf
 from actorq.wire import messages as m
 from actorq.wire.records import Extra
 from tests.unit.coordinator.support import Bench
+from tests.unit.coordinator.workflows.support import chain as linked
 
 CHILD = Extra(root="root", parent="root")
 
@@ -33,6 +34,17 @@ def test_the_answer_counts_what_this_order_has_ended() -> None:
     assert client.order("revoke", ids=["child"], roots=["root"]) == {"child": "removed", "root": "2 removed"}
     client.submit("alone")
     assert client.order("revoke", ids=["alone"], roots=["alone"]) == {"alone": "removed"}
+
+
+def test_what_waits_for_others_of_the_tree_ends_for_its_own_sake() -> None:
+    bench = Bench()
+    client = bench.client()
+    nodes = linked("root", "second", "third", "fourth")
+    for node in nodes:
+        node.call.extra = Extra(root="root")
+    client.submit_plan("p", *nodes)
+    assert client.order("revoke", roots=["root"]) == {"root": "4 removed"}
+    assert set(client.outcomes().values()) == {"REVOKED"}
 
 
 def test_what_comes_later_does_not_start(bench: Bench) -> None:

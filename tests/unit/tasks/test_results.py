@@ -301,14 +301,20 @@ def test_a_group_is_cancelled_with_all_that_belongs_to_it(mesh: Any) -> None:
 
 
 def test_a_result_that_was_made_of_an_id_asks_what_belongs_to_it_when_it_is_cancelled(mesh: Any) -> None:
-    AsyncResult("a", None, mesh=mesh).cancel()
+    made: AsyncResult[Any] = AsyncResult("a", None, mesh=mesh, is_bare=True)
+    made.cancel()
     assert (mesh.revoked, mesh.roots) == (["a and more", "a"], ["root", "a"])
     mesh.revoked.clear()
-    AsyncResult("a", None, mesh=mesh).cancel(recursive=False)
+    made.cancel(recursive=False)
     assert (mesh.revoked, mesh.roots) == (["a"], [])
     mesh.revoked.clear()
-    ResultSet([AsyncResult("a", None, mesh=mesh), result_of(mesh, "b", 1)]).cancel()
-    assert (mesh.revoked, mesh.roots) == (["a and more", "a", "b"], ["root"])
+    ResultSet([made, result_of(mesh, "b", 1)]).cancel()
+    assert (mesh.revoked, mesh.roots) == (["a and more", "a", "b"], ["root", "a", "b"])
+
+
+def test_a_result_of_a_call_made_here_asks_nobody_also_when_it_has_settled(mesh: Any) -> None:
+    result_of(mesh, "b", 1).cancel()
+    assert (mesh.revoked, mesh.roots) == (["b"], ["b"])
 
 
 def test_then_of_a_set_waits_for_all(mesh: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import Any
 
 import pytest
@@ -120,6 +121,37 @@ def test_an_errback_runs_once_for_the_call_that_failed_itself(bench: Bench) -> N
     bench.ran.clear()
     chain(fails.clone().on_error(bench.errback.s("first")), step.clone().on_error(bench.errback.s("second"))).apply()
     assert bench.errbacks() == ["first"]
+
+
+def test_a_chord_may_be_sent_with_other_links_each_time(bench: Bench) -> None:
+    body = bench.total.s() | bench.add.s(0)
+    body.link(bench.add.s(1))
+    errbacks: list[Any] = []
+    flow = chord([bench.add.s(1, 1)], body).set(link_error=errbacks)
+    before = copy.deepcopy(dict(flow))
+    for number in (10, 20):
+        bench.ran.clear()
+        flow.apply(link=bench.add.s(number))
+        assert bench.ran[-2:] == [("add", 2, 1), ("add", 2, number)]
+        assert len(bench.ran) == 5
+    assert dict(flow) == before and errbacks == []
+
+
+def test_what_is_linked_to_a_chord_of_groups_gets_all_values_of_the_last(bench: Bench) -> None:
+    flow = group(bench.add.s(1, 1), bench.add.s(2, 2)) | group(bench.total.s(), bench.total.s())
+    flow.apply(link=bench.total.s())
+    assert bench.ran[-1] == ("total", [6, 6])
+    bench.ran.clear()
+    fails = group(bench.step.s(1, tag="x"), bench.step.s(1, tag="no", fails=True))
+    (fails | group(bench.total.s(), bench.total.s())).apply(link_error=bench.errback.s("once"))
+    assert bench.errbacks() == ["once"]
+
+
+def test_the_errback_of_a_chord_of_chords_runs_once_when_the_first_header_fails(bench: Bench) -> None:
+    first = group(bench.step.s(1, tag="x"), bench.step.s(1, tag="no", fails=True))
+    second = group(bench.step.s(tag="i"), bench.step.s(tag="j"))
+    (first | second | bench.step.s(tag="last")).apply(link_error=bench.errback.s("once"))
+    assert bench.errbacks() == ["once"]
 
 
 @pytest.mark.parametrize("immutable", [False, True])
