@@ -99,7 +99,7 @@ def test_cancel_ends_the_whole_workflow(run: Run, mesh: FakeMesh) -> None:
     assert "id-0: 2 removed" in result.stdout
     (_, asked, *_), (command, arguments, *_) = mesh.orders
     assert asked == {"ids": ["id-1"]} and command == "revoke"
-    assert arguments == {"ids": ["id-2", "id-1", "id-1"], "roots": ["id-0", "id-1"], "terminate": True}
+    assert arguments == {"ids": ["id-2", "id-1"], "roots": ["id-0", "id-1"], "terminate": True}
 
 
 @pytest.mark.parametrize(
