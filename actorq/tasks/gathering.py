@@ -29,7 +29,7 @@ def gather(mesh: Mesh, results: Sequence[AsyncResult[Any]], timeout_s: float | N
 
 def awaited(results: Iterable[AsyncResult[R]]) -> list[AsyncResult[R]]:
     """Those of which outcomes come."""
-    return [each for each in results if not (each.ignored and each.outcome is None)]
+    return [each for each in results if not each.ignored or each.outcome is not None]
 
 
 def raise_known(results: Sequence[AsyncResult[Any]]) -> None:

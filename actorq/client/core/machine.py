@@ -211,21 +211,22 @@ class Client:
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Outcomes came, from workers or the coordinator. The first for a call stays."""
-        pop, sought = self.pending.pop, self._questions.sought
+        pop, sought, failures = self.pending.pop, self._questions.sought, 0
         for outcome in outcomes:
             pending = pop(outcome.id, None)
             if pending is not None:
-                if outcome.state == REPLACED:  # Not the end of it, so nobody should say so here.
-                    self.pending[outcome.id] = pending
-                    continue
+                if outcome.state != SUCCESS:
+                    if outcome.state == REPLACED:  # Not the end of it, so nobody should say so here.
+                        self.pending[outcome.id] = pending
+                        continue
+                    failures += 1
                 pending.outcome = outcome
                 pending.call = None
                 if pending.waiters is not None:  # They register before they look at `outcome`.
                     pending.notify()
-                if outcome.state != SUCCESS:
-                    self.failures += 1
             if sought and outcome.id in sought:
                 sought[outcome.id].outcome = outcome
+        self.failures += failures  # Who finds that it has changed finds all of them.
         if self.uniques:
             for outcome in outcomes:  # Who has run was taken, whether or not that was heard.
                 self._tell_unique(outcome.id, outcome.id)
