@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -296,14 +296,10 @@ class AsyncResult(Pending, Generic[R], gc=False, eq=False):
 
         Returns, with `wait`, what became of each.
         """
-        timeout_s = 1.0 if timeout is None else timeout
         if not recursive:
-            return self.mesh.revoke([self.id], terminate, wait, timeout_s)
-        ids, roots = list(self._workflow_ids()), [first_of(self).id]
-        if self.is_bare:
-            more_ids, more_roots = self.mesh.control.open_calls([self.id], timeout_s)
-            ids, roots = [*more_ids, *ids], [*more_roots, *roots]
-        return self.mesh.revoke(list(dict.fromkeys(ids)), terminate, wait, timeout_s, list(dict.fromkeys(roots)))
+            return self.mesh.revoke([self.id], terminate, wait, 1.0 if timeout is None else timeout)
+        bare = [self.id] if self.is_bare else []
+        return end_workflows(self.mesh, [*self._workflow_ids()], [first_of(self).id], bare, terminate, wait, timeout)
 
     def _workflow_ids(self) -> Iterator[str]:
         """From the end to the beginning: so what follows a call that is ended is ended for its own sake."""
@@ -424,6 +420,26 @@ def first_of(result: Any) -> Any:
     while result.parent is not None:
         result = result.parent
     return result
+
+
+def end_workflows(
+    mesh: Mesh,
+    ids: Sequence[str],
+    roots: Sequence[str],
+    bare: Sequence[str],
+    terminate: bool,
+    wait: bool,
+    timeout: float | None,
+) -> dict[str, str]:
+    """End calls, all that goes back to the roots, and what belongs to the workflows of those whose ids are `bare`.
+
+    As `AsyncResult.cancel`; ids are in the order in which the calls end.
+    """
+    timeout_s = 1.0 if timeout is None else timeout
+    if bare:
+        more_ids, more_roots = mesh.control.open_calls(bare, timeout_s)
+        ids, roots = [*more_ids, *ids], [*more_roots, *roots]
+    return mesh.revoke(list(dict.fromkeys(ids)), terminate, wait, timeout_s, list(dict.fromkeys(roots)))
 
 
 def _result_of(task_id: str, mesh: Mesh) -> AsyncResult[Any]:

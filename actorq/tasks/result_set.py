@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from actorq.client.bells import stepping_aside
 from actorq.errors import ImproperlyConfigured
 from actorq.tasks.gathering import as_completed, awaited, missing_of, raise_known
 from actorq.tasks.listening import final_message, wait_and_tell
-from actorq.tasks.result import first_of
+from actorq.tasks.result import end_workflows, first_of
 
 if TYPE_CHECKING:
     from actorq.tasks.protocol import Mesh
@@ -123,12 +123,11 @@ class ResultSet:
         Raises TimeoutError when the time is over.
         """
         waited = awaited(self.leaves())
-        if waited and not self._wait(waited, timeout, propagate, interval, on_message, on_interval):
-            if propagate:
-                raise_known(waited)
-            raise missing_of(waited, timeout)
-        if callback is not None and propagate:
+        have_come = not waited or self._wait(waited, timeout, propagate, interval, on_message, on_interval)
+        if propagate and (callback is not None or not have_come):
             raise_known(waited)
+        if not have_come:
+            raise missing_of(waited, timeout)
         values = []
         for each in self.results:
             value = each.get(propagate=propagate)
@@ -242,19 +241,15 @@ class ResultSet:
     ) -> dict[str, str]:
         """As `AsyncResult.cancel`, for all in it."""
         leaves = self.leaves()
-        ids = [task_id for each in self.results for task_id in each._workflow_ids()] if recursive else []
-        ids += [leaf.id for leaf in leaves]
-        roots = self._roots() if recursive else []
-        bare = [leaf.id for leaf in leaves if leaf.is_bare] if recursive else []
-        if bare:
-            more_ids, more_roots = self.mesh.control.open_calls(bare, 1.0 if timeout is None else timeout)
-            ids, roots = [*more_ids, *ids], [*more_roots, *roots]
-        return self._end(list(dict.fromkeys(ids)), terminate, wait, timeout, list(dict.fromkeys(roots)))
+        own = list(dict.fromkeys(leaf.id for leaf in leaves))
+        if not recursive or not leaves:
+            return self._end(own, terminate, wait, timeout)
+        ids = [*self._workflow_ids(), *own]
+        bare = [leaf.id for leaf in leaves if leaf.is_bare]
+        return end_workflows(self.mesh, ids, self._roots(), bare, terminate, wait, timeout)
 
-    def _end(
-        self, ids: list[str], terminate: bool, wait: bool, timeout_s: float | None, roots: Sequence[str] = ()
-    ) -> dict[str, str]:
-        return self.mesh.revoke(ids, terminate, wait, 1.0 if timeout_s is None else timeout_s, roots) if ids else {}
+    def _end(self, ids: list[str], terminate: bool, wait: bool, timeout_s: float | None) -> dict[str, str]:
+        return self.mesh.revoke(ids, terminate, wait, 1.0 if timeout_s is None else timeout_s) if ids else {}
 
     def _roots(self) -> list[str]:
         """What they go back to."""
